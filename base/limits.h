@@ -1,0 +1,99 @@
+/*
+ * Limits: the one table of what can be limited, in which unit and within which bounds.
+ *
+ * The CLI parses with it, croftd validates with it, and the supervisor checks every set it is sent
+ * with it again. To add a limit, add a row here and the control that enforces it.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum limit_id {
+	LIMIT_CPU,	  /* quota: thousandths of a core */
+	LIMIT_CPU_WEIGHT, /* share under contention: 1 to 10000, 100 is the default (as cgroup v2)
+			   */
+	LIMIT_CORES,	  /* a number of cores that Croft chooses; a list goes into core_mask */
+	LIMIT_MEMORY,	  /* bytes, without swap */
+	LIMIT_SWAP,	  /* bytes of swap beside the memory */
+	LIMIT_PIDS,	  /* tasks: processes and threads, init and exec included */
+	LIMIT_DISK,	  /* bytes in the pool */
+	LIMIT_CONTAINERS, /* containers a tenant may have */
+	LIMIT_N,
+};
+
+#define LIMIT_UNSET	 UINT64_MAX /* no limit of its own: held by the tenant's, or by none */
+#define LIMITS_CPUS_MAX	 1024	    /* highest CPU number + 1 that a list can name */
+#define LIMITS_CPU_WORDS (LIMITS_CPUS_MAX / 64)
+
+#define CPU_WEIGHT_DEFAULT 100
+
+/* Fixed size: it is part of wire messages and state files. */
+struct limits {
+	uint64_t value[LIMIT_N];	      /* LIMIT_UNSET where nothing is asked */
+	uint64_t core_mask[LIMITS_CPU_WORDS]; /* all zero: not pinned to a list */
+};
+
+enum limit_kind { LIMIT_KIND_COUNT, LIMIT_KIND_SIZE, LIMIT_KIND_CORES, LIMIT_KIND_MILLI };
+
+struct limit_rule {
+	const char *name; /* in the API's errors and as the CLI's --flag: "cpu-weight" */
+	enum limit_kind kind;
+	uint64_t min;
+	uint64_t max;
+	uint64_t tenant_default; /* the plan `default` of a new tenant; LIMIT_UNSET: none */
+	int tenant_only;	 /* not a limit of a container */
+};
+
+/* The row of a limit; id must be below LIMIT_N. */
+const struct limit_rule *limit_rule(enum limit_id id);
+
+/* Everything unset, no core pinned. */
+void limits_init(struct limits *l);
+
+/* The plan `default`: what a tenant gets that asks for nothing. */
+void limits_init_tenant_default(struct limits *l);
+
+/* True when a core list is set. */
+int limits_has_core_mask(const struct limits *l);
+
+/*
+ * Checks each set value against its row. Returns 0 or -EINVAL (INVALID_ARGUMENT, LIMIT_INVALID,
+ * subject the limit's name).
+ */
+int limits_check(const struct limits *l, struct err *err);
+
+/*
+ * Checks that a container's limits do not exceed its tenant's. Returns 0 or -EINVAL
+ * (INVALID_ARGUMENT, LIMIT_ABOVE_TENANT) naming the limit and both figures.
+ */
+int limits_check_within(
+	const struct limits *container, const struct limits *tenant, struct err *err);
+
+/* Sets in `to` every value that is set in `from` (a core list replaces a number, and back). */
+void limits_merge(struct limits *to, const struct limits *from);
+
+/*
+ * Reads one limit as the CLI writes it: "0.5" cores, "64M", "500"; for LIMIT_CORES also "0,2-3".
+ * "none" unsets it. Returns 0 or -EINVAL with a sentence.
+ */
+int limits_parse(struct limits *l, enum limit_id id, const char *text, struct err *err);
+
+#define LIMIT_TEXT_MAX 64
+/* A value for people: "512 MiB", "0.5", "64", "none". Returns out. */
+const char *limit_format(enum limit_id id, uint64_t value, char out[static LIMIT_TEXT_MAX]);
+
+/* Writes the set CPUs as a kernel list ("0,2-3"). Returns out, cut when size is too small. */
+const char *limits_format_cores(
+	const uint64_t mask[static LIMITS_CPU_WORDS], char *out, size_t size);
+
+/* Reads a kernel CPU list. Returns 0, or -EINVAL when malformed, empty or out of range. */
+int limits_parse_cores(const char *text, uint64_t ret_mask[static LIMITS_CPU_WORDS]);
+
+/* "64M" = "64MiB" = 67108864, "64MB" = 64000000, "64" bytes; K M G T. Returns 0 or -EINVAL. */
+int size_parse(const char *text, uint64_t *ret_bytes);
+
+/* "1.5 GiB", "512 MiB", "100 B": binary units, at most one decimal. Returns out. */
+const char *size_format(uint64_t bytes, char out[static LIMIT_TEXT_MAX]);

@@ -1,0 +1,149 @@
+/*
+ * Cgroups behind one interface: limits mean the same on `unified` (v2) and `hybrid` (v1).
+ *
+ * Layout, on every hierarchy used: /<parent>/<tenant>/<container>/payload. Limits sit in the host's
+ * tenant and container directories; processes live in payload, which is the root of the container's
+ * cgroup namespace. A tenant's work outside its containers runs in /<parent>/<tenant>/_croft.
+ *
+ * Only workers may call what creates, removes or waits (the kernel serialises those on one mutex);
+ * the supervisor's loop may call cgroup_freeze(), cgroup_thaw(), cgroup_kill() and the openers.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/name.h"
+#include "sandbox/counters.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct cgroup_root;
+
+/* Which directory: a tenant (container ""), or one of its containers (or "_croft"). */
+struct cgroup_id {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+};
+
+/*
+ * Detects the driver (which hierarchy holds pids, memory and cpu), makes the parent directory with
+ * its controllers enabled, and opens it. parent is a plain name ("croft"), or "" to use the cgroup
+ * that the caller was delegated (systemd's Delegate=). sysfs is "/sys/fs/cgroup" but for tests.
+ * Returns 0 with *ret owned by the caller. Errors: FAILED_PRECONDITION / CGROUP_UNSUPPORTED naming
+ * the controller that is missing.
+ */
+int cgroup_root_open(
+	const char *sysfs, const char *parent, struct cgroup_root **ret, struct err *err);
+void cgroup_root_close(struct cgroup_root *root);
+enum cgroup_kind cgroup_root_kind(const struct cgroup_root *root);
+/* Removes the parent directory everywhere; it must be empty. Idempotent. */
+int cgroup_root_remove(struct cgroup_root *root, struct err *err);
+
+/* Makes the directories of a tenant, or of a container with its payload (idempotent). */
+int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+
+/*
+ * Applies limits to a tenant or container; unset values lift the limit (swap: unset is 0).
+ * Checks first, then writes, then reads back what the kernel made of it (rounded values compare
+ * equal); a limit that did not take is INTERNAL / LIMIT_NOT_APPLIED. core_mask must be resolved
+ * (a mere count is not applied here). Refusals, nothing having been written:
+ *   FAILED_PRECONDITION / LIMIT_BELOW_USE (subject "memory", present use in the message), unless
+ * force FAILED_PRECONDITION / LIMIT_BELOW_CHILD (a tenant's limit under a container's, which is
+ * named) INVALID_ARGUMENT / LIMIT_ABOVE_TENANT (a container's limit above its tenant's)
+ *   UNIMPLEMENTED / LIMIT_UNSUPPORTED (the kernel lacks the controller, e.g. swap accounting)
+ * oom_group: an OOM kill takes the whole container (v1: the supervisor emulates it, see below).
+ */
+int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
+	const struct limits *limits, bool oom_group, bool force, struct err *err);
+
+/* The fixed device rules (null zero full random urandom tty ptmx pts, net/tun with nesting) on a
+ * container: v1 devices.deny/allow, v2 a device program. Everything else is refused. */
+int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+
+/*
+ * Gives payload's directory to uid/gid so far as the container's own init may manage its tree:
+ * v1: only the name=systemd hierarchy; v2: the directory, cgroup.procs, cgroup.threads,
+ * cgroup.subtree_control. Bounds the tree below it (cgroup.max.descendants, cgroup.max.depth).
+ */
+int cgroup_delegate(struct cgroup_root *root, const struct cgroup_id *id, uid_t uid, gid_t gid,
+	struct err *err);
+
+#define CGROUP_JOIN_MAX 16
+/* What it takes to put a new process into a payload (or _croft) without a migration lock. */
+struct cgroup_join {
+	enum cgroup_kind kind;
+	int into_fd;		       /* v2: the directory for CLONE_INTO_CGROUP; -1 on v1 */
+	int task_fds[CGROUP_JOIN_MAX]; /* v1: each hierarchy's `tasks`, plus cgroup2's cgroup.procs
+					*/
+	size_t n_task_fds;
+	int pids_current_fd[2]; /* container's and tenant's, for cgroup_join_check() */
+	int pids_max_fd[2];
+};
+
+int cgroup_join_open(struct cgroup_root *root, const struct cgroup_id *id, struct cgroup_join *ret,
+	struct err *err);
+void cgroup_join_close(struct cgroup_join *join);
+
+/*
+ * Called by the joining process itself, single-threaded: on v1 writes "0" to each tasks file
+ * (which avoids cgroup_threadgroup_rwsem); on v2 nothing is left to do after CLONE_INTO_CGROUP.
+ * Then checks that neither the container's nor the tenant's pids limit is exceeded, since the
+ * kernel lets an attach pass it. Returns 0, -EAGAIN when over the limit (the caller must exit), or
+ * -errno. Async-signal-safe: no allocation, no err.
+ */
+int cgroup_join_self(const struct cgroup_join *join);
+
+/*
+ * Mounts the container's view of its cgroups on the directory `target` (an empty directory in the
+ * caller's mount namespace, below its future root). To be called in the outer user namespace after
+ * unshare(CLONE_NEWCGROUP). v2: one writable cgroup2. v1: a tmpfs with every v1 controller
+ * read-only and name=systemd writable. Needs no cgroup_root, which a container must not hold.
+ */
+int cgroup_mount_inside(enum cgroup_kind kind, const char *target, struct err *err);
+
+/* Through cgroup2's cgroup.freeze and cgroup.kill on both drivers. */
+int cgroup_freeze(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+int cgroup_thaw(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+int cgroup_kill(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+/* 1 frozen, 0 not, -errno. */
+int cgroup_is_frozen(struct cgroup_root *root, const struct cgroup_id *id);
+/* Waits until no process is left below (cgroup.events populated 0). 0, -ETIMEDOUT or -errno. */
+int cgroup_wait_empty(
+	struct cgroup_root *root, const struct cgroup_id *id, int timeout_ms, struct err *err);
+/* True while the directories exist. */
+bool cgroup_exists(struct cgroup_root *root, const struct cgroup_id *id);
+
+/*
+ * Removes a container's or tenant's directories with whatever a tenant's init made below payload,
+ * deepest first. Idempotent; -EBUSY while a process is left.
+ */
+int cgroup_remove(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+
+/* Opens the directories behind the counters: counters_n_dirs() descriptors, the caller's. */
+int cgroup_open_dirs(struct cgroup_root *root, const struct cgroup_id *id,
+	int ret_fds[static COUNTER_DIR_N], struct err *err);
+
+/*
+ * A descriptor that becomes readable when the container met its memory or pids limit or was
+ * OOM-killed: v1 an eventfd on memory.oom_control (cgroup.event_control is root's), v2 an inotify
+ * descriptor on memory.events and pids.events (pids.events on v1 too, where the kernel notifies
+ * it). cgroup_watch_drain() empties it; the reader then compares counters. Non-blocking.
+ */
+struct cgroup_watch {
+	int oom_fd;  /* v1 eventfd; -1 on v2 */
+	int file_fd; /* inotify */
+};
+int cgroup_watch_open(struct cgroup_root *root, const struct cgroup_id *id,
+	struct cgroup_watch *ret, struct err *err);
+void cgroup_watch_drain(const struct cgroup_watch *watch);
+void cgroup_watch_close(struct cgroup_watch *watch);
+
+/* The CPUs that may be used at all: the root's effective set, as a mask. */
+int cgroup_host_cpus(
+	struct cgroup_root *root, uint64_t ret_mask[static LIMITS_CPU_WORDS], struct err *err);
+
+/* Calls fn for every tenant or container directory found below the parent (restart, clean-up). */
+int cgroup_for_each(struct cgroup_root *root,
+	int (*fn)(const struct cgroup_id *id, void *arg, struct err *err), void *arg,
+	struct err *err);

@@ -1,0 +1,61 @@
+/*
+ * What the kernel counted for one cgroup, read through files kept open.
+ *
+ * croftd's sweep and the supervisor's final read use the same code, so that a bill cannot depend
+ * on which of them looked. The directories come from cgroup_open_dirs(); croftd receives them by
+ * SCM_RIGHTS and never learns a path.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum cgroup_kind {
+	CGROUP_UNIFIED = 1, /* cgroup v2 holds pids, memory and cpu */
+	CGROUP_HYBRID = 2,  /* v1 controllers, beside a cgroup2 tree */
+};
+
+/* The directories of one cgroup, in the order in which they are passed. */
+enum counter_dir {
+	COUNTER_DIR_UNIFIED, /* the cgroup2 directory: the only one on CGROUP_UNIFIED */
+	COUNTER_DIR_CPU,
+	COUNTER_DIR_CPUACCT,
+	COUNTER_DIR_MEMORY,
+	COUNTER_DIR_PIDS,
+	COUNTER_DIR_N,
+};
+
+/* How many directories a driver passes: 1 or COUNTER_DIR_N. */
+size_t counters_n_dirs(enum cgroup_kind kind);
+
+/* Fixed size: part of wire messages, state files and samples. Cumulative unless said otherwise. */
+struct counters {
+	uint64_t cpu_usec;
+	uint64_t cpu_throttled_usec;
+	uint64_t memory_bytes;		   /* gauge: usage with its page cache */
+	uint64_t memory_working_set_bytes; /* gauge: usage less the inactive file cache */
+	uint64_t memory_peak_bytes;	   /* highest usage since the cgroup was made */
+	uint64_t memory_at_limit;	   /* times the limit was hit */
+	uint64_t oom_kills;		   /* processes killed by the OOM killer */
+	uint64_t pids;			   /* gauge */
+	uint64_t pids_peak;   /* highest count; UINT64_MAX where the kernel keeps none */
+	uint64_t pids_denied; /* forks refused by a pids limit */
+};
+
+struct counter_files;
+
+/*
+ * Opens the files behind the counters. dirs holds counters_n_dirs(kind) directory handles, which
+ * stay the caller's. Returns 0 with *ret owned by the caller, or -errno.
+ */
+int counter_files_open(
+	enum cgroup_kind kind, const int *dirs, struct counter_files **ret, struct err *err);
+void counter_files_close(struct counter_files *files);
+
+/*
+ * Reads every counter. Returns 0, or -ENODEV when the cgroup was removed, or -errno; *ret is
+ * written only on success. Source: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
+ */
+int counters_read(const struct counter_files *files, struct counters *ret, struct err *err);

@@ -1,0 +1,79 @@
+/*
+ * Pools: make, limit, measure and drop directories. Nothing above knows which driver is below.
+ *
+ * Layout below the pool's root (0700, mounted nosuid,nodev; ids on disk start at 0):
+ *   images/<image>/            an image's tree, read-only to everyone but the importer
+ *   incoming/<image>/          an import that has not been committed
+ *   tenants/<tenant>/<container>/upper and .../work   a container's overlay directories
+ *
+ * Every function here may wait for a disk: only workers call them. Drivers: `btrfs` (subvolume and
+ * quota group; simple quotas where the kernel has them), `plain` (no disk limits).
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/name.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define POOL_DRIVER_SIZE 16
+
+struct pool_config {
+	int state_fd;		       /* the state directory; the pool is `pool` in it, its
+					* loop file `pool.img` */
+	char driver[POOL_DRIVER_SIZE]; /* "btrfs", "plain", or "" for the best that works here */
+	uint64_t size_bytes;	       /* of a new loop file; 0: half of what the host has free */
+};
+
+struct pool;
+
+/*
+ * Makes the pool where there is none (mkfs on a sparse file), mounts it in the caller's mount
+ * namespace where it is not mounted, and opens it. A loop device is looked up by its backing inode
+ * before anything is attached: the same file on two loop devices is two live file systems over one
+ * file. Safe to call again, and from several processes (a lock file serialises them).
+ */
+int pool_attach(const struct pool_config *config, struct pool **ret, struct err *err);
+void pool_close(struct pool *pool);
+/* Unmounts the pool and lets its loop device go; the file stays. Idempotent. */
+int pool_detach(const struct pool_config *config, struct err *err);
+
+const char *pool_driver(const struct pool *pool);
+/* True when a disk limit is enforced by this driver. */
+bool pool_has_limits(const struct pool *pool);
+/* The whole pool's size and what is used of it. */
+int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, struct err *err);
+
+/*
+ * A tenant's directory and, on btrfs, its quota group 1/N over everything in it. disk_bytes is
+ * LIMIT_UNSET for none; on a driver without limits anything else is UNIMPLEMENTED /
+ * DISK_LIMIT_UNSUPPORTED. Idempotent: making it again only sets the limit.
+ */
+int pool_tenant_make(struct pool *pool, const char *tenant, uint64_t disk_bytes, struct err *err);
+/* Removes the directory and quota group. -EBUSY while a container's is left. Idempotent. */
+int pool_tenant_remove(struct pool *pool, const char *tenant, struct err *err);
+
+/* A container's upper and work directories under their own limit. Idempotent as above. */
+int pool_upper_make(struct pool *pool, const char *tenant, const char *container,
+	uint64_t disk_bytes, struct err *err);
+/* Opens the directory that holds `upper` and `work`: O_PATH, the caller's. */
+int pool_upper_open(
+	struct pool *pool, const char *tenant, const char *container, int *ret_fd, struct err *err);
+int pool_upper_remove(
+	struct pool *pool, const char *tenant, const char *container, struct err *err);
+/* Changes a limit: of a container, or of a tenant (container ""). -EBUSY (LIMIT_BELOW_USE) when
+ * more is in use already, unless force. */
+int pool_set_limit(struct pool *pool, const char *tenant, const char *container,
+	uint64_t disk_bytes, bool force, struct err *err);
+/* Bytes in use by a container, or a tenant (container ""). 0 on a driver that cannot tell. */
+int pool_usage(struct pool *pool, const char *tenant, const char *container, uint64_t *ret_bytes,
+	struct err *err);
+
+/* An empty incoming/<image>; what an interrupted import left there is removed first. */
+int pool_image_begin(struct pool *pool, const char *image, int *ret_fd, struct err *err);
+/* Publishes incoming/<image> as images/<image>, durably. ALREADY_EXISTS when there is one. */
+int pool_image_commit(struct pool *pool, const char *image, struct err *err);
+int pool_image_abort(struct pool *pool, const char *image, struct err *err);
+int pool_image_open(struct pool *pool, const char *image, int *ret_fd, struct err *err);
+int pool_image_remove(struct pool *pool, const char *image, struct err *err);
