@@ -1,0 +1,272 @@
+/*
+ * What croftd and the supervisor say to each other.
+ *
+ * One SOCK_SEQPACKET unix socket. Each message is a struct msg_header and the struct of its
+ * opcode, of exactly that size; both ends run on one host, so the layout is the compiler's.
+ * Requests carry an id and are answered out of order; events have id 0. Only names and numbers
+ * are sent: what a path, mount flag or program is, the supervisor decides. Descriptors travel by
+ * SCM_RIGHTS, in the order named below. An unknown opcode or a wrong size drops the peer.
+ *
+ * PROTOCOL_VERSION changes with any change in this file.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/name.h"
+#include "sandbox/counters.h"
+#include "sandbox/image_import.h"
+
+#include <stdint.h>
+
+#define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
+#define PROTOCOL_VERSION  1u
+#define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
+#define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
+#define MSG_SIZE_MAX	  4096u
+
+enum msg_op {
+	/* Requests. A reply has the same opcode, MSG_REPLY set, and the same id. */
+	MSG_HELLO = 1,	      /* msg_hello -> msg_hello_reply; the first message, once */
+	MSG_LIST,	      /* msg_empty -> events for all there is, then msg_empty */
+	MSG_TENANT_SET,	      /* msg_tenant_set -> msg_empty + counter directories */
+	MSG_TENANT_REMOVE,    /* msg_tenant -> msg_empty */
+	MSG_TENANT_FREEZE,    /* msg_freeze (container ""): all of the tenant, now and later */
+	MSG_CONTAINER_CREATE, /* msg_container_create -> msg_empty: makes its upper */
+	MSG_CONTAINER_START,  /* msg_container_start + args memfd -> msg_started + fds */
+	MSG_CONTAINER_SIGNAL, /* msg_signal -> msg_empty: to its init */
+	MSG_CONTAINER_KILL,   /* msg_container -> msg_empty: everything in it, now */
+	MSG_CONTAINER_FREEZE, /* msg_freeze -> msg_empty */
+	MSG_CONTAINER_LIMITS, /* msg_limits -> msg_empty */
+	MSG_CONTAINER_REMOVE, /* msg_container -> msg_empty: its upper; it must be stopped */
+	MSG_CONTAINER_DISK,   /* msg_container (or container "") -> msg_disk */
+	MSG_RUN_ACK,	      /* msg_run_ack -> msg_empty: its final counters are committed */
+	MSG_EXEC,	      /* msg_exec + args memfd, stdin, stdout, stderr (or none: a pty is
+				 made) -> msg_exec_started + the pty's master */
+	MSG_EXEC_SIGNAL,      /* msg_exec_signal -> msg_empty */
+	MSG_IMAGE_IMPORT,     /* msg_image + archive fd -> msg_image_imported (slow) */
+	MSG_IMAGE_REMOVE,     /* msg_image -> msg_empty */
+	MSG_POLICY_LIST,      /* msg_empty -> a MSG_EVENT_POLICY each, then msg_empty */
+	MSG_POLICY_OPEN,      /* msg_policy -> msg_empty + the profile's fd, read-only */
+	MSG_HOST_INFO,	      /* msg_empty -> msg_host_info */
+	MSG_SHUTDOWN,	      /* msg_empty -> msg_empty: all containers are stopped and gone; the
+				 supervisor ends after its reply */
+
+	/* Events. */
+	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
+	MSG_EVENT_TENANT,	  /* msg_tenant + counter directories: after LIST */
+	MSG_EVENT_RUN_ENDED,	  /* msg_run_ended: repeated after LIST until acknowledged */
+	MSG_EVENT_EXEC_ENDED,	  /* msg_exec_ended */
+	MSG_EVENT_LIMIT_HIT,	  /* msg_limit_hit: OOM or pids, as the kernel notified */
+	MSG_EVENT_IMPORT_PROGRESS, /* msg_import_progress */
+	MSG_EVENT_POLICY,	   /* msg_policy_info */
+};
+
+#define MSG_REPLY 0x8000u /* or'ed into op */
+
+struct msg_header {
+	uint32_t magic;
+	uint16_t op;
+	uint16_t reserved; /* 0 */
+	uint32_t size;	   /* of what follows */
+	uint32_t failed;   /* replies: 1 when a struct err follows instead of the reply's struct */
+	uint64_t id;
+};
+
+struct msg_empty {
+	uint64_t zero;
+};
+
+struct msg_hello {
+	uint32_t version;
+	uint32_t reserved;
+};
+
+struct msg_hello_reply {
+	uint32_t version;
+	uint32_t cgroup_kind; /* enum cgroup_kind: how counter directories are read */
+	char instance[36];
+};
+
+struct msg_tenant {
+	char tenant[NAME_SIZE];
+};
+
+struct msg_tenant_set {
+	char tenant[NAME_SIZE];
+	uint8_t force;
+	struct limits limits;
+};
+
+struct msg_container {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+};
+
+struct msg_freeze {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	uint8_t frozen; /* 1 freeze, 0 thaw; replies once the kernel says so */
+};
+
+struct msg_container_create {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	uint64_t disk_bytes; /* LIMIT_UNSET: none of its own */
+};
+
+struct msg_container_start {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char image[NAME_SIZE];
+	char policy[NAME_SIZE];
+	char run_id[RUN_ID_SIZE];
+	uint8_t oom_group;
+	uint8_t with_init;
+	uint8_t create; /* make its upper first (launch: one round trip) */
+	struct limits limits;
+};
+
+/*
+ * fds of a started container: its counter directories (counters_n_dirs()), the read end of its
+ * standard output, its console's master. After a restart of the supervisor the console may be
+ * missing (n_fds tells).
+ */
+struct msg_started {
+	char run_id[RUN_ID_SIZE];
+	int32_t pid;
+	uint32_t id_base;
+	uint64_t start_boot_usec; /* CLOCK_BOOTTIME when init was released */
+	int64_t start_wall_usec;
+};
+
+struct msg_signal {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	int32_t signal;
+};
+
+struct msg_limits {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	uint8_t oom_group;
+	uint8_t force;
+	uint8_t running; /* 0: only the disk limit is in force now */
+	struct limits limits;
+};
+
+struct msg_disk {
+	uint64_t used_bytes;
+	uint64_t enforced; /* 1 when the pool's driver can limit */
+};
+
+struct msg_run_ack {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char run_id[RUN_ID_SIZE];
+};
+
+struct msg_exec {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	uint8_t tty;
+	uint16_t rows;
+	uint16_t columns;
+};
+
+struct msg_exec_started {
+	uint64_t exec_id;
+	int32_t pid;
+};
+
+struct msg_exec_signal {
+	uint64_t exec_id;
+	int32_t signal;
+};
+
+/* How a process ended, as waitid(2) or PIDFD_GET_INFO told it. */
+enum exit_kind {
+	EXIT_KIND_UNKNOWN = 0,	 /* nobody was there to be told */
+	EXIT_KIND_EXITED = 1,	 /* status */
+	EXIT_KIND_SIGNALLED = 2, /* signal */
+	EXIT_KIND_REFUSED = 3,	 /* exec only: never executed; status is 125, 126 or 127, see err */
+};
+
+struct exit_info {
+	uint32_t kind; /* enum exit_kind */
+	int32_t status;
+	int32_t signal;
+};
+
+struct msg_exec_ended {
+	uint64_t exec_id;
+	struct exit_info exit;
+	struct err err; /* EXIT_KIND_REFUSED */
+};
+
+struct msg_image {
+	char image[NAME_SIZE];
+	struct image_limits limits; /* MSG_IMAGE_IMPORT only */
+};
+
+struct msg_image_imported {
+	struct image_report report;
+};
+
+struct msg_import_progress {
+	char image[NAME_SIZE];
+	uint64_t bytes;
+	uint64_t entries;
+};
+
+struct msg_policy {
+	char policy[NAME_SIZE];
+};
+
+struct msg_policy_info {
+	char policy[NAME_SIZE];
+	uint32_t instructions;
+	uint32_t warnings;
+	struct err err; /* code ERR_OK: usable */
+};
+
+struct msg_host_info {
+	uint32_t cgroup_kind;
+	uint32_t cpus;
+	uint64_t cpu_mask[LIMITS_CPU_WORDS];
+	char pool_driver[16]; /* "" before the pool was made or opened */
+	uint64_t pool_size_bytes;
+	uint64_t pool_used_bytes;
+	uint32_t pool_has_limits;
+};
+
+enum run_state { RUN_STARTING = 1, RUN_RUNNING, RUN_FROZEN, RUN_STOPPING, RUN_ENDED };
+
+struct msg_event_container {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	uint32_t state; /* enum run_state */
+	struct msg_started started;
+};
+
+struct msg_run_ended {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char run_id[RUN_ID_SIZE];
+	char boot_id[BOOT_ID_LEN];
+	uint64_t cgroup_inode;
+	uint64_t start_boot_usec;
+	uint64_t end_boot_usec;
+	int64_t end_wall_usec;
+	struct exit_info exit;
+	uint32_t counters_valid; /* 0: the cgroup was gone before it could be read */
+	struct counters counters;
+};
+
+struct msg_limit_hit {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char run_id[RUN_ID_SIZE];
+	struct counters counters;
+};

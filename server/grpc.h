@@ -1,0 +1,140 @@
+/*
+ * gRPC over HTTP/2: nghttp2 on libevent bufferevents, messages by protobuf-c.
+ *
+ * The rules are those of gRPC's PROTOCOL-HTTP2.md, the limits those below. A handler sees calls
+ * and messages, never frames. Everything here runs on the loop's thread.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct event_base;
+struct grpc_server;
+struct grpc_call;
+
+#define GRPC_MESSAGE_MAX     (4u << 20) /* larger: RESOURCE_EXHAUSTED */
+#define GRPC_HEADERS_MAX     8192u
+#define GRPC_STREAMS_MAX     64u	/* concurrent calls a connection */
+#define GRPC_SEND_BUFFER_MAX (1u << 20) /* a call with more unsent than this is not writable */
+
+enum grpc_role { GRPC_ROLE_ANYONE = 1, GRPC_ROLE_TENANT = 2, GRPC_ROLE_OPERATOR = 3 };
+
+/* One row a method; the table is generated from the descriptor set at build time. */
+struct grpc_method {
+	const char *path; /* "/croft.v1.Tenants/CreateTenant" */
+	const ProtobufCMessageDescriptor *request;
+	const ProtobufCMessageDescriptor *reply;
+	bool client_streaming;
+	bool server_streaming;
+	enum grpc_role role;
+	const char *resource; /* dotted request field with the resource name; "" for none */
+};
+
+extern const struct grpc_method grpc_methods[];
+extern const size_t grpc_n_methods;
+
+/* The serialized FileDescriptorProtos of every service, for reflection (generated too). */
+struct grpc_file {
+	const char *name; /* "croft/v1/tenants.proto" */
+	const uint8_t *data;
+	size_t size;
+};
+extern const struct grpc_file grpc_files[];
+extern const size_t grpc_n_files;
+
+/* Who is calling, read once when the connection was accepted. */
+struct grpc_peer {
+	bool local; /* unix socket; else TCP */
+	uid_t uid;  /* of SO_PEERCRED; local only */
+	bool admin; /* uid 0, or a member of the group croft-admin */
+};
+
+/*
+ * What a handler implements. `start` is called with the first (for unary and server-streaming:
+ * the only) request after authorization; the others are NULL where they cannot occur.
+ * Messages are freed by the caller when the callback returns.
+ */
+struct grpc_handler {
+	const char *path;
+	void (*start)(struct grpc_call *call, const ProtobufCMessage *request);
+	/* Client streaming: each later message. */
+	void (*message)(struct grpc_call *call, const ProtobufCMessage *request);
+	/* Client streaming: the client will send no more. */
+	void (*half_closed)(struct grpc_call *call);
+	/* The client has read enough that grpc_call_writable() holds again. */
+	void (*writable)(struct grpc_call *call);
+	/*
+	 * The call ended before its handler finished it: reset, deadline or lost connection. Free
+	 * what grpc_call_set_data() holds. Not called after grpc_reply(), _finish() or _fail().
+	 */
+	void (*cancelled)(struct grpc_call *call);
+};
+
+/*
+ * Authorization, asked before every `start`. resource is the value of the method's resource field
+ * ("" when it has none). Returns 0, or fills err: what the client gets instead of the handler.
+ */
+typedef int (*grpc_authorize_fn)(const struct grpc_peer *peer, const struct grpc_method *method,
+	const char *resource, void *app, struct err *err);
+
+struct grpc_server_config {
+	struct event_base *base;
+	const struct grpc_handler *const *handlers; /* tables of handlers, NULL-terminated list */
+	grpc_authorize_fn authorize;
+	void *app;		 /* grpc_call_app() */
+	const char *admin_group; /* "croft-admin" */
+};
+
+/*
+ * Makes a server. Each table in config->handlers ends with a row whose path is NULL. A method
+ * without a handler answers UNIMPLEMENTED; a handler without a method is an error here, so that a
+ * forgotten row cannot stay. Health and reflection are served without being listed.
+ */
+int grpc_server_create(
+	const struct grpc_server_config *config, struct grpc_server **ret, struct err *err);
+/* Accepts on a bound, listening socket, which becomes the server's. */
+int grpc_server_listen(struct grpc_server *server, int fd, struct err *err);
+/* What grpc.health.v1 answers for "" and every service: SERVING or NOT_SERVING. */
+void grpc_server_set_healthy(struct grpc_server *server, bool healthy);
+/* Stops accepting and sends GOAWAY; `drained` is called once every call has ended (or at once). */
+void grpc_server_drain(struct grpc_server *server, void (*drained)(void *arg), void *arg);
+/* Drops every connection (calls are cancelled) and frees the server. NULL is allowed. */
+void grpc_server_destroy(struct grpc_server *server);
+
+/*
+ * A call is reference-counted: work that outlives a callback holds a reference. Sending on a call
+ * that has ended does nothing, so a late answer to a client that left is harmless.
+ */
+struct grpc_call *grpc_call_ref(struct grpc_call *call);
+void grpc_call_unref(struct grpc_call *call);
+bool grpc_call_is_open(const struct grpc_call *call);
+
+void *grpc_call_app(const struct grpc_call *call);
+const struct grpc_peer *grpc_call_peer(const struct grpc_call *call);
+const struct grpc_method *grpc_call_method(const struct grpc_call *call);
+void grpc_call_set_data(struct grpc_call *call, void *data);
+void *grpc_call_data(const struct grpc_call *call);
+
+/* Unary: sends the reply and status OK. The message stays the caller's. */
+void grpc_reply(struct grpc_call *call, const ProtobufCMessage *reply);
+/* As grpc_reply() with an already packed message (a stored reply to a repeated request_id). */
+void grpc_reply_packed(struct grpc_call *call, const uint8_t *data, size_t size);
+/* Server streaming: sends one message. */
+void grpc_send(struct grpc_call *call, const ProtobufCMessage *message);
+/* False while more than GRPC_SEND_BUFFER_MAX waits for the client; see grpc_handler.writable. */
+bool grpc_call_writable(const struct grpc_call *call);
+/* Holds back (false) or lets through (true) `message` callbacks: HTTP/2 flow control follows. */
+void grpc_call_set_receiving(struct grpc_call *call, bool on);
+/* Streaming: ends the call with status OK. */
+void grpc_finish(struct grpc_call *call);
+/*
+ * Ends the call with err as its status, with google.rpc.ErrorInfo (reason, domain "croft", subject
+ * in its metadata), and QuotaFailure or BadRequest where the code calls for it.
+ */
+void grpc_fail(struct grpc_call *call, const struct err *err);
