@@ -63,14 +63,32 @@ const char *clock_format(int64_t wall_usec, char out[static CLOCK_TEXT_MAX])
 	return out;
 }
 
+/* Reads exactly `width` digits and, unless it is '\0', the character `after` behind them. */
+static const char *parse_field(const char *p, int width, char after, int max, int *ret)
+{
+	int value = 0;
+
+	for (int i = 0; p && i < width; i++, p++) {
+		if (*p < '0' || *p > '9')
+			return NULL;
+		value = value * 10 + (*p - '0');
+	}
+	if (!p || value > max || (after && *p != after))
+		return NULL;
+	*ret = value;
+	return after ? p + 1 : p;
+}
+
 /* Reads ".ffffff" of any length; digits past the sixth are dropped. */
 static const char *parse_fraction(const char *p, int64_t *ret_usec)
 {
 	int64_t unit = USEC_PER_SEC / 10;
 	int64_t usec = 0;
 
-	if (*p == '.') {
-		for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+	if (p && *p == '.') {
+		if (*++p < '0' || *p > '9')
+			return NULL;
+		for (; *p >= '0' && *p <= '9'; p++, unit /= 10)
 			usec += (*p - '0') * unit;
 	}
 	*ret_usec = usec;
@@ -81,7 +99,7 @@ static int parse_offset(const char *p, int64_t *ret_seconds)
 {
 	int hours;
 	int minutes;
-	int used = 0;
+	int sign;
 
 	if (!strcmp(p, "Z") || !strcmp(p, "z")) {
 		*ret_seconds = 0;
@@ -89,11 +107,12 @@ static int parse_offset(const char *p, int64_t *ret_seconds)
 	}
 	if (*p != '+' && *p != '-')
 		return -EINVAL;
-	if (sscanf(p + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || p[1 + used] || used != 5)
+	sign = *p == '-' ? -1 : 1;
+	p = parse_field(p + 1, 2, ':', 23, &hours);
+	p = parse_field(p, 2, '\0', 59, &minutes);
+	if (!p || *p)
 		return -EINVAL;
-	if (hours > 23 || minutes > 59)
-		return -EINVAL;
-	*ret_seconds = (hours * 60 + minutes) * 60 * (*p == '-' ? -1 : 1);
+	*ret_seconds = (hours * 60 + minutes) * 60 * sign;
 	return 0;
 }
 
@@ -104,18 +123,25 @@ int clock_parse(const char *text, int64_t *ret_wall_usec)
 	int64_t offset;
 	int64_t usec;
 	time_t sec;
-	const char *p = strptime(text, "%Y-%m-%d", &tm);
+	int year;
+	int month;
+	const char *p = parse_field(text, 4, '-', 9999, &year);
 
+	p = parse_field(p, 2, '-', 12, &month);
+	p = parse_field(p, 2, '\0', 31, &tm.tm_mday);
 	if (!p || (*p != 'T' && *p != 't' && *p != ' '))
 		return -EINVAL;
-	p = strptime(p + 1, "%H:%M:%S", &tm);
-	if (!p)
-		return -EINVAL;
+	p = parse_field(p + 1, 2, ':', 23, &tm.tm_hour);
+	p = parse_field(p, 2, ':', 59, &tm.tm_min);
+	p = parse_field(p, 2, '\0', 60, &tm.tm_sec); /* 60: a leap second */
 	p = parse_fraction(p, &usec);
-	if (parse_offset(p, &offset) < 0)
+	if (!p || parse_offset(p, &offset) < 0)
 		return -EINVAL;
+	tm.tm_year = year - 1900;
+	tm.tm_mon = month - 1;
 	check = tm;
-	sec = timegm(&tm);
+	check.tm_sec = 0;
+	sec = timegm(&check) + tm.tm_sec;
 	/* timegm() folds the 31st of February into March; RFC 3339 has no such day. */
 	if (tm.tm_mday != check.tm_mday || tm.tm_mon != check.tm_mon)
 		return -EINVAL;
