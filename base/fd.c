@@ -107,9 +107,12 @@ int fd_read_u64_at(int dirfd, const char *path, uint64_t *ret)
 		*ret = UINT64_MAX;
 		return 0;
 	}
+	/* strtoull() itself takes leading space and signs. */
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
 	errno = 0;
 	value = strtoull(text, &end, 10);
-	if (errno || end == text || *end)
+	if (errno || *end)
 		return -EINVAL;
 	*ret = value;
 	return 0;

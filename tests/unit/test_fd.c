@@ -1,0 +1,326 @@
+/*
+ * base/fd.h: whole reads and writes, small files, files replaced in one step, descriptors over a
+ * socket. Each test works in a temporary directory of its own.
+ */
+#include "base/fd.h"
+
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static int make_dir(void **state)
+{
+	char path[] = "/tmp/croft-test-fd-XXXXXX";
+	int *dir = malloc(sizeof(*dir));
+
+	if (!dir || !mkdtemp(path))
+		return -1;
+	*dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*state = dir;
+	return *dir < 0 ? -1 : 0;
+}
+
+static int drop_dir(void **state)
+{
+	int *dir = *state;
+	char link[64];
+	char path[256];
+	DIR *entries = fdopendir(dup(*dir));
+	ssize_t n;
+
+	for (struct dirent *e = readdir(entries); e; e = readdir(entries))
+		if (unlinkat(*dir, e->d_name, 0) < 0)
+			unlinkat(*dir, e->d_name, AT_REMOVEDIR);
+	closedir(entries);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", *dir);
+	n = readlink(link, path, sizeof(path) - 1);
+	close(*dir);
+	free(dir);
+	if (n < 0)
+		return -1;
+	path[n] = '\0';
+	return rmdir(path);
+}
+
+static void put_file(int dir, const char *name, const char *text)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fd_write_full(fd, text, strlen(text)), 0);
+	close(fd);
+}
+
+static bool is_cloexec(int fd)
+{
+	return fcntl(fd, F_GETFD) & FD_CLOEXEC;
+}
+
+static int count_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void reads_text_without_its_newline(void **state)
+{
+	int dir = *(int *)*state;
+	char buf[16];
+
+	put_file(dir, "f", "hello\n");
+	assert_int_equal(fd_read_text_at(dir, "f", buf, sizeof(buf)), 5);
+	assert_string_equal(buf, "hello");
+	put_file(dir, "f", "two\n\n");
+	assert_int_equal(fd_read_text_at(dir, "f", buf, sizeof(buf)), 4);
+	put_file(dir, "f", "");
+	assert_int_equal(fd_read_text_at(dir, "f", buf, sizeof(buf)), 0);
+	assert_string_equal(buf, "");
+	assert_int_equal(fd_read_text_at(dir, "absent", buf, sizeof(buf)), -ENOENT);
+}
+
+static void refuses_text_that_does_not_fit(void **state)
+{
+	int dir = *(int *)*state;
+	char buf[4];
+
+	put_file(dir, "f", "123");
+	assert_int_equal(fd_read_text_at(dir, "f", buf, sizeof(buf)), 3);
+	put_file(dir, "f", "1234");
+	assert_int_equal(fd_read_text_at(dir, "f", buf, sizeof(buf)), -EFBIG);
+}
+
+static void writes_only_existing_files(void **state)
+{
+	int dir = *(int *)*state;
+	char buf[16];
+
+	assert_int_equal(fd_write_text_at(dir, "f", "x"), -ENOENT);
+	put_file(dir, "f", "abc");
+	assert_int_equal(fd_write_text_at(dir, "f", "x"), 0);
+	fd_read_text_at(dir, "f", buf, sizeof(buf));
+	assert_string_equal(buf, "xbc"); /* not truncated */
+}
+
+static void reads_and_writes_numbers(void **state)
+{
+	int dir = *(int *)*state;
+	uint64_t value = 7;
+
+	put_file(dir, "f", "max\n");
+	assert_int_equal(fd_read_u64_at(dir, "f", &value), 0);
+	assert_true(value == UINT64_MAX);
+	put_file(dir, "f", "");
+	assert_int_equal(fd_write_u64_at(dir, "f", UINT64_MAX - 1), 0);
+	assert_int_equal(fd_read_u64_at(dir, "f", &value), 0);
+	assert_true(value == UINT64_MAX - 1);
+}
+
+static void refuses_what_is_no_number(void **state)
+{
+	static const char *const rows[] = {
+		"", "\n", "x", "1 2", "1x", "-1", "+1", " 1", "18446744073709551616", "0x10"};
+	int dir = *(int *)*state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t value = 7;
+
+		put_file(dir, "f", rows[i]);
+		if (fd_read_u64_at(dir, "f", &value) == 0)
+			fail_msg("\"%s\" was accepted", rows[i]);
+		assert_int_equal(value, 7);
+	}
+}
+
+static void opens_directories_only(void **state)
+{
+	int dir = *(int *)*state;
+	int fd;
+
+	assert_int_equal(mkdirat(dir, "d", 0700), 0);
+	put_file(dir, "f", "");
+	assert_int_equal(symlinkat("d", dir, "l"), 0);
+	fd = fd_open_dir_at(dir, "d");
+	assert_true(fd >= 0);
+	assert_true(is_cloexec(fd));
+	close(fd);
+	assert_int_equal(fd_open_dir_at(dir, "f"), -ENOTDIR);
+	assert_true(fd_open_dir_at(dir, "l") < 0);
+	assert_int_equal(fd_open_dir_at(dir, "absent"), -ENOENT);
+}
+
+static void replaces_files_whole(void **state)
+{
+	int dir = *(int *)*state;
+	char buf[16];
+	struct stat st;
+
+	assert_int_equal(fd_replace_file_at(dir, "f", "one", 3, true), 0);
+	assert_int_equal(fd_replace_file_at(dir, "f", "2", 1, false), 0);
+	assert_int_equal(fd_read_text_at(dir, "f", buf, sizeof(buf)), 1);
+	assert_string_equal(buf, "2");
+	assert_int_equal(fstatat(dir, "f", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(fstatat(dir, "f.new", &st, 0), -1);
+}
+
+static void replacing_does_not_follow_a_planted_link(void **state)
+{
+	int dir = *(int *)*state;
+	char buf[16];
+
+	put_file(dir, "victim", "kept");
+	assert_int_equal(symlinkat("victim", dir, "f"), 0);
+	assert_int_equal(fd_replace_file_at(dir, "f", "new", 3, false), 0);
+	fd_read_text_at(dir, "victim", buf, sizeof(buf));
+	assert_string_equal(buf, "kept");
+	assert_int_equal(symlinkat("victim", dir, "g.new"), 0);
+	assert_int_equal(fd_replace_file_at(dir, "g", "new", 3, false), -ELOOP);
+	fd_read_text_at(dir, "victim", buf, sizeof(buf));
+	assert_string_equal(buf, "kept");
+}
+
+static void full_reads_stop_at_the_end(void **state)
+{
+	int pipe_fds[2];
+	char buf[8];
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(fd_write_full(pipe_fds[1], "abcde", 5), 0);
+	assert_int_equal(fd_read_full(pipe_fds[0], buf, 2), 2);
+	close(pipe_fds[1]);
+	assert_int_equal(fd_read_full(pipe_fds[0], buf, sizeof(buf)), 3);
+	assert_int_equal(fd_read_full(pipe_fds[0], buf, sizeof(buf)), 0);
+	close(pipe_fds[0]);
+	assert_int_equal(fd_read_full(-1, buf, sizeof(buf)), -EBADF);
+}
+
+static void passes_descriptors(void **state)
+{
+	int socks[2];
+	int sent[2];
+	int got[FD_PASS_MAX];
+	size_t n = 99;
+	char buf[8];
+	struct stat a;
+	struct stat b;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
+	assert_int_equal(pipe2(sent, O_CLOEXEC), 0);
+	assert_int_equal(fd_send(socks[0], "hi", 2, sent, 2), 0);
+	assert_int_equal(fd_recv(socks[1], buf, sizeof(buf), got, &n), 2);
+	assert_memory_equal(buf, "hi", 2);
+	assert_int_equal(n, 2);
+	for (int i = 0; i < 2; i++) {
+		assert_true(is_cloexec(got[i]));
+		assert_int_equal(fstat(sent[i], &a), 0);
+		assert_int_equal(fstat(got[i], &b), 0);
+		assert_int_equal(a.st_ino, b.st_ino);
+		close(sent[i]);
+		close(got[i]);
+	}
+	assert_int_equal(fd_send(socks[0], "x", 1, NULL, 0), 0);
+	assert_int_equal(fd_recv(socks[1], buf, sizeof(buf), got, &n), 1);
+	assert_int_equal(n, 0);
+	close(socks[0]);
+	assert_int_equal(fd_recv(socks[1], buf, sizeof(buf), got, &n), 0);
+	assert_int_equal(fd_send(socks[1], "x", 1, NULL, 0), -EPIPE);
+	close(socks[1]);
+}
+
+static void a_cut_message_leaks_no_descriptor(void **state)
+{
+	int socks[2];
+	int sent[2];
+	int got[FD_PASS_MAX];
+	size_t n;
+	char buf[2];
+	int before;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
+	assert_int_equal(pipe2(sent, O_CLOEXEC), 0);
+	before = count_open_fds();
+	assert_int_equal(fd_send(socks[0], "too long", 8, sent, 2), 0);
+	assert_int_equal(fd_recv(socks[1], buf, sizeof(buf), got, &n), -EMSGSIZE);
+	assert_int_equal(count_open_fds(), before);
+	for (int i = 0; i < 2; i++) {
+		close(sent[i]);
+		close(socks[i]);
+	}
+}
+
+static void too_many_descriptors_are_refused(void **state)
+{
+	int fds[FD_PASS_MAX + 1] = {0};
+
+	(void)state;
+	assert_int_equal(fd_send(-1, "x", 1, fds, FD_PASS_MAX + 1), -E2BIG);
+}
+
+static void a_full_socket_says_so(void **state)
+{
+	char block[4096] = {0};
+	int socks[2];
+	int r = 0;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
+	assert_int_equal(fd_set_nonblock(socks[0], true), 0);
+	for (int i = 0; i < 10000 && r == 0; i++)
+		r = fd_send(socks[0], block, sizeof(block), NULL, 0);
+	assert_int_equal(r, -EAGAIN);
+	assert_int_equal(fd_set_nonblock(socks[0], false), 0);
+	assert_false(fcntl(socks[0], F_GETFL) & O_NONBLOCK);
+	close(socks[0]);
+	close(socks[1]);
+}
+
+static void memfds_are_sealed(void **state)
+{
+	char buf[8];
+	int fd = fd_sealed_memfd("test", "hello", 5);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_true(is_cloexec(fd));
+	assert_int_equal(fd_read_full(fd, buf, sizeof(buf)), 5);
+	assert_int_equal(
+		fcntl(fd, F_GET_SEALS), F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+	assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(reads_text_without_its_newline, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(refuses_text_that_does_not_fit, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(writes_only_existing_files, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(reads_and_writes_numbers, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(refuses_what_is_no_number, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(opens_directories_only, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(replaces_files_whole, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(
+			replacing_does_not_follow_a_planted_link, make_dir, drop_dir),
+		cmocka_unit_test(full_reads_stop_at_the_end),
+		cmocka_unit_test(passes_descriptors),
+		cmocka_unit_test(a_cut_message_leaks_no_descriptor),
+		cmocka_unit_test(too_many_descriptors_are_refused),
+		cmocka_unit_test(a_full_socket_says_so),
+		cmocka_unit_test(memfds_are_sealed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
