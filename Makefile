@@ -1,0 +1,113 @@
+# Every target works on a fresh clone, as root, on Debian 12: what it lacks is installed first.
+# `make help` lists them.
+
+MESON := /usr/bin/python3 /usr/bin/meson
+NINJA := ninja
+BUILD := build
+DESTDIR ?=
+PREFIX ?= /usr/local
+
+# What it takes to build everything and to run `make demo`.
+BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchive-dev libc6-dev \
+	libcap-dev libcmocka-dev libevent-dev libjansson-dev libmnl-dev libnghttp2-dev \
+	libprotobuf-c-dev libprotobuf-dev libseccomp-dev libsmartcols-dev libsqlite3-dev libssl-dev \
+	meson ninja-build pkg-config protobuf-c-compiler protobuf-compiler python3 \
+	python3-protobuf
+# And to test it.
+TEST_DEPS := binutils clang clang-format-14 crun libclang-rt-14-dev mmdebstrap nghttp2-client \
+	python3-grpcio python3-h2 python3-pytest qemu-system-x86 runc uidmap xz-utils zstd
+COVER_DEPS := gcovr
+
+# Installs what is missing of a list of packages; one dpkg-query when nothing is.
+define install
+@have=" $$(dpkg-query -W -f='$${db:Status-Status}=$${Package} ' $(1) 2>/dev/null) "; missing=; \
+for p in $(1); do \
+	case "$$have" in *" installed=$$p "*) ;; *) missing="$$missing $$p" ;; esac; \
+done; \
+if [ -n "$$missing" ]; then \
+	echo "installing:$$missing"; \
+	if [ "$$(id -u)" != 0 ]; then echo "run this as root once, to install them" >&2; exit 1; fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get -qq -o DPkg::Lock::Timeout=300 update && \
+	apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install $$missing \
+		</dev/null >/dev/null; \
+fi
+endef
+
+# Debian's node has npm in a package of its own; others bring it along.
+define install_npm
+@command -v npm >/dev/null || { $(MAKE) --no-print-directory deps-npm; }
+endef
+
+.DEFAULT_GOAL := build
+.PHONY: help build build-clang test test-unit test-root test-vm bench fuzz lint format san cover \
+	demo install clean deps deps-build deps-npm deps-cover images
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+build: $(BUILD)/build.ninja ## croftd, croft-supervisor, its workers and croft, into build/
+	@$(NINJA) -C $(BUILD)
+
+build-clang: deps ## the same with clang, into build-clang/
+	@[ -f build-clang/build.ninja ] || CC=clang $(MESON) setup --werror build-clang
+	@$(NINJA) -C build-clang
+
+$(BUILD)/build.ninja: | deps-build
+	@$(MESON) setup --werror --prefix $(PREFIX) $(BUILD)
+
+test: deps ## every test there is; the last line counts them
+	@exec /usr/bin/python3 tests/run
+
+test-unit: deps build ## unit tests: no root, a few seconds
+	@exec /usr/bin/python3 tests/run --only unit
+
+test-root: deps build ## tests on this host's kernel: root, cgroups, a private croftd each
+	@exec /usr/bin/python3 tests/run --only root,integration
+
+test-vm: deps build ## limits, isolation, kill -9, usage and systemd on cgroup v2, in a machine
+	@exec /usr/bin/python3 tests/run --only vm
+
+bench: deps build ## figures beside crun, runc and others, as ratios; never pass or fail
+	@exec /usr/bin/python3 tests/bench/run
+
+fuzz: deps ## libFuzzer on every parser, FUZZ_SECONDS each (default 60)
+	@exec /usr/bin/python3 tests/fuzz/run
+
+lint: deps build ## format, folder dependencies, linked libraries, sizes, forbidden calls
+	@exec /usr/bin/python3 tests/lint/run --build $(BUILD)
+
+format: deps ## clang-format on every C file
+	@git ls-files -z --cached --others --exclude-standard '*.c' '*.h' | \
+		xargs -0 -r clang-format-14 -i
+
+san: deps ## unit and root tests under AddressSanitizer and UBSan, in build-san/
+	@exec /usr/bin/python3 tests/run --only san
+
+cover: deps deps-cover ## line coverage of the unit and root tests, in build-cover/
+	@exec /usr/bin/python3 tests/run --only cover
+
+images: deps ## the Debian 12 image that tests boot, in build/images/
+	@exec tests/images/build
+
+demo: build ## tenants, a fork bomb, a memory bomb, CPU burners: what the kernel allowed
+	@exec tests/demo
+
+install: build ## into DESTDIR and PREFIX (/usr/local)
+	@DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD)
+
+clean: ## removes build directories
+	rm -rf build build-clang build-san build-cover build-fuzz
+
+deps: deps-build ## installs what building and testing need
+	$(call install,$(TEST_DEPS))
+	$(install_npm)
+
+deps-build: ## installs what building needs
+	$(call install,$(BUILD_DEPS))
+
+deps-cover:
+	$(call install,$(COVER_DEPS))
+
+deps-npm:
+	$(call install,npm)
