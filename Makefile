@@ -8,11 +8,11 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 
 # What it takes to build everything and to run `make demo`.
-BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchive-dev libc6-dev \
-	libcap-dev libcmocka-dev libevent-dev libjansson-dev libmnl-dev libnghttp2-dev \
-	libprotobuf-c-dev libprotobuf-dev libseccomp-dev libsmartcols-dev libsqlite3-dev libssl-dev \
-	meson ninja-build pkg-config protobuf-c-compiler protobuf-compiler python3 \
-	python3-protobuf
+BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchive-dev \
+	libc6-dev libcap-dev libcmocka-dev libevent-dev libjansson-dev libmnl-dev \
+	libnghttp2-dev libprotobuf-c-dev libprotobuf-dev libseccomp-dev libsmartcols-dev \
+	libsqlite3-dev libssl-dev meson ninja-build pkg-config protobuf-c-compiler \
+	protobuf-compiler python3 python3-protobuf
 # And to test it.
 TEST_DEPS := binutils clang clang-format-14 crun libclang-rt-14-dev mmdebstrap nghttp2-client \
 	python3-grpcio python3-h2 python3-pytest qemu-system-x86 runc uidmap xz-utils zstd
@@ -26,11 +26,13 @@ for p in $(1); do \
 done; \
 if [ -n "$$missing" ]; then \
 	echo "installing:$$missing"; \
-	if [ "$$(id -u)" != 0 ]; then echo "run this as root once, to install them" >&2; exit 1; fi; \
+	if [ "$$(id -u)" != 0 ]; then \
+		echo "run this as root once, to install them" >&2; exit 1; \
+	fi; \
 	export DEBIAN_FRONTEND=noninteractive; \
 	apt-get -qq -o DPkg::Lock::Timeout=300 update && \
-	apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install $$missing \
-		</dev/null >/dev/null; \
+	apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install \
+		$$missing </dev/null >/dev/null; \
 fi
 endef
 

@@ -59,7 +59,7 @@ int name_parse_in(const char *collection, const char *resource, char ret_name[st
 			collection);
 	if (name_check(collection, resource + len + 1, err) < 0)
 		return -EINVAL;
-	strcpy(ret_name, resource + len + 1);
+	memcpy(ret_name, resource + len + 1, strlen(resource + len + 1) + 1);
 	return 0;
 }
 
@@ -93,8 +93,8 @@ int name_parse_resource(const char *resource, char ret_tenant[static NAME_SIZE],
 		return bad_resource(resource, ret_container != NULL, err);
 	if (name_check("tenant", tenant, err) < 0)
 		return -EINVAL;
-	strcpy(ret_tenant, tenant);
+	memcpy(ret_tenant, tenant, strlen(tenant) + 1);
 	if (ret_container)
-		strcpy(ret_container, container);
+		memcpy(ret_container, container, strlen(container) + 1);
 	return 0;
 }
