@@ -1,0 +1,90 @@
+"""The counting itself: what it must never do is take a test that did not run for one that passed."""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import tally  # noqa: E402
+from tally import Tally  # noqa: E402
+
+
+def counts(t):
+    return t.passed, t.failed, t.skipped
+
+
+def test_tap_of_cmocka():
+    text = "1..3\nok 1 - a\nnot ok 2 - b\n# file.c:3: error\nnot ok 3 # SKIP c\n# not ok - tests\n"
+    t = tally.count_tap("x", text)
+    assert counts(t) == (1, 1, 1)
+    assert t.failures == ["x: b"]
+
+
+def test_tap_cut_short_fails():
+    assert counts(tally.count_tap("x", "1..3\nok 1 - a\n")) == (1, 1, 0)
+    assert counts(tally.count_tap("x", "")) == (0, 1, 0)
+    assert counts(tally.count_tap("x", "Segmentation fault\n")) == (0, 1, 0)
+
+
+def test_tap_skip_all_has_its_reason():
+    t = tally.count_tap("x", "1..0 # SKIP needs root\n")
+    assert counts(t) == (0, 0, 1)
+    assert "needs root" in t.skips[0]
+
+
+def test_other_output_is_not_counted():
+    t = tally.count_tap("x", "1..1\nok then, this is a log line\nokay\nok 1 - a\n")
+    assert counts(t) == (1, 0, 0)
+
+
+def test_junit(tmp_path):
+    report = tmp_path / "r.xml"
+    report.write_text(
+        '<testsuites><testsuite><testcase classname="a.b" name="c"/>'
+        '<testcase classname="a.b" name="d"><failure message="m">t</failure></testcase>'
+        '<testcase classname="a.b" name="e"><error message="m">t</error></testcase>'
+        '<testcase classname="a.b" name="f"><skipped message="no buf"/></testcase>'
+        "</testsuite></testsuites>"
+    )
+    t = tally.count_junit(str(report), "x")
+    assert counts(t) == (1, 2, 1)
+    assert t.skips == ["a/b::f: no buf"]
+
+
+def test_no_report_fails(tmp_path):
+    assert counts(tally.count_junit(str(tmp_path / "absent"), "x")) == (0, 1, 0)
+
+
+def one(command, protocol="tap", timeout=10):
+    test = {"name": "x", "cmd": command, "env": {}, "workdir": None, "timeout": timeout,
+            "protocol": protocol, "is_parallel": True}
+    return tally.run_test(test, show=False)
+
+
+def test_a_program_that_dies_after_its_last_case_fails():
+    t = one(["sh", "-c", "echo 1..1; echo 'ok 1 - a'; exit 3"])
+    assert counts(t) == (1, 1, 0)
+
+
+def test_a_hanging_program_fails():
+    start = time.monotonic()
+    t = one(["sh", "-c", "echo 1..1; echo 'ok 1 - a'; sleep 100"], timeout=1)
+    assert t.failed == 1
+    assert time.monotonic() - start < 30
+
+
+def test_exit_codes():
+    assert counts(one(["true"], "exitcode")) == (1, 0, 0)
+    assert counts(one(["false"], "exitcode")) == (0, 1, 0)
+    assert counts(one(["sh", "-c", "echo why; exit 77"], "exitcode")) == (0, 0, 1)
+
+
+def test_no_tests_is_a_failure():
+    assert tally.run_tests([], 1).failed == 1
+
+
+def test_json_keeps_everything():
+    t = Tally(1, 2, 3, ["a"], ["b"])
+    assert Tally.from_json(t.to_json()) == t
+    assert str(t) == "1 passed, 2 failed, 3 skipped"
