@@ -1,4 +1,4 @@
-"""The counting itself: what it must never do is take a test that did not run for one that passed."""
+"""The counting itself: it must never take a test that did not run for one that passed."""
 
 import os
 import sys
