@@ -1,0 +1,285 @@
+/*
+ * The pool driver `btrfs`: a file system of its own on a sparse file behind a loop device, a
+ * subvolume for each directory, a quota group for each limit. A tenant's group is 1/N, N being the
+ * id of the tenant directory's subvolume, so that nothing has to be remembered. Must never attach
+ * the file twice (loop.h), nor make a file system on a file that has one.
+ */
+#include "sandbox/pool_internal.h"
+
+#include "base/cleanup.h"
+#include "sandbox/btrfs_ioctl.h"
+#include "sandbox/loop.h"
+#include "sandbox/pool_mkfs.h"
+#include "sandbox/tree_remove.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define SIZE_MIN  (256ull << 20) /* below, btrfs spends most of it on itself */
+#define SIZE_STEP (1ull << 20)
+
+/* Dropping more than this is committed at once, so that the tenant's limit is free again soon. */
+#define DROP_SYNC_BYTES (16ull << 20)
+
+/* The superblock's place and its fsid's place in it: linux/btrfs_tree.h, fs/btrfs/ctree.h. */
+#define SUPERBLOCK_OFFSET 65536
+#define FSID_OFFSET	  32
+
+static bool works(void)
+{
+	_cleanup_close_ int fs = -1;
+
+	if (!loop_is_usable() || !pool_mkfs_available())
+		return false;
+	fs = fsopen("btrfs", FSOPEN_CLOEXEC);
+	return fs >= 0;
+}
+
+static int choose_size(const struct pool_config *config, uint64_t *ret, struct err *err)
+{
+	struct statvfs st;
+	uint64_t size = config->size_bytes;
+
+	if (fstatvfs(config->state_fd, &st) < 0)
+		return err_sys(err, errno, "ask how much space the host has");
+	if (size == 0)
+		size = st.f_bavail * (uint64_t)st.f_frsize / 2;
+	size -= size % SIZE_STEP;
+	if (size < SIZE_MIN)
+		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "POOL_TOO_SMALL", "disk",
+			"a pool needs at least 256 MiB; free some space for the state directory, "
+			"or ask for a larger pool");
+	*ret = size;
+	return 0;
+}
+
+/* Opens the pool's file, which appears under its name only once it holds a file system. */
+static int open_file(const struct pool_config *config, int *ret_fd, struct err *err)
+{
+	const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(config->state_fd, POOL_FILE, flags);
+	uint64_t size = 0;
+	int r;
+
+	if (fd < 0 && errno == ENOENT) {
+		r = choose_size(config, &size, err);
+		if (r == 0)
+			r = pool_mkfs(config->state_fd, POOL_FILE, size, err);
+		if (r < 0)
+			return err_wrap(err, r, "make the pool");
+		fd = openat(config->state_fd, POOL_FILE, flags);
+	}
+	if (fd < 0)
+		return err_sys(err, errno, "open the pool's file");
+	*ret_fd = fd;
+	return 0;
+}
+
+static int mount_device(const char *device, int *ret_fd, struct err *err)
+{
+	_cleanup_close_ int fs = fsopen("btrfs", FSOPEN_CLOEXEC);
+	_cleanup_close_ int fd = -1;
+
+	if (fs < 0)
+		return err_sys(err, errno, "open the btrfs file system type");
+	/* Freed blocks go back to the host: the pool's file is sparse. */
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", device, 0) < 0 ||
+		fsconfig(fs, FSCONFIG_SET_STRING, "discard", "async", 0) < 0 ||
+		fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_sys(err, errno, "open the pool's file system");
+	fd = fsmount(
+		fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME);
+	if (fd < 0)
+		return err_sys(err, errno, "mount the pool");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int mount_btrfs(const struct pool_config *config, struct err *err)
+{
+	_cleanup_close_ int file = -1;
+	_cleanup_close_ int device = -1; /* open until it is mounted: it would go away otherwise */
+	_cleanup_close_ int mount_fd = -1;
+	char path[LOOP_PATH_SIZE];
+	int r;
+
+	r = open_file(config, &file, err);
+	if (r == 0)
+		r = loop_attach(file, &device, path, err);
+	if (r == 0)
+		r = mount_device(path, &mount_fd, err);
+	if (r == 0)
+		r = pool_move_mount(mount_fd, config->state_fd, err);
+	return r;
+}
+
+/* What is mounted may be somebody else's: the pool is the file system that the file holds. */
+static int check_identity(const struct pool_config *config, int root_fd, struct err *err)
+{
+	uint8_t mounted[BTRFS_IOCTL_FSID_SIZE];
+	uint8_t in_file[BTRFS_IOCTL_FSID_SIZE];
+	_cleanup_close_ int file = openat(
+		config->state_fd, POOL_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (file < 0 || pread(file, in_file, sizeof(in_file), SUPERBLOCK_OFFSET + FSID_OFFSET) !=
+				sizeof(in_file))
+		return err_sys(err, errno, "read the pool's file");
+	if (btrfs_fsid(root_fd, mounted) < 0 || memcmp(mounted, in_file, sizeof(mounted)))
+		return err_set(err, ERR_FAILED_PRECONDITION, "POOL_MISMATCH",
+			"another file system is mounted in the pool's place; unmount it, and start "
+			"again");
+	return 0;
+}
+
+static int prepare(const struct pool_config *config, int root_fd, struct err *err)
+{
+	int r = check_identity(config, root_fd, err);
+
+	if (r < 0)
+		return r;
+	r = btrfs_quota_enable(root_fd);
+	if (r < 0)
+		return err_sys(err, r, "turn the pool's quotas on");
+	r = btrfs_group_sweep(root_fd);
+	return r < 0 ? err_sys(err, r, "drop the quota groups that are left over") : 0;
+}
+
+static int release(const struct pool_config *config, struct err *err)
+{
+	_cleanup_close_ int file = openat(
+		config->state_fd, POOL_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (file < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "open the pool's file");
+	return loop_release(file, err);
+}
+
+static int group_of(int dir_fd, enum pool_scope scope, uint64_t *ret, struct err *err)
+{
+	uint64_t id;
+	int r;
+
+	/* A plain directory would name the subvolume around it: the whole pool. */
+	r = btrfs_is_subvolume(dir_fd) ? btrfs_subvolume_id(dir_fd, &id) : -ESTALE;
+	if (r < 0)
+		return err_sys(err, r, "look up a directory's quota group");
+	*ret = btrfs_group(scope == POOL_SCOPE_GROUP ? 1 : 0, id);
+	return 0;
+}
+
+static int make(int parent_fd, const char *name, int group_fd, struct err *err)
+{
+	uint64_t group = 0;
+	int r = 0;
+
+	if (group_fd >= 0)
+		r = group_of(group_fd, POOL_SCOPE_GROUP, &group, err);
+	if (r < 0)
+		return r;
+	r = btrfs_subvolume_create(parent_fd, name, group);
+	return r < 0 && r != -EEXIST ? err_sys(err, r, "make a directory in the pool") : 0;
+}
+
+/*
+ * The tenant's own directory stays outside its group: making and removing a container writes to
+ * it, which must go on when the tenant's disk is full.
+ */
+static int make_group(int dir_fd, struct err *err)
+{
+	uint64_t group = 0;
+	int r = group_of(dir_fd, POOL_SCOPE_GROUP, &group, err);
+
+	if (r < 0)
+		return r;
+	r = btrfs_group_create(dir_fd, group);
+	return r < 0 ? err_sys(err, r, "make the tenant's quota group") : 0;
+}
+
+static int destroy(int parent_fd, const char *name, struct err *err)
+{
+	int r = btrfs_subvolume_destroy(parent_fd, name);
+
+	/* A plain directory, or a subvolume with others below it. */
+	if (r == -ENOTEMPTY || r == -EINVAL || r == -ENOTDIR)
+		return tree_remove_at(parent_fd, name, err);
+	return r < 0 && r != -ENOENT ? err_sys(err, r, "remove a directory of the pool") : 0;
+}
+
+static int drop(int parent_fd, const char *name, bool group, struct err *err)
+{
+	_cleanup_close_ int fd = openat(
+		parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	uint64_t id = 0;
+	uint64_t bytes = 0;
+	int r;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd >= 0 && btrfs_is_subvolume(fd) && btrfs_subvolume_id(fd, &id) == 0)
+		btrfs_group_usage(parent_fd, btrfs_group(0, id), &bytes);
+	close_fd(&fd);
+	r = destroy(parent_fd, name, err);
+	if (r < 0)
+		return r;
+	if (bytes > DROP_SYNC_BYTES)
+		btrfs_sync_later(parent_fd);
+	/*
+	 * A group with members left (their space is not free yet) stays until the sweep of a later
+	 * attach, before which its number is not used again.
+	 */
+	if (group && id)
+		btrfs_group_remove(parent_fd, btrfs_group(1, id));
+	return 0;
+}
+
+static int seal(int dir_fd, struct err *err)
+{
+	int r = btrfs_subvolume_set_readonly(dir_fd);
+
+	return r < 0 ? err_sys(err, r, "make the image read-only") : 0;
+}
+
+static int set_limit(
+	int root_fd, int dir_fd, enum pool_scope scope, uint64_t bytes, struct err *err)
+{
+	uint64_t group;
+	int r = group_of(dir_fd, scope, &group, err);
+
+	if (r < 0)
+		return r;
+	r = btrfs_group_limit(root_fd, group, bytes);
+	return r < 0 ? err_sys(err, r, "set the disk limit") : 0;
+}
+
+static int usage(
+	int dir_fd, enum pool_scope scope, bool exact, uint64_t *ret_bytes, struct err *err)
+{
+	uint64_t group;
+	int r = group_of(dir_fd, scope, &group, err);
+
+	if (r < 0)
+		return r;
+	if (exact)
+		r = btrfs_sync(dir_fd);
+	if (r == 0)
+		r = btrfs_group_usage(dir_fd, group, ret_bytes);
+	return r < 0 ? err_sys(err, r, "read the disk usage") : 0;
+}
+
+const struct pool_ops pool_btrfs_ops = {
+	.name = "btrfs",
+	.has_limits = true,
+	.works = works,
+	.mount = mount_btrfs,
+	.prepare = prepare,
+	.release = release,
+	.make = make,
+	.make_group = make_group,
+	.drop = drop,
+	.seal = seal,
+	.set_limit = set_limit,
+	.usage = usage,
+};

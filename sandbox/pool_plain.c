@@ -1,0 +1,117 @@
+/*
+ * The pool driver `plain`: directories of the host's own file system, without disk limits. Its
+ * trees are removed entry by entry, so it must never be handed a tree that somebody writes to.
+ */
+#include "sandbox/pool_internal.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "sandbox/tree_remove.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+static bool works(void)
+{
+	return true;
+}
+
+/* A bind mount of the directory on itself, so that nosuid and nodev hold here too. */
+static int mount_plain(const struct pool_config *config, struct err *err)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME,
+		.attr_clr = MOUNT_ATTR__ATIME,
+	};
+	_cleanup_close_ int fd = open_tree(
+		config->state_fd, POOL_DIR, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, errno, "clone the pool's directory as a mount");
+	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return err_sys(err, errno, "set the pool's mount flags");
+	return pool_move_mount(fd, config->state_fd, err);
+}
+
+static int prepare(const struct pool_config *config, int root_fd, struct err *err)
+{
+	(void)config;
+	(void)root_fd;
+	(void)err;
+	return 0;
+}
+
+static int release(const struct pool_config *config, struct err *err)
+{
+	(void)config;
+	(void)err;
+	return 0;
+}
+
+static int make(int parent_fd, const char *name, int group_fd, struct err *err)
+{
+	(void)group_fd;
+	if (mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "make a directory in the pool");
+	return 0;
+}
+
+static int make_group(int dir_fd, struct err *err)
+{
+	(void)dir_fd;
+	(void)err;
+	return 0;
+}
+
+static int drop(int parent_fd, const char *name, bool group, struct err *err)
+{
+	(void)group;
+	return tree_remove_at(parent_fd, name, err);
+}
+
+static int seal(int dir_fd, struct err *err)
+{
+	(void)dir_fd;
+	(void)err;
+	return 0;
+}
+
+static int set_limit(
+	int root_fd, int dir_fd, enum pool_scope scope, uint64_t bytes, struct err *err)
+{
+	(void)root_fd;
+	(void)dir_fd;
+	(void)scope;
+	if (bytes == LIMIT_UNSET)
+		return 0;
+	return err_set_subject(err, ERR_UNIMPLEMENTED, "DISK_LIMIT_UNSUPPORTED", "disk",
+		"this host keeps containers on a plain file system, where disk cannot be limited; "
+		"leave the disk limit out (\"none\"), or have the operator use the btrfs pool");
+}
+
+static int usage(
+	int dir_fd, enum pool_scope scope, bool exact, uint64_t *ret_bytes, struct err *err)
+{
+	(void)dir_fd;
+	(void)scope;
+	(void)exact;
+	(void)err;
+	*ret_bytes = 0;
+	return 0;
+}
+
+const struct pool_ops pool_plain_ops = {
+	.name = "plain",
+	.has_limits = false,
+	.works = works,
+	.mount = mount_plain,
+	.prepare = prepare,
+	.release = release,
+	.make = make,
+	.make_group = make_group,
+	.drop = drop,
+	.seal = seal,
+	.set_limit = set_limit,
+	.usage = usage,
+};
