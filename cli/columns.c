@@ -1,0 +1,62 @@
+/* Column texts shared by commands; see columns.h. */
+#include "cli/columns.h"
+
+#include <inttypes.h>
+
+static const char *limit_text(const ProtobufCMessage *m, const char *path, enum limit_id id,
+	bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	struct message_value value;
+
+	if (!message_find(m, path, &value))
+		return human ? "none" : "";
+	if (human)
+		return limit_format(id, message_u64(&value), buf);
+	snprintf(buf, COLUMN_TEXT_MAX, "%" PRIu64, message_u64(&value));
+	return buf;
+}
+
+const char *columns_cpu(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.cpu_milli", LIMIT_CPU, human, buf);
+}
+
+const char *columns_weight(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.cpu_weight", LIMIT_CPU_WEIGHT, human, buf);
+}
+
+const char *columns_cores(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	struct message_value value;
+
+	if (message_find(m, "limits.core_list", &value))
+		return message_string(&value);
+	return limit_text(m, "limits.core_count", LIMIT_CORES, human, buf);
+}
+
+const char *columns_memory(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.memory_bytes", LIMIT_MEMORY, human, buf);
+}
+
+const char *columns_swap(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.swap_bytes", LIMIT_SWAP, human, buf);
+}
+
+const char *columns_pids(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.pids", LIMIT_PIDS, human, buf);
+}
+
+const char *columns_disk(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.disk_bytes", LIMIT_DISK, human, buf);
+}
+
+const char *columns_max_containers(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.containers", LIMIT_CONTAINERS, human, buf);
+}

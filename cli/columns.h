@@ -1,0 +1,27 @@
+/* Texts of columns that several commands show, for struct column's `text`. */
+#pragma once
+
+#include "cli/output.h"
+
+/* croft.v1.Limits fields of a message with a field `limits`: "none" to people when unset. */
+const char *columns_cpu(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_cores(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_memory(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_swap(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_pids(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_disk(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_weight(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_max_containers(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+
+/* The columns of limits that both tenants and containers have, in the order of the API. */
+#define COLUMNS_LIMITS                                                                             \
+	{"cpu_milli", "cpu", .kind = COLUMN_CUSTOM, .text = columns_cpu},                          \
+		{"cpu_weight", "cpu weight", .kind = COLUMN_CUSTOM, .text = columns_weight},       \
+		{"cores", "cores", .kind = COLUMN_CUSTOM, .text = columns_cores},                  \
+		{"memory_bytes", "memory", .kind = COLUMN_CUSTOM, .text = columns_memory},         \
+		{"swap_bytes", "swap", .kind = COLUMN_CUSTOM, .text = columns_swap},               \
+		{"pids", "pids", .kind = COLUMN_CUSTOM, .text = columns_pids},                     \
+	{                                                                                          \
+		"disk_bytes", "disk", .kind = COLUMN_CUSTOM, .text = columns_disk                  \
+	}

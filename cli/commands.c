@@ -1,0 +1,15 @@
+/* The list of commands, in the order that help shows; see commands.h. */
+#include "cli/commands.h"
+
+const struct command *const commands[] = {
+	&cmd_tenant_create,
+	&cmd_tenant_list,
+	&cmd_tenant_show,
+	&cmd_tenant_set,
+	&cmd_tenant_suspend,
+	&cmd_tenant_resume,
+	&cmd_tenant_bind,
+	&cmd_tenant_delete,
+	&cmd_version,
+	NULL,
+};

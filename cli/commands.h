@@ -1,0 +1,22 @@
+/* Every command's row, and the list of them in the order of help. */
+#pragma once
+
+#include "cli/command.h"
+
+/* NULL-terminated. */
+extern const struct command *const commands[];
+
+extern const struct command cmd_tenant_create, cmd_tenant_list, cmd_tenant_show, cmd_tenant_set,
+	cmd_tenant_suspend, cmd_tenant_resume, cmd_tenant_bind, cmd_tenant_delete;
+extern const struct command cmd_image_import, cmd_image_build_busybox, cmd_image_list,
+	cmd_image_show, cmd_image_delete;
+extern const struct command cmd_launch, cmd_create, cmd_set;
+extern const struct command cmd_start, cmd_stop, cmd_kill, cmd_restart, cmd_freeze, cmd_thaw,
+	cmd_delete;
+extern const struct command cmd_list, cmd_info;
+extern const struct command cmd_exec, cmd_shell;
+extern const struct command cmd_logs, cmd_events;
+extern const struct command cmd_usage_show, cmd_usage_export;
+extern const struct command cmd_policy_list, cmd_policy_show, cmd_policy_check;
+extern const struct command cmd_host_info, cmd_host_shutdown;
+extern const struct command cmd_version, cmd_completion;
