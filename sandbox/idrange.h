@@ -13,9 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define IDRANGE_SIZE  65536u
-#define IDRANGE_FIRST 0x70000000u /* above systemd's container ranges, see systemd's UIDS-GIDS.md  \
-				   */
+#define IDRANGE_SIZE 65536u
+#define IDRANGE_FIRST                                                                              \
+	0x70000000u /* above systemd's container ranges, see systemd's UIDS-GIDS.md                \
+		     */
 #define IDRANGE_COUNT	 32768u
 #define IDRANGE_DIR	 "/var/lib/croft-ids"
 #define INSTANCE_ID_SIZE 33 /* 32 hexadecimal digits and a terminator */
@@ -25,6 +26,7 @@ struct idrange_registry;
 /*
  * Opens (and makes) the registry in `dir` for the instance whose state directory is state_path;
  * supervisor_fd is that instance's private directory, where its id file lives (made when missing).
+ * The registry is the opening process's own: a forked child would share its lock, so opens another.
  */
 int idrange_open(const char *dir, const char *state_path, int supervisor_fd,
 	struct idrange_registry **ret, struct err *err);
