@@ -25,6 +25,7 @@ struct output {
 	FILE *out;
 	struct table *table;
 	size_t n_rows;
+	bool begun; /* CSV: the heading is out */
 };
 
 static const char *lower(const char *text, char buf[static COLUMN_TEXT_MAX])
@@ -198,10 +199,14 @@ static int begin_table(struct output *o, struct err *err)
 	return r;
 }
 
-static void print_csv_heading(const struct output *o)
+/* Not before the first row or the end: a refused list prints nothing. */
+static void begin_csv(struct output *o)
 {
 	const char *fields[COLUMNS_MAX];
 
+	if (o->begun)
+		return;
+	o->begun = true;
 	for (size_t i = 0; i < o->n_columns; i++)
 		fields[i] = o->columns[i].name;
 	csv_print(fields, o->n_columns, o->out);
@@ -220,8 +225,6 @@ int output_create(enum output_format format, const struct column *columns, FILE 
 	o->out = out;
 	while (columns[o->n_columns].name && o->n_columns < COLUMNS_MAX)
 		o->n_columns++;
-	if (format == OUTPUT_CSV)
-		print_csv_heading(o);
 	r = format == OUTPUT_TABLE ? begin_table(o, err) : 0;
 	if (r < 0)
 		return r;
@@ -229,11 +232,12 @@ int output_create(enum output_format format, const struct column *columns, FILE 
 	return 0;
 }
 
-static void add_csv(const struct output *o, const ProtobufCMessage *message)
+static void add_csv(struct output *o, const ProtobufCMessage *message)
 {
 	char bufs[COLUMNS_MAX][COLUMN_TEXT_MAX];
 	const char *fields[COLUMNS_MAX];
 
+	begin_csv(o);
 	for (size_t i = 0; i < o->n_columns; i++)
 		fields[i] = column_text(&o->columns[i], message, false, bufs[i]);
 	csv_print(fields, o->n_columns, o->out);
@@ -283,6 +287,8 @@ int output_end(struct output *o, struct err *err)
 {
 	int r = o->table ? table_print(o->table, err) : 0;
 
+	if (o->format == OUTPUT_CSV)
+		begin_csv(o);
 	return r < 0 ? r : output_flush(o->out, err);
 }
 
