@@ -148,12 +148,15 @@ def _check_exit(source):
 def _check_cloexec(source):
     if source.is_header:
         return
+    # The file's own macros for a set of flags count as what they stand for.
+    macros = re.findall(r"#define[ \t]+(\w+)[ \t].*CLOEXEC", source.text)
+    carries = re.compile("|".join(["CLOEXEC", "flags", r"\bhow\b", *macros]))
     for name in CLOEXEC_CALLS:
         for offset in _calls(source, name):
             arguments = _arguments(source.code, offset)
             # Without /dev/null on 0, 1 and 2 a later descriptor would land there.
             fills_stdio = '"/dev/null"' in source.text[offset : offset + 60]
-            if not fills_stdio and not re.search(r"CLOEXEC|flags|\bhow\b", arguments):
+            if not fills_stdio and not carries.search(arguments):
                 yield source.problem(
                     source.line_of(offset), "cloexec", f"{name}() without its CLOEXEC flag"
                 )
