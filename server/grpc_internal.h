@@ -164,6 +164,8 @@ extern const struct grpc_handler grpc_reflection_handlers[];
 /* grpc_server.c */
 /* The row of a method, or NULL. */
 const struct grpc_method *grpc_method_find(const char *path);
+/* Takes an accepted socket, and serves it unless its peer has too many already. */
+void grpc_server_serve(struct grpc_server *server, int fd);
 /* A connection was destroyed. */
 void grpc_server_conn_gone(struct grpc_server *server, struct grpc_user *user);
 /* Adds bytes to what a peer holds; false (and nothing added) beyond GRPC_USER_BYTES_MAX. */

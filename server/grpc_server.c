@@ -146,7 +146,7 @@ static bool is_in_reserve(int fd)
 	       (rlim_t)fd >= limit.rlim_cur - GRPC_FD_RESERVE;
 }
 
-static void serve(struct grpc_server *server, int accepted)
+void grpc_server_serve(struct grpc_server *server, int accepted)
 {
 	_cleanup_close_ int fd = accepted;
 	struct grpc_user *user;
@@ -195,7 +195,7 @@ static void on_accept(evutil_socket_t listening, short what, void *arg)
 			return;
 		full = fd < 0 || is_in_reserve(fd);
 		if (!full) {
-			serve(server, fd);
+			grpc_server_serve(server, fd);
 			continue;
 		}
 		/* Whoever waits in the backlog is served when a descriptor is free again. */
