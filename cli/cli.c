@@ -45,6 +45,8 @@ static int report_error(const struct cli *cli, const struct err *err)
 		fputs("usage: ", stderr);
 		command_print_usage(command, stderr);
 	}
+	if (cli->status)
+		return cli->status;
 	if (command && command->failure_status)
 		return command->failure_status;
 	return usage ? CLI_USAGE : CLI_REFUSED;

@@ -13,7 +13,7 @@ struct cli {
 	const struct command *command;
 	struct options options;
 	struct client *client; /* connected by the first call */
-	int status;	       /* the exit status after success */
+	int status;	       /* the exit status after success; when not 0, also after a failure */
 };
 
 /* The exit statuses of everything but exec and shell. */

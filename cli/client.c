@@ -220,42 +220,30 @@ static int read_input(struct client *client)
 	return 0;
 }
 
-static int move_bytes(struct client *client)
-{
-	if (client->broken.code != ERR_OK)
-		return -ECONNRESET;
-	if (read_input(client) < 0)
-		return -ECONNRESET;
-	return flush_output(client);
-}
-
 int client_wait(
 	struct client *client, struct pollfd *others, size_t n, int timeout_ms, struct err *err)
 {
+	bool was_broken = client->broken.code != ERR_OK;
 	struct pollfd fds[8];
 
 	if (n + 1 > ARRAY_SIZE(fds))
 		return err_sys(err, E2BIG, "wait for the server");
-	if (client->broken.code == ERR_OK)
-		flush_output(client);
-	if (client->broken.code != ERR_OK) {
-		if (err)
-			*err = client->broken;
-		return -ECONNRESET;
-	}
-	fds[0] = (struct pollfd){.fd = client->fd, .events = POLLIN};
+	for (size_t i = 0; i < n; i++)
+		others[i].revents = 0;
+	/* A connection that has just been lost is call_next()'s to tell: do not wait. */
+	if (was_broken ? n == 0 : flush_output(client) < 0)
+		return 0;
+	fds[0] = (struct pollfd){.fd = was_broken ? -1 : client->fd, .events = POLLIN};
 	if (buffer_size(&client->out))
 		fds[0].events |= POLLOUT;
-	memcpy(fds + 1, others, n * sizeof(*others));
-	if (poll(fds, n + 1, timeout_ms) < 0) {
-		for (size_t i = 0; i < n; i++)
-			others[i].revents = 0;
+	if (n)
+		memcpy(fds + 1, others, n * sizeof(*others));
+	if (poll(fds, n + 1, timeout_ms) < 0)
 		return errno == EINTR ? 0 : err_sys(err, errno, "wait for the server");
-	}
-	memcpy(others, fds + 1, n * sizeof(*others));
-	/* A lost connection is reported by call_next(), behind what arrived before it was lost. */
-	if (fds[0].revents)
-		move_bytes(client);
+	if (n)
+		memcpy(others, fds + 1, n * sizeof(*others));
+	if (fds[0].revents && read_input(client) == 0)
+		flush_output(client);
 	return 0;
 }
 
@@ -477,7 +465,7 @@ int call_receive(struct call *call, ProtobufCMessage **ret_message, struct err *
 		if (r != CALL_NOTHING)
 			return r;
 		r = client_wait(call->client, NULL, 0, -1, err);
-		if (r < 0 && call->client->broken.code == ERR_OK)
+		if (r < 0)
 			return r;
 	}
 }

@@ -28,7 +28,8 @@ void client_destroy(struct client *client);
 /*
  * Waits until the connection or one of the n descriptors of `others` is ready (their revents are
  * set), at most timeout_ms (-1: for ever), then moves what the connection can. Returns 0, also
- * when only time passed or a signal arrived, or UNAVAILABLE when the connection broke.
+ * when only time passed, a signal arrived or the connection was lost: call_next() reports that,
+ * behind what arrived before. -errno when waiting itself failed.
  */
 int client_wait(
 	struct client *client, struct pollfd *others, size_t n, int timeout_ms, struct err *err);

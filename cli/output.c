@@ -89,13 +89,15 @@ static const char *usec_text(uint64_t usec, char buf[static COLUMN_TEXT_MAX])
 	return buf;
 }
 
-static const char *time_text(const struct message_value *value, char buf[static COLUMN_TEXT_MAX])
+/* Whole seconds are enough for people. */
+static const char *time_text(
+	const struct message_value *value, bool human, char buf[static COLUMN_TEXT_MAX])
 {
 	const ProtobufCMessage *message = message_sub(value);
 	const Google__Protobuf__Timestamp *t = (const void *)message;
 
 	if (!message || message->descriptor != &google__protobuf__timestamp__descriptor ||
-		!message_format_time(t->seconds, t->nanos, buf))
+		!message_format_time(t->seconds, human ? 0 : t->nanos, buf))
 		return "";
 	return buf;
 }
@@ -151,7 +153,7 @@ const char *column_text(const struct column *column, const ProtobufCMessage *mes
 	else if (column->kind == COLUMN_RESOURCE)
 		text = resource_text(message_string(&value), buf);
 	else if (column->kind == COLUMN_TIME)
-		text = time_text(&value, buf);
+		text = time_text(&value, human, buf);
 	else
 		text = human ? human_text(column, &value, buf) : plain_text(&value, buf);
 	return human && !*text ? EMPTY : text;

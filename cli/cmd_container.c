@@ -1,0 +1,186 @@
+/* croft list, croft info: containers shown. */
+#include "cli/cmd_container.h"
+
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "cli/columns.h"
+#include "cli/commands.h"
+#include "croft/v1/tenants.pb-c.h"
+
+#include <string.h>
+
+#define SERVICE	       (&croft__v1__containers__descriptor)
+#define LIST_PAGE_SIZE 500
+
+const char *container_exit_text(const Croft__V1__Exit *exit, char out[static COLUMN_TEXT_MAX])
+{
+	const char *signal = sigabbrev_np(exit->signal);
+
+	switch (exit->kind) {
+	case CROFT__V1__EXIT__KIND__EXITED:
+		snprintf(out, COLUMN_TEXT_MAX, "exited %d", exit->status);
+		break;
+	case CROFT__V1__EXIT__KIND__SIGNALLED:
+		snprintf(out, COLUMN_TEXT_MAX, "killed by signal %d%s%s%s", exit->signal,
+			signal ? " (" : "", signal ? signal : "", signal ? ")" : "");
+		break;
+	case CROFT__V1__EXIT__KIND__POWEROFF:
+		snprintf(out, COLUMN_TEXT_MAX, "powered off");
+		break;
+	case CROFT__V1__EXIT__KIND__REBOOT:
+		snprintf(out, COLUMN_TEXT_MAX, "rebooted");
+		break;
+	case CROFT__V1__EXIT__KIND__OOM:
+		snprintf(out, COLUMN_TEXT_MAX, "out of memory");
+		break;
+	default:
+		snprintf(out, COLUMN_TEXT_MAX, "unknown");
+		break;
+	}
+	return out;
+}
+
+static const char *exit_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__Container *c = (const void *)m;
+
+	(void)human;
+	return c->run && c->run->exit ? container_exit_text(c->run->exit, buf) : "";
+}
+
+static const char *init_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__Container *c = (const void *)m;
+	size_t n = 0;
+
+	(void)human;
+	buf[0] = '\0';
+	for (size_t i = 0; i < c->n_init_args && n < COLUMN_TEXT_MAX; i++)
+		n += (size_t)snprintf(
+			buf + n, COLUMN_TEXT_MAX - n, "%s%s", i ? " " : "", c->init_args[i]);
+	return buf;
+}
+
+static const struct column list_columns[] = {
+	{"name", "CONTAINER", "name", COLUMN_RESOURCE, NULL},
+	{"state", "STATE", "state", COLUMN_STATE, NULL},
+	{"image", "IMAGE", "image", COLUMN_RESOURCE, NULL},
+	{"cpu_milli", "CPU", .kind = COLUMN_CUSTOM, .text = columns_cpu},
+	{"memory_bytes", "MEMORY", .kind = COLUMN_CUSTOM, .text = columns_memory},
+	{"pids", "PIDS", .kind = COLUMN_CUSTOM, .text = columns_pids},
+	{"disk_used_bytes", "DISK USED", "disk_used_bytes", COLUMN_SIZE, NULL},
+	{"start_time", "STARTED", "run.start_time", COLUMN_TIME, NULL},
+	{"exit", "ENDED", .kind = COLUMN_CUSTOM, .text = exit_text},
+	{0},
+};
+
+const struct column container_columns[] = {
+	{"name", "container", "name", COLUMN_RESOURCE, NULL},
+	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
+	{"state", "state", "state", COLUMN_STATE, NULL},
+	{"image", "image", "image", COLUMN_RESOURCE, NULL},
+	{"policy", "policy", "policy", COLUMN_RESOURCE, NULL},
+	{"create_time", "created", "create_time", COLUMN_TIME, NULL},
+	COLUMNS_LIMITS,
+	{"init_args", "init", .kind = COLUMN_CUSTOM, .text = init_text},
+	{"with_init", "with croft-init", "with_init", COLUMN_PLAIN, NULL},
+	{"ephemeral", "ephemeral", "ephemeral", COLUMN_PLAIN, NULL},
+	{"oom_group", "oom group", "oom_group", COLUMN_PLAIN, NULL},
+	{"cores_now", "cores now", "cores", COLUMN_PLAIN, NULL},
+	{"disk_used_bytes", "disk used", "disk_used_bytes", COLUMN_SIZE, NULL},
+	{"disk_limit_enforced", "disk limit holds", "disk_limit_enforced", COLUMN_PLAIN, NULL},
+	{"run_id", "run", "run.id", COLUMN_PLAIN, NULL},
+	{"start_time", "started", "run.start_time", COLUMN_TIME, NULL},
+	{"end_time", "ended", "run.end_time", COLUMN_TIME, NULL},
+	{"host_pid", "host pid", "run.host_pid", COLUMN_PLAIN, NULL},
+	{"id_base", "host ids from", "run.id_base", COLUMN_PLAIN, NULL},
+	{"exit", "exit", .kind = COLUMN_CUSTOM, .text = exit_text},
+	{0},
+};
+
+/* Adds every container of a parent ("tenants/acme", "tenants/-"). */
+static int list_parent(struct cli *cli, const char *parent, struct output *output, struct err *err)
+{
+	Croft__V1__ListContainersRequest request = CROFT__V1__LIST_CONTAINERS_REQUEST__INIT;
+	char token[CLI_PAGE_TOKEN_MAX] = "";
+	int r = 0;
+
+	request.parent = (char *)parent;
+	request.page_size = LIST_PAGE_SIZE;
+	request.page_token = token;
+	while (r == 0) {
+		_cleanup_message_ ProtobufCMessage *reply = NULL;
+		const Croft__V1__ListContainersResponse *page;
+
+		r = cli_call(cli, SERVICE, "ListContainers", &request.base, &reply, err);
+		page = (const void *)reply;
+		for (size_t i = 0; r == 0 && i < page->n_containers; i++)
+			r = output_add(output, &page->containers[i]->base, err);
+		if (r == 0)
+			r = cli_next_page(page->next_page_token, token, err);
+		if (r == 0 && !*token)
+			break;
+	}
+	return r;
+}
+
+/* What somebody who is no operator may see: the containers of the own tenants. */
+static int list_own(struct cli *cli, struct output *output, struct err *err)
+{
+	Croft__V1__ListTenantsRequest request = CROFT__V1__LIST_TENANTS_REQUEST__INIT;
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	const Croft__V1__ListTenantsResponse *page;
+	int r = cli_call(
+		cli, &croft__v1__tenants__descriptor, "ListTenants", &request.base, &reply, err);
+
+	page = (const void *)reply;
+	for (size_t i = 0; r == 0 && i < page->n_tenants; i++)
+		r = list_parent(cli, page->tenants[i]->name, output, err);
+	return r;
+}
+
+static int list(struct cli *cli, struct err *err)
+{
+	_cleanup_output_ struct output *output = NULL;
+	char parent[RESOURCE_SIZE] = "tenants/-";
+	const char *tenant = cli_arg(cli, 0);
+	int r = tenant ? cli_tenant_name(tenant, parent, err) : 0;
+
+	if (r == 0)
+		r = output_create(cli->format, list_columns, stdout, &output, err);
+	if (r < 0)
+		return r;
+	r = list_parent(cli, parent, output, err);
+	if (r < 0 && !tenant && (err->code == ERR_NOT_FOUND || err->code == ERR_PERMISSION_DENIED))
+		r = list_own(cli, output, err);
+	return r < 0 ? r : output_end(output, err);
+}
+
+static int info(struct cli *cli, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	Croft__V1__GetContainerRequest request = CROFT__V1__GET_CONTAINER_REQUEST__INIT;
+	char name[RESOURCE_SIZE];
+	int r = cli_container_name(cli_arg(cli, 0), name, err);
+
+	request.name = name;
+	if (r == 0)
+		r = cli_call(cli, SERVICE, "GetContainer", &request.base, &reply, err);
+	return r < 0 ? r : output_one(cli->format, container_columns, reply, stdout, err);
+}
+
+const struct command cmd_list = {
+	.name = "list",
+	.summary = "List the containers, of one tenant or of all.",
+	.args = {{.name = "TENANT", .kind = WORD_TENANT, .optional = true}},
+	.run = list,
+};
+
+const struct command cmd_info = {
+	.name = "info",
+	.summary = "Show one container: its limits, its state and its run.",
+	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}},
+	.run = info,
+};

@@ -1,0 +1,172 @@
+/* croft launch, create, set: what a container is made of and held by. */
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "cli/cmd_container.h"
+#include "cli/commands.h"
+#include "cli/limits_message.h"
+#include "cli/usage.h"
+
+#include <string.h>
+
+#define SERVICE (&croft__v1__containers__descriptor)
+
+static int read_switch(const char *option, const char *text, bool *ret, struct err *err)
+{
+	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+		return usage_error(err, "--%s takes on or off, not \"%.40s\"", option, text);
+	*ret = !strcmp(text, "on");
+	return 0;
+}
+
+/* Everything but limits and names. */
+static int fill_container(const struct cli *cli, Croft__V1__Container *c,
+	char policy[static RESOURCE_SIZE], struct err *err)
+{
+	const struct options *o = &cli->options;
+
+	c->with_init = options_has(o, "with-init");
+	c->ephemeral = options_has(o, "ephemeral");
+	c->oom_group = options_has(o, "oom-group");
+	c->n_init_args = o->n_rest;
+	c->init_args = (char **)o->rest;
+	if (!options_has(o, "policy"))
+		return 0;
+	c->policy = policy;
+	return cli_policy_name(options_get(o, "policy"), policy, err);
+}
+
+static int make(struct cli *cli, const char *method, const char *done, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	Croft__V1__CreateContainerRequest request = CROFT__V1__CREATE_CONTAINER_REQUEST__INIT;
+	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
+	struct limits_message limits;
+	char image[RESOURCE_SIZE];
+	char parent[RESOURCE_SIZE];
+	char policy[RESOURCE_SIZE];
+	char id[NAME_SIZE];
+	int r = cli_image_name(cli_arg(cli, 0), image, err);
+
+	if (r == 0)
+		r = cli_split_container(cli_arg(cli, 1), parent, id, err);
+	if (r == 0)
+		r = limits_message_read(&cli->options, true, &limits, err);
+	if (r == 0)
+		r = fill_container(cli, &container, policy, err);
+	if (r < 0)
+		return r;
+	container.image = image;
+	container.limits = &limits.message;
+	request.parent = parent;
+	request.container_id = id;
+	request.container = &container;
+	r = cli_call(cli, SERVICE, method, &request.base, &reply, err);
+	return r < 0 ? r
+		     : cli_report(
+			       cli, container_columns, reply, err, "%s %s", done, cli_arg(cli, 1));
+}
+
+static int launch(struct cli *cli, struct err *err)
+{
+	return make(cli, "LaunchContainer", "launched", err);
+}
+
+static int create(struct cli *cli, struct err *err)
+{
+	return make(cli, "CreateContainer", "created", err);
+}
+
+static int set(struct cli *cli, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	Croft__V1__UpdateContainerRequest request = CROFT__V1__UPDATE_CONTAINER_REQUEST__INIT;
+	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
+	const char *oom_group = options_get(&cli->options, "oom-group");
+	const char *paths[LIMIT_N + 2];
+	struct limits_message limits;
+	char name[RESOURCE_SIZE];
+	bool on = false;
+	int r = cli_container_name(cli_arg(cli, 0), name, err);
+
+	if (r == 0)
+		r = limits_message_read(&cli->options, true, &limits, err);
+	if (r == 0 && oom_group)
+		r = read_switch("oom-group", oom_group, &on, err);
+	if (r < 0)
+		return r;
+	memcpy(paths, limits.paths, limits.n_paths * sizeof(*paths));
+	mask.n_paths = limits.n_paths;
+	if (oom_group)
+		paths[mask.n_paths++] = "oom_group";
+	if (!mask.n_paths)
+		return usage_error(err, "nothing to set: give a limit or --oom-group");
+	mask.paths = (char **)paths;
+	container.name = name;
+	container.limits = &limits.message;
+	container.oom_group = on;
+	request.container = &container;
+	request.update_mask = &mask;
+	request.force = options_has(&cli->options, "force");
+	r = cli_call(cli, SERVICE, "UpdateContainer", &request.base, &reply, err);
+	return r < 0 ? r
+		     : cli_report(cli, container_columns, reply, err, "set %s", cli_arg(cli, 0));
+}
+
+static const struct option_rule make_options[] = {
+	{.name = "policy",
+		.value = "POLICY",
+		.kind = WORD_POLICY,
+		.help = "the system call policy (default: default)"},
+	{.name = "ephemeral", .help = "delete the container when its run has ended"},
+	{.name = "oom-group", .help = "when memory runs out, kill the whole container"},
+	{.name = "with-init", .help = "put croft-init, which reaps and forwards signals, first"},
+	{.name = "no-network", .help = "loopback only, which is all that this version has"},
+	{0},
+};
+
+static const struct option_rule set_options[] = {
+	{.name = "oom-group",
+		.value = "on|off",
+		.kind = WORD_CHOICE,
+		.help = "when memory runs out, kill the whole container"},
+	{.name = "force", .help = "lower memory below what is in use"},
+	{0},
+};
+
+static const char *const make_later[] = {"nesting", "io-read", "io-write", NULL};
+static const char *const set_later[] = {"io-read", "io-write", NULL};
+
+const struct command cmd_launch = {
+	.name = "launch",
+	.summary = "Make a container from an image and start it.",
+	.args = {{.name = "IMAGE", .kind = WORD_IMAGE}, {.name = "TENANT/NAME"}},
+	.rest = "INIT...",
+	.rest_optional = true,
+	.options = make_options,
+	.limits = COMMAND_LIMITS_CONTAINER,
+	.later = make_later,
+	.run = launch,
+};
+
+const struct command cmd_create = {
+	.name = "create",
+	.summary = "Make a container from an image without starting it.",
+	.args = {{.name = "IMAGE", .kind = WORD_IMAGE}, {.name = "TENANT/NAME"}},
+	.rest = "INIT...",
+	.rest_optional = true,
+	.options = make_options,
+	.limits = COMMAND_LIMITS_CONTAINER,
+	.later = make_later,
+	.run = create,
+};
+
+const struct command cmd_set = {
+	.name = "set",
+	.summary = "Change a container's limits while it runs; \"none\" takes one off.",
+	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}},
+	.options = set_options,
+	.limits = COMMAND_LIMITS_CONTAINER,
+	.later = set_later,
+	.run = set,
+};
