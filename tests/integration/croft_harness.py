@@ -1,0 +1,389 @@
+"""A private croftd for a test: started, asked, killed, restarted, and taken down without a trace.
+
+Everything of an instance lies below one directory of its own, runs in cgroups of its own, and is a
+descendant of one reaper process (reaper.py), so that what is left of it can be told from the rest
+of the host.
+"""
+
+import contextlib
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+
+import kernel
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.environ.get("CROFT_BUILD", os.path.join(ROOT, "build"))
+# Deadlines are for a host; the machine under tests/vm is so many times slower.
+SLOWNESS = float(os.environ.get("CROFT_SLOWNESS", "1"))
+IMAGES = os.path.join(ROOT, "build", "images")
+
+_PROGRAMS = {
+    "croft": "cli/croft",
+    "croftd": "server/croftd",
+    "croft-supervisor": "sandbox/croft-supervisor",
+    "probe": "tests/integration/probe",
+}
+
+
+def program(name):
+    """The path of a built program."""
+    return os.path.join(BUILD, _PROGRAMS[name])
+
+
+def wait_until(what, condition, seconds=10.0, interval=0.02):
+    """Waits for condition() to be true, and returns its value; fails when it is not in time."""
+    deadline = time.monotonic() + seconds * SLOWNESS
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds * SLOWNESS:g} s: {what}")
+        time.sleep(interval)
+
+
+@dataclass
+class Result:
+    """How a command ended."""
+
+    rc: int
+    out: str
+    err: str
+    raw: bytes = b""
+
+    def __str__(self):
+        return f"status {self.rc}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+class Reaper:
+    """The far end of reaper.py."""
+
+    def __init__(self):
+        self._child = subprocess.Popen(
+            ["/usr/bin/python3", "-B", os.path.join(HERE, "reaper.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        )
+        self.pid = self._child.pid
+
+    def _ask(self, line):
+        self._child.stdin.write(line.encode() + b"\n")
+        self._child.stdin.flush()
+        ready, _, _ = select.select([self._child.stdout], [], [], 20 * SLOWNESS)
+        if not ready:
+            raise AssertionError("the reaper does not answer")
+        return self._child.stdout.readline().decode().strip()
+
+    def start(self, argv, log, env=None):
+        answer = self._ask("start " + json.dumps({"argv": argv, "log": log, "env": env or {}}))
+        word, _, rest = answer.partition(" ")
+        if word != "pid":
+            raise AssertionError(f"{argv[0]}: {rest}")
+        return int(rest)
+
+    def status(self, pid):
+        """"running", "exited N" or "signalled N"."""
+        return self._ask(f"status {pid}")
+
+    def finish(self):
+        """Kills what is left below, which must be nothing by then, and ends."""
+        for pid in kernel.descendants(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError, AssertionError):
+            self._ask("quit")
+        self._child.stdin.close()
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._child.stdout.close()
+
+
+class Daemon:
+    """One instance of croftd and its supervisor, and what a test does with them."""
+
+    _count = 0
+
+    def __init__(self, schema=None):
+        Daemon._count += 1
+        # croftd is not root for long: it must be able to reach what is its own below.
+        self.base = tempfile.mkdtemp(prefix="croft-test-", dir="/tmp")
+        os.chmod(self.base, 0o755)
+        self.state = f"{self.base}/state"
+        self.run = f"{self.base}/run"
+        self.policies = f"{self.base}/policies"
+        os.mkdir(self.policies)
+        self.socket = f"{self.run}/croft.sock"
+        self.host = f"unix:{self.socket}"
+        self.parent = f"croft-test-{os.getpid()}-{Daemon._count}"
+        self.log = f"{self.base}/log"
+        self.reaper = Reaper()
+        self.schema = schema
+        self.pids = {}
+        self._arguments = {}
+
+    # Starting and stopping.
+
+    @property
+    def reaper_pid(self):
+        return self.reaper.pid if self.reaper else None
+
+    @property
+    def instance_id(self):
+        try:
+            with open(f"{self.state}/supervisor/instance-id", encoding="ascii") as f:
+                return f.read().strip()
+        except OSError:
+            return None
+
+    def arguments(self, *more):
+        """croftd's command line."""
+        return [
+            program("croftd"), "--state", self.state, "--run", self.run, "--listen", self.host,
+            "--cgroup-parent", self.parent, "--policy-dir", self.policies,
+            "--supervisor", program("croft-supervisor"), "--pool-size", "4G",
+            "--sample-interval", "1", *more,
+        ]
+
+    def start(self, *more):
+        """Starts croftd, which starts its supervisor, and waits until both answer."""
+        os.makedirs(self.state, exist_ok=True)
+        os.makedirs(self.run, exist_ok=True)
+        self._arguments["croftd"] = self.arguments(*more)
+        self.pids["croftd"] = self.reaper.start(self._arguments["croftd"], self.log)
+        self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        wait_until("croftd answers", self._answers, 10, 0.005)
+        self.pids["supervisor"] = self.pid("supervisor")
+
+    def _answers(self):
+        status = self.reaper.status(self.pids["croftd"])
+        if status != "running":
+            raise AssertionError(f"croftd {status}\n{self.read_log()}")
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(self.socket)
+            except OSError:
+                return False
+        info = self.croft("-o", "json", "host", "info")
+        return info.rc == 0 and json.loads(info.out).get("supervisor_connected")
+
+    def read_log(self):
+        try:
+            with open(self.log, encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except OSError:
+            return ""
+
+    def pid(self, which):
+        """The pid of "croftd" or "supervisor", from its pid file."""
+        with open(f"{self.run}/{which}.pid", encoding="ascii") as f:
+            return int(f.read())
+
+    def kill9(self, which):
+        """kill -9 of "croftd" or "supervisor"; returns when it is gone."""
+        pid = self.pids[which]
+        assert pid in kernel.descendants(self.reaper.pid), f"{which} {pid} is not ours"
+        if which == "supervisor":
+            # What it was started with, to start it again by hand as an operator would.
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                self._arguments[which] = [a.decode() for a in f.read().split(b"\0")[:-1]]
+        os.kill(pid, signal.SIGKILL)
+        wait_until(f"{which} is gone", lambda: not kernel.is_alive(pid))
+
+    def restart(self, *which):
+        """Starts again what was killed: croftd starts a supervisor itself when none answers."""
+        if "croftd" in which:
+            self.pids["croftd"] = self.reaper.start(self._arguments["croftd"], self.log)
+        elif "supervisor" in which:
+            arguments = list(self._arguments["supervisor"])
+            arguments[0] = program("croft-supervisor")
+            self.reaper.start(arguments, self.log)
+        self.wait_ready()
+
+    def shutdown(self):
+        """`croft host shutdown`: containers and both daemons, gone."""
+        result = self.croft("host", "shutdown", timeout=60)
+        assert result.rc == 0, result
+        for which, pid in self.pids.items():
+            wait_until(f"{which} has ended", lambda p=pid: not kernel.is_alive(p), 20)
+
+    def finish(self):
+        """Removes what is left, by force where it must; the leak check has looked before."""
+        for pid in kernel.descendants(self.reaper.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.reaper.finish()
+        self.reaper = None
+        for _, point, _ in kernel.mounts_with(self.base):
+            subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL, check=False)
+        for name in kernel.loops_of(self.base):
+            subprocess.run(["losetup", "-d", f"/dev/{name}"], check=False)
+        for path in sorted(kernel.cgroup_directories(self.parent), reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    # The command line.
+
+    def croft(self, *args, uid=None, stdin=b"", timeout=30, env=None, command=None):
+        """Runs the CLI; stdin is bytes, uid runs it as somebody else."""
+        return run_program(
+            [command or self._client(uid), "--host", self.host, *args], uid=uid, stdin=stdin,
+            timeout=timeout, env=env,
+        )
+
+    def _client(self, uid):
+        """A build directory may be below one that only root can enter."""
+        if uid is None:
+            return program("croft")
+        copy = f"{self.base}/croft"
+        if not os.path.exists(copy):
+            shutil.copy(program("croft"), copy)
+        return copy
+
+    def ok(self, *args, **kwargs):
+        """Runs the CLI, which must succeed; returns its standard output."""
+        result = self.croft(*args, **kwargs)
+        assert result.rc == 0, f"croft {' '.join(args)}: {result}\n{self.read_log()[-2000:]}"
+        return result.out
+
+    def refused(self, *args, match=None, rc=1, **kwargs):
+        """Runs the CLI, which must fail with one clear sentence; returns the sentence."""
+        result = self.croft(*args, **kwargs)
+        assert result.rc == rc, f"croft {' '.join(args)}: {result}"
+        check_sentence(result.err, self.base)
+        if match:
+            assert re.search(match, result.err), result.err
+        return result.err.strip()
+
+    def json(self, *args, **kwargs):
+        """Runs the CLI with -o json; one object, which must be all there is."""
+        return json.loads(self.ok("-o", "json", *args, **kwargs))
+
+    def json_lines(self, *args, **kwargs):
+        return [json.loads(line) for line in self.ok("-o", "json", *args, **kwargs).splitlines()]
+
+    def exec(self, name, *argv, options=(), **kwargs):
+        """croft exec, without a terminal."""
+        return self.croft("exec", "-T", *options, name, "--", *argv, **kwargs)
+
+    def sh(self, name, script, **kwargs):
+        """A shell script inside, which must succeed; returns its standard output."""
+        result = self.exec(name, "/bin/sh", "-c", script, **kwargs)
+        assert result.rc == 0, f"{script}: {result}"
+        return result.out
+
+    def background_exec(self, name, *argv):
+        """croft exec that runs on; the caller kills it (the command then gets SIGHUP)."""
+        return subprocess.Popen(
+            [program("croft"), "--host", self.host, "exec", "-T", name, "--", *argv],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+
+    # Shorthands.
+
+    def api(self):
+        """A grpcio client of this instance."""
+        import api
+
+        return api.Api(self.schema, self.host)
+
+    def busybox(self):
+        """The image `busybox`."""
+        self.ok("image", "build-busybox")
+
+    def tenant(self, name="acme", **limits):
+        self.ok("tenant", "create", name, *limit_flags(limits))
+        return name
+
+    def launch(self, name, image="busybox", init=(), options=(), **limits):
+        """croft launch; returns the container's info."""
+        tail = ["--", *init] if init else []
+        self.ok("launch", image, name, *limit_flags(limits), *options, *tail, timeout=60)
+        return self.info(name)
+
+    def info(self, name):
+        return self.json("info", name)
+
+    def usage(self, name):
+        return self.json("usage", "show", name)
+
+    def cgroup(self, name):
+        """The kernel's view of a tenant or TENANT/NAME."""
+        return kernel.Cgroup(self.parent, *name.split("/"))
+
+    def init_pid(self, name):
+        return self.info(name)["run"]["host_pid"]
+
+    def events(self, *args):
+        return self.json_lines("events", *args)
+
+    def wait_state(self, name, state, seconds=10):
+        return wait_until(
+            f"{name} is {state}",
+            lambda: (i := self.info(name)).get("state", "STOPPED") == state and i, seconds,
+        )
+
+
+def limit_flags(limits):
+    """{"cpu": "0.5", "cpu_weight": 10} as the CLI's flags."""
+    flags = []
+    for name, value in limits.items():
+        flags += [f"--{name.replace('_', '-')}", str(value)]
+    return flags
+
+
+def check_sentence(text, base):
+    """What a user is told when something fails: one line, not empty, without a host path."""
+    assert text.strip(), "it failed without a word"
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, f"more than one line: {text!r}"
+    assert base not in text, f"names a path of the host: {text!r}"
+    assert "/sys/fs/cgroup" not in text and "/proc/" not in text, text
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", lines[0]), repr(text)
+
+
+def run_program(argv, *, uid=None, stdin=b"", timeout=30, env=None):
+    kwargs = {}
+    if uid is not None:
+        kwargs = {"user": uid, "group": uid, "extra_groups": []}
+    try:
+        done = subprocess.run(
+            argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+            timeout=timeout * SLOWNESS, env={**os.environ, **(env or {})}, cwd="/", **kwargs,
+        )
+    except subprocess.TimeoutExpired as e:
+        raise AssertionError(
+            f"{' '.join(argv)}: no end after {timeout * SLOWNESS:g} s\n"
+            f"{(e.stdout or b'')[-2000:]}\n{(e.stderr or b'')[-2000:]}"
+        ) from None
+    return Result(
+        done.returncode, done.stdout.decode(errors="replace"),
+        done.stderr.decode(errors="replace"), done.stdout,
+    )
+
+
+def debug(*words):
+    """Figures that a test measured: shown with -s, kept in pytest's report."""
+    print(*words, file=sys.stderr)
+
+
+def percentile(values, percent):
+    """Nearest rank."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -1,0 +1,230 @@
+"""What the kernel says, read without Croft: cgroups of both drivers, processes, mounts, loops."""
+
+import os
+import re
+
+_ESCAPES = re.compile(r"\\([0-7]{3})")
+
+
+def mounts(pid="self"):
+    """(mount point, root, file system type, source, super options) of each mount of a process."""
+    found = []
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as f:
+        for line in f:
+            head, _, tail = line.rstrip("\n").partition(" - ")
+            fields = [_ESCAPES.sub(lambda m: chr(int(m.group(1), 8)), x) for x in head.split(" ")]
+            kind, source, options = (tail.split(" ") + ["", ""])[:3]
+            found.append((fields[4], fields[3], kind, source, options))
+    return found
+
+
+def hierarchies():
+    """Controller name -> where its hierarchy is mounted; "unified" is cgroup2, "systemd" v1's
+    named one."""
+    found = {}
+    for point, _, kind, _, options in mounts():
+        if kind == "cgroup2":
+            found.setdefault("unified", point)
+        elif kind == "cgroup":
+            for option in options.split(","):
+                found.setdefault(option.removeprefix("name="), point)
+    return found
+
+
+def driver():
+    """unified or hybrid: which hierarchy holds pids, memory and cpu."""
+    unified = hierarchies().get("unified")
+    if unified:
+        with open(f"{unified}/cgroup.controllers", encoding="ascii") as f:
+            if {"pids", "memory", "cpu"} <= set(f.read().split()):
+                return "unified"
+    return "hybrid"
+
+
+class Cgroup:
+    """One cgroup below an instance's parent, on whichever hierarchies it has."""
+
+    def __init__(self, parent, *names):
+        self.path = "/".join((parent, *names))
+        self.unified = driver() == "unified"
+        self._roots = hierarchies()
+
+    def directory(self, controller):
+        root = self._roots["unified" if self.unified else controller]
+        return f"{root}/{self.path}"
+
+    def exists(self):
+        return any(os.path.isdir(f"{root}/{self.path}") for root in self._roots.values())
+
+    def read(self, controller, name):
+        with open(f"{self.directory(controller)}/{name}", encoding="ascii") as f:
+            return f.read().strip()
+
+    def write(self, controller, name, text):
+        with open(f"{self.directory(controller)}/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+
+    def _number(self, controller, name):
+        text = self.read(controller, name)
+        return None if text == "max" else int(text)
+
+    def _keyed(self, controller, name, key):
+        for line in self.read(controller, name).splitlines():
+            words = line.split()
+            if words[0] == key:
+                return int(words[1])
+        return 0
+
+    def pids(self):
+        return self._number("pids", "pids.current")
+
+    def pids_max(self):
+        return self._number("pids", "pids.max")
+
+    def pids_denied(self):
+        return self._keyed("pids", "pids.events", "max")
+
+    def memory(self):
+        name = "memory.current" if self.unified else "memory.usage_in_bytes"
+        return self._number("memory", name)
+
+    def memory_max(self):
+        """None: no limit (v1 writes it as a very large number)."""
+        if self.unified:
+            return self._number("memory", "memory.max")
+        value = self._number("memory", "memory.limit_in_bytes")
+        return None if value >= 1 << 62 else value
+
+    def oom_kills(self):
+        if self.unified:
+            return self._keyed("memory", "memory.events", "oom_kill")
+        return self._keyed("memory", "memory.oom_control", "oom_kill")
+
+    def cpu_usec(self):
+        if self.unified:
+            return self._keyed("cpu", "cpu.stat", "usage_usec")
+        return self._number("cpuacct", "cpuacct.usage") // 1000
+
+    def cpu_milli(self):
+        """The quota in thousandths of a core; None: no limit."""
+        if self.unified:
+            quota, period = self.read("cpu", "cpu.max").split()
+        else:
+            quota = self.read("cpu", "cpu.cfs_quota_us")
+            period = self.read("cpu", "cpu.cfs_period_us")
+        return None if quota in ("max", "-1") else int(quota) * 1000 // int(period)
+
+    def cpus(self):
+        name = "cpuset.cpus"
+        return self.read("cpuset", name)
+
+    def processes(self):
+        """Every pid in this cgroup and below."""
+        found = set()
+        for folder, _, _ in os.walk(self.directory("pids")):
+            try:
+                with open(f"{folder}/cgroup.procs", encoding="ascii") as f:
+                    found.update(int(line) for line in f)
+            except OSError:
+                continue
+        return found
+
+
+def cgroup_directories(parent):
+    """Every directory of an instance's parent, on every hierarchy."""
+    found = set()
+    for root in set(hierarchies().values()):
+        for folder, _, _ in os.walk(f"{root}/{parent}"):
+            found.add(folder)
+    return found
+
+
+def parents():
+    """pid -> parent's pid, of every process."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as f:
+                    found[int(name)] = int(f.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    return found
+
+
+def descendants(pid):
+    """Every process below pid."""
+    children = {}
+    for child, parent in parents().items():
+        children.setdefault(parent, []).append(child)
+    found, queue = set(), [pid]
+    while queue:
+        for child in children.get(queue.pop(), ()):
+            if child not in found:
+                found.add(child)
+                queue.append(child)
+    return found
+
+
+def describe(pid):
+    """"pid (command line)", for messages."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            words = f.read().replace(b"\0", b" ").decode(errors="replace").strip()
+        if not words:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as f:
+                words = f"[{f.read().strip()}]"
+    except OSError:
+        words = "gone"
+    return f"{pid} ({words})"
+
+
+def is_alive(pid):
+    """False for a process that is gone or a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def mounts_with(text):
+    """Mounts, in any process's namespace, that mention a path: as point, root or source."""
+    found, seen = set(), set()
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            namespace = os.readlink(f"/proc/{name}/ns/mnt")
+            if namespace in seen:
+                continue
+            entries = mounts(name)
+            seen.add(namespace)
+        except OSError:
+            continue
+        for entry in entries:
+            if any(text in field for field in entry):
+                found.add((namespace, entry[0], entry[2]))
+    return found
+
+
+def loops_of(path):
+    """Loop devices whose backing file is below a path, deleted or not."""
+    found = set()
+    for name in os.listdir("/sys/block"):
+        try:
+            with open(f"/sys/block/{name}/loop/backing_file", encoding="utf-8") as f:
+                if f.read().startswith(path):
+                    found.add(name)
+        except OSError:
+            continue
+    return found
+
+
+def status_field(pid, name):
+    """A field of /proc/PID/status, e.g. "CapBnd"."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as f:
+        for line in f:
+            if line.startswith(name + ":"):
+                return line.split(":", 1)[1].strip()
+    return None

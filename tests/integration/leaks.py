@@ -1,0 +1,88 @@
+"""What an instance holds of the host, and whether a test left more of it than it found."""
+
+import os
+import struct
+import time
+
+import kernel
+
+IDRANGE_TABLE = "/var/lib/croft-ids/ranges"
+# The table's header (sandbox/idrange.c): magic, version, first, size, count, reserved.
+IDRANGE_HEADER = struct.Struct("<8sIIII8x")
+IDRANGE_OWNER_BYTES = 16
+
+
+def held_ranges(instance_id, table=IDRANGE_TABLE):
+    """How many id ranges the table says an instance holds."""
+    owner = bytes.fromhex(instance_id)
+    try:
+        with open(table, "rb") as f:
+            data = f.read()
+    except FileNotFoundError:
+        return 0
+    magic, _, _, _, count = IDRANGE_HEADER.unpack_from(data)
+    assert magic == b"CROFTIDS", magic
+    owners = data[IDRANGE_HEADER.size :]
+    assert len(owners) >= count * IDRANGE_OWNER_BYTES
+    size = IDRANGE_OWNER_BYTES
+    return sum(owners[i * size : (i + 1) * size] == owner for i in range(count))
+
+
+def tree(path):
+    """Every file below a path, relative to it."""
+    found = set()
+    for folder, folders, files in os.walk(path):
+        for name in folders + files:
+            found.add(os.path.relpath(os.path.join(folder, name), path))
+    return found
+
+
+class Holdings:
+    """One look at everything; `-` tells what is in this one and not in the other."""
+
+    def __init__(self, *, cgroups, mounts, loops, processes, ranges, files):
+        self.cgroups, self.mounts, self.loops = cgroups, mounts, loops
+        self.processes, self.ranges, self.files = processes, ranges, files
+
+    @classmethod
+    def look(cls, daemon):
+        return cls(
+            cgroups=kernel.cgroup_directories(daemon.parent),
+            mounts=kernel.mounts_with(daemon.base),
+            loops=kernel.loops_of(daemon.base),
+            processes=kernel.descendants(daemon.reaper_pid) if daemon.reaper_pid else set(),
+            ranges=held_ranges(daemon.instance_id) if daemon.instance_id else 0,
+            files=tree(daemon.run),
+        )
+
+    def __sub__(self, other):
+        more = []
+        for path in sorted(self.cgroups - other.cgroups):
+            more.append(f"cgroup {path}")
+        for _, point, kind in sorted(self.mounts - other.mounts):
+            more.append(f"mount of {kind} at {point}")
+        for name in sorted(self.loops - other.loops):
+            more.append(f"loop device {name}")
+        for pid in sorted(self.processes - other.processes):
+            more.append(f"process {kernel.describe(pid)}")
+        if self.ranges > other.ranges:
+            more.append(f"{self.ranges - other.ranges} id ranges")
+        for name in sorted(self.files - other.files):
+            more.append(f"file {name} in the run directory")
+        return more
+
+
+NOTHING = Holdings(
+    cgroups=set(), mounts=set(), loops=set(), processes=set(), ranges=0, files=set()
+)
+
+
+def wait_for_no_more_than(daemon, before, seconds):
+    """What is still held beyond `before` when the time is over: nothing, if all is well. What a
+    deletion leaves to be done behind it has until then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        more = Holdings.look(daemon) - before
+        if not more or time.monotonic() > deadline:
+            return more
+        time.sleep(0.05)
