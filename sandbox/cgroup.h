@@ -108,6 +108,9 @@ int cgroup_thaw(struct cgroup_root *root, const struct cgroup_id *id, struct err
 int cgroup_kill(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 /* 1 frozen, 0 not, -errno. */
 int cgroup_is_frozen(struct cgroup_root *root, const struct cgroup_id *id);
+/* Waits until the kernel says that it is frozen, or no longer is. 0, -ETIMEDOUT or -errno. */
+int cgroup_wait_frozen(struct cgroup_root *root, const struct cgroup_id *id, bool frozen,
+	int timeout_ms, struct err *err);
 /* Waits until no process is left below (cgroup.events populated 0). 0, -ETIMEDOUT or -errno. */
 int cgroup_wait_empty(
 	struct cgroup_root *root, const struct cgroup_id *id, int timeout_ms, struct err *err);

@@ -59,3 +59,9 @@ void counter_files_close(struct counter_files *files);
  * written only on success. Source: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
  */
 int counters_read(const struct counter_files *files, struct counters *ret, struct err *err);
+
+/*
+ * A number of a control file: the one after `key` and a space at the start of a line, or the whole
+ * file's when key is NULL. Returns 0, -ENOENT without such a line, or -EBADMSG.
+ */
+int counter_parse(const char *text, const char *key, uint64_t *ret);

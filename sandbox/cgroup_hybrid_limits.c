@@ -1,0 +1,260 @@
+/*
+ * Limits on cgroup v1. v1 refuses or accepts a write depending on what was written before, so each
+ * is ordered such that every step in between is valid too. Must never leave a limit unread-back.
+ */
+#include "base/cleanup.h"
+#include "sandbox/cgroup_internal.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define PERIOD_USEC    100000
+#define SHARES_DEFAULT 1024 /* what the kernel gives to weight 100 */
+
+#define MEMORY_FILE "memory.limit_in_bytes"
+#define MEMSW_FILE  "memory.memsw.limit_in_bytes"
+#define QUOTA_FILE  "cpu.cfs_quota_us"
+
+/* How often a forced limit is tried after everything reclaimable was dropped. */
+#define FORCE_RETRIES 5
+
+static uint64_t shares_of_weight(uint64_t weight)
+{
+	return (weight * SHARES_DEFAULT + CPU_WEIGHT_DEFAULT / 2) / CPU_WEIGHT_DEFAULT;
+}
+
+static uint64_t weight_of_shares(uint64_t shares)
+{
+	return (shares * CPU_WEIGHT_DEFAULT + SHARES_DEFAULT / 2) / SHARES_DEFAULT;
+}
+
+/* A file that a kernel without the feature lacks reads as unlimited. */
+static int read_optional(const struct cgroup_root *root, enum cgroup_controller controller,
+	const char *dir, const char *file, uint64_t *ret)
+{
+	int r = cgroup_read_u64(root, controller, dir, file, ret);
+
+	if (r != -ENOENT)
+		return r;
+	*ret = LIMIT_UNSET;
+	return 0;
+}
+
+int cgroup_hybrid_read_limits(
+	const struct cgroup_root *root, const char *dir, struct limits *ret, struct err *err)
+{
+	uint64_t *value = ret->value;
+	uint64_t period = PERIOD_USEC;
+	uint64_t memsw;
+	uint64_t shares;
+	int r = cgroup_read_u64(root, CGROUP_MEMORY, dir, MEMORY_FILE, &value[LIMIT_MEMORY]);
+
+	if (r == 0)
+		r = read_optional(root, CGROUP_MEMORY, dir, MEMSW_FILE, &memsw);
+	if (r == 0 && memsw != LIMIT_UNSET && memsw >= value[LIMIT_MEMORY])
+		value[LIMIT_SWAP] = memsw - value[LIMIT_MEMORY];
+	if (r == 0)
+		r = cgroup_read_u64(root, CGROUP_PIDS, dir, "pids.max", &value[LIMIT_PIDS]);
+	if (r == 0)
+		r = read_optional(root, CGROUP_CPU, dir, QUOTA_FILE, &value[LIMIT_CPU]);
+	if (r == 0 && value[LIMIT_CPU] != LIMIT_UNSET)
+		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.cfs_period_us", &period);
+	if (r == 0 && value[LIMIT_CPU] != LIMIT_UNSET && period)
+		value[LIMIT_CPU] = value[LIMIT_CPU] * 1000 / period;
+	if (r == 0)
+		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.shares", &shares);
+	if (r == 0)
+		value[LIMIT_CPU_WEIGHT] = weight_of_shares(shares);
+	if (r == 0)
+		r = cgroup_hybrid_read_cores(root, dir, ret->core_mask);
+	return r < 0 ? err_sys(err, r, "read the present limits") : 0;
+}
+
+static bool has_file(const struct cgroup_root *root, enum cgroup_controller controller,
+	const char *dir, const char *file)
+{
+	_cleanup_close_ int fd = cgroup_open_file(root, controller, dir, file, O_PATH);
+
+	return fd >= 0;
+}
+
+/*
+ * Swap of 0 is accepted without swap accounting: memory.swappiness 0 keeps the kernel from
+ * swapping this cgroup out, which is all that such a kernel can promise.
+ */
+int cgroup_hybrid_check_supported(
+	const struct cgroup_root *root, const char *dir, const struct limits *want, struct err *err)
+{
+	if (want->value[LIMIT_SWAP] && want->value[LIMIT_MEMORY] == LIMIT_UNSET)
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
+			"this host (cgroup v1) limits swap only together with memory; set a memory "
+			"limit too");
+	if (want->value[LIMIT_SWAP] && !has_file(root, CGROUP_MEMORY, dir, MEMSW_FILE))
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
+			"this host's kernel does not account swap; boot it with swapaccount=1, or "
+			"ask for no swap");
+	if (want->value[LIMIT_CPU] != LIMIT_UNSET && !has_file(root, CGROUP_CPU, dir, QUOTA_FILE))
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "cpu",
+			"this host's kernel has no CPU quotas (CONFIG_CFS_BANDWIDTH)");
+	return 0;
+}
+
+static uint64_t add_limit(uint64_t memory, uint64_t swap)
+{
+	return memory == LIMIT_UNSET || swap == LIMIT_UNSET ? LIMIT_UNSET : memory + swap;
+}
+
+/* Drops what can be dropped, then tries again; then settles for the least that the kernel takes. */
+static int force_memory(
+	const struct cgroup_root *root, const char *dir, uint64_t memory, struct err *err)
+{
+	uint64_t use = memory;
+	int r = -EBUSY;
+
+	for (unsigned i = 0; i < FORCE_RETRIES && r == -EBUSY; i++) {
+		char text[32];
+
+		cgroup_write_text(root, CGROUP_MEMORY, dir, "memory.force_empty", "0");
+		snprintf(text, sizeof(text), "%" PRIu64, memory);
+		r = cgroup_write_text(root, CGROUP_MEMORY, dir, MEMORY_FILE, text);
+	}
+	if (r != -EBUSY)
+		return r < 0 ? err_sys(err, r, "write " MEMORY_FILE) : 0;
+	for (unsigned i = 0; i < FORCE_RETRIES && r == -EBUSY; i++) {
+		char text[32];
+
+		r = cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.usage_in_bytes", &use);
+		if (r < 0)
+			break;
+		/* It may grow between the two: leave a little more each time. */
+		use += root->page_bytes << (4 * i);
+		snprintf(text, sizeof(text), "%" PRIu64, use);
+		r = cgroup_write_text(root, CGROUP_MEMORY, dir, MEMORY_FILE, text);
+	}
+	cgroup_below_use(memory, use, err);
+	return err_wrap(err, -EBUSY, "%s",
+		r < 0 ? "the kernel could not take back enough memory"
+		      : "memory was lowered only as far as the kernel could take it back");
+}
+
+static int write_memory_file(const struct cgroup_root *root, const char *dir, uint64_t memory,
+	bool force, struct err *err)
+{
+	struct err kernel = {0};
+	int r = cgroup_write_limit(
+		root, CGROUP_MEMORY, dir, MEMORY_FILE, memory, "-1", LIMIT_MEMORY, &kernel);
+	uint64_t use = 0;
+
+	if (r == 0)
+		return 0;
+	if (r == -EBUSY && force)
+		return force_memory(root, dir, memory, err);
+	if (r == -EBUSY) {
+		cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.usage_in_bytes", &use);
+		return cgroup_below_use(memory, use, err);
+	}
+	if (err)
+		*err = kernel;
+	return r;
+}
+
+/*
+ * memsw bounds memory and swap together and may never be below the memory limit: when the memory
+ * limit rises above it, memsw goes first, else last.
+ */
+static int write_memory(const struct cgroup_root *root, const char *dir, const struct limits *now,
+	const struct limits *want, bool force, struct err *err)
+{
+	uint64_t memory = want->value[LIMIT_MEMORY];
+	uint64_t memsw = add_limit(memory, want->value[LIMIT_SWAP]);
+	uint64_t memsw_now = add_limit(now->value[LIMIT_MEMORY], now->value[LIMIT_SWAP]);
+	bool write_memsw = memsw != memsw_now && has_file(root, CGROUP_MEMORY, dir, MEMSW_FILE);
+	bool first = write_memsw && memory > memsw_now;
+	int r = 0;
+
+	if (first)
+		r = cgroup_write_limit(
+			root, CGROUP_MEMORY, dir, MEMSW_FILE, memsw, "-1", LIMIT_SWAP, err);
+	if (r == 0 && memory != now->value[LIMIT_MEMORY])
+		r = write_memory_file(root, dir, memory, force, err);
+	if (r == 0 && write_memsw && !first)
+		r = cgroup_write_limit(
+			root, CGROUP_MEMORY, dir, MEMSW_FILE, memsw, "-1", LIMIT_SWAP, err);
+	return r;
+}
+
+/*
+ * memsw alone would let the kernel swap out what is below the limit. Swappiness is of the cgroup
+ * that holds the pages, so payload needs it as well.
+ */
+static int write_swappiness(
+	const struct cgroup_root *root, const char *dir, bool swap, struct err *err)
+{
+	static const char file[] = "memory.swappiness";
+	char payload[CGROUP_DIR_SIZE];
+	uint64_t wanted = 0;
+	uint64_t now;
+	char text[32];
+	int r = cgroup_read_u64(root, CGROUP_MEMORY, dir, file, &now);
+
+	if (r == 0 && swap)
+		r = cgroup_read_u64(root, CGROUP_MEMORY, "", file, &wanted);
+	if (r < 0)
+		return err_sys(err, r, "read %s", file);
+	if (now == wanted)
+		return 0;
+	snprintf(text, sizeof(text), "%" PRIu64, wanted);
+	r = cgroup_write_text(root, CGROUP_MEMORY, dir, file, text);
+	if (r == 0 && strchr(dir, '/')) {
+		cgroup_payload_of(dir, payload);
+		r = cgroup_write_text(root, CGROUP_MEMORY, payload, file, text);
+	}
+	return r < 0 && r != -ENOENT ? err_sys(err, r, "write %s", file) : 0;
+}
+
+static int write_cpu(const struct cgroup_root *root, const char *dir, const struct limits *now,
+	const struct limits *want, struct err *err)
+{
+	uint64_t weight = want->value[LIMIT_CPU_WEIGHT];
+	uint64_t quota = want->value[LIMIT_CPU];
+	uint64_t period;
+	int r = 0;
+
+	if (quota != now->value[LIMIT_CPU]) {
+		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.cfs_period_us", &period);
+		if (r < 0)
+			return err_sys(err, r, "read cpu.cfs_period_us");
+		if (period != PERIOD_USEC)
+			r = cgroup_write_limit(root, CGROUP_CPU, dir, "cpu.cfs_period_us",
+				PERIOD_USEC, "", LIMIT_CPU, err);
+		if (quota != LIMIT_UNSET)
+			quota = quota * PERIOD_USEC / 1000;
+		if (r == 0)
+			r = cgroup_write_limit(
+				root, CGROUP_CPU, dir, QUOTA_FILE, quota, "-1", LIMIT_CPU, err);
+	}
+	if (r == 0 && weight != now->value[LIMIT_CPU_WEIGHT])
+		r = cgroup_write_limit(root, CGROUP_CPU, dir, "cpu.shares",
+			shares_of_weight(weight), "", LIMIT_CPU_WEIGHT, err);
+	return r;
+}
+
+/* Memory first: it is the only one that the kernel may refuse for what runs inside. */
+int cgroup_hybrid_write_limits(const struct cgroup_root *root, const char *dir,
+	const struct limits *now, const struct limits *want, bool force, struct err *err)
+{
+	uint64_t pids = want->value[LIMIT_PIDS];
+	int r = write_memory(root, dir, now, want, force, err);
+
+	if (r == 0)
+		r = write_swappiness(root, dir, want->value[LIMIT_SWAP] != 0, err);
+	if (r == 0 && pids != now->value[LIMIT_PIDS])
+		r = cgroup_write_limit(
+			root, CGROUP_PIDS, dir, "pids.max", pids, "max", LIMIT_PIDS, err);
+	if (r == 0)
+		r = write_cpu(root, dir, now, want, err);
+	if (r == 0)
+		r = cgroup_hybrid_write_cores(root, dir, now, want, err);
+	return r;
+}

@@ -1,0 +1,235 @@
+/*
+ * Limits mean the same on both drivers: the kernels check different things at different times, so
+ * everything is checked here first, from what the kernel holds now, and only then written. Must
+ * never write before every refusal has been ruled out that can be.
+ */
+#include "base/cleanup.h"
+#include "sandbox/cgroup_internal.h"
+
+#include <string.h>
+
+/* The limits that a parent directory bounds by a number. */
+static const enum limit_id bounded[] = {LIMIT_CPU, LIMIT_MEMORY, LIMIT_SWAP, LIMIT_PIDS};
+
+/* What is left of the limits asked for when the kernel has rounded them. */
+static void normalise(struct limits *want, uint64_t page_bytes)
+{
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t *value = &want->value[i ? LIMIT_SWAP : LIMIT_MEMORY];
+
+		if (*value != LIMIT_UNSET)
+			*value -= *value % page_bytes;
+	}
+	if (want->value[LIMIT_SWAP] == LIMIT_UNSET)
+		want->value[LIMIT_SWAP] = 0;
+	if (want->value[LIMIT_CPU_WEIGHT] == LIMIT_UNSET)
+		want->value[LIMIT_CPU_WEIGHT] = CPU_WEIGHT_DEFAULT;
+	want->value[LIMIT_CORES] = LIMIT_UNSET;
+	want->value[LIMIT_DISK] = LIMIT_UNSET;
+	want->value[LIMIT_CONTAINERS] = LIMIT_UNSET;
+}
+
+static int read_limits(
+	const struct cgroup_root *root, const char *dir, struct limits *ret, struct err *err)
+{
+	limits_init(ret);
+	return root->ops->read_limits(root, dir, ret, err);
+}
+
+int cgroup_below_use(uint64_t asked_bytes, uint64_t use_bytes, struct err *err)
+{
+	char asked[LIMIT_TEXT_MAX];
+	char use[LIMIT_TEXT_MAX];
+
+	return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_USE", "memory",
+		"memory %s is below the %s in use; end some processes first, or force it",
+		size_format(asked_bytes, asked), size_format(use_bytes, use));
+}
+
+static int check_within_tenant(const struct cgroup_root *root, const char *tenant,
+	const struct limits *want, struct err *err)
+{
+	struct limits limits;
+	int r = read_limits(root, tenant, &limits, err);
+
+	if (r == 0 && limits_has_core_mask(want))
+		r = cgroup_read_effective_cpus(root, tenant, limits.core_mask, err);
+	return r < 0 ? r : limits_check_within(want, &limits, err);
+}
+
+static int check_host_cores(
+	const struct cgroup_root *root, const struct limits *want, struct err *err)
+{
+	uint64_t host[LIMITS_CPU_WORDS];
+	char text[128];
+	int r;
+
+	if (!limits_has_core_mask(want))
+		return 0;
+	r = cgroup_read_effective_cpus(root, "", host, err);
+	if (r < 0)
+		return r;
+	if (cgroup_mask_within(want->core_mask, host))
+		return 0;
+	return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
+		"not all of these cores are usable on this host, which has %s",
+		limits_format_cores(host, text, sizeof(text)));
+}
+
+struct children_check {
+	const struct cgroup_root *root;
+	const char *tenant;
+	const struct limits *want;
+	struct err *err;
+	int result;
+};
+
+static int below_child(
+	const struct children_check *check, const char *child, enum limit_id id, uint64_t held)
+{
+	const char *name = limit_rule(id)->name;
+	char asked_text[LIMIT_TEXT_MAX];
+	char held_text[LIMIT_TEXT_MAX];
+
+	return err_set_subject(check->err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD", name,
+		"%s %s is below the %s of container %s; lower that first", name,
+		limit_format(id, check->want->value[id], asked_text),
+		limit_format(id, held, held_text), child);
+}
+
+static int check_child(const char *name, void *arg)
+{
+	struct children_check *check = arg;
+	char dir[CGROUP_DIR_SIZE];
+	struct limits child;
+
+	if (!name_is_valid(name))
+		return 0;
+	snprintf(dir, sizeof(dir), "%s/%s", check->tenant, name);
+	check->result = read_limits(check->root, dir, &child, NULL);
+	/* Removed since it was listed: it bounds nothing any more. */
+	if (check->result < 0) {
+		check->result = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bounded) && check->result == 0; i++) {
+		uint64_t held = child.value[bounded[i]];
+
+		if (held != LIMIT_UNSET && held > check->want->value[bounded[i]])
+			check->result = below_child(check, name, bounded[i], held);
+	}
+	if (check->result == 0 && limits_has_core_mask(check->want) &&
+		!cgroup_mask_within(child.core_mask, check->want->core_mask))
+		check->result = err_set_subject(check->err, ERR_FAILED_PRECONDITION,
+			"LIMIT_BELOW_CHILD", "cores",
+			"container %s is pinned to cores that are not among these; change that "
+			"first",
+			name);
+	return check->result < 0;
+}
+
+static bool lowers(const struct limits *now, const struct limits *want)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bounded); i++)
+		if (want->value[bounded[i]] < now->value[bounded[i]])
+			return true;
+	return limits_has_core_mask(want);
+}
+
+static int check_children(const struct cgroup_root *root, const char *tenant,
+	const struct limits *now, const struct limits *want, struct err *err)
+{
+	struct children_check check = {.root = root, .tenant = tenant, .want = want, .err = err};
+	int r;
+
+	if (!lowers(now, want))
+		return 0;
+	r = cgroup_tree_each(root->fd[0], tenant, check_child, &check);
+	return r < 0 ? err_sys(err, r, "list the tenant's containers") : check.result;
+}
+
+/*
+ * What the kernel does with a memory limit below present use differs: v1 reclaims and refuses, v2
+ * reclaims and kills. Here the working set decides, and v2 is made to reclaim beforehand.
+ */
+static int check_use(const struct cgroup_root *root, const char *dir, const struct limits *now,
+	const struct limits *want, struct err *err)
+{
+	uint64_t asked = want->value[LIMIT_MEMORY];
+	uint64_t working_set;
+	uint64_t use;
+	int r;
+
+	if (asked >= now->value[LIMIT_MEMORY])
+		return 0;
+	r = cgroup_read_u64(root, CGROUP_MEMORY, dir, root->ops->memory_use_file, &use);
+	if (r < 0)
+		return err_sys(err, r, "read the memory in use");
+	if (use <= asked)
+		return 0;
+	r = cgroup_read_working_set(root, dir, use, &working_set, err);
+	if (r < 0)
+		return r;
+	if (working_set > asked)
+		return cgroup_below_use(asked, working_set, err);
+	if (!root->ops->reclaim)
+		return 0;
+	root->ops->reclaim(root, dir, use - asked);
+	r = cgroup_read_u64(root, CGROUP_MEMORY, dir, root->ops->memory_use_file, &use);
+	if (r < 0)
+		return err_sys(err, r, "read the memory in use");
+	return use > asked ? cgroup_below_use(asked, use, err) : 0;
+}
+
+static int check_all(const struct cgroup_root *root, const struct cgroup_id *id, const char *dir,
+	const struct limits *now, const struct limits *want, bool force, struct err *err)
+{
+	int r = check_host_cores(root, want, err);
+
+	if (r == 0)
+		r = root->ops->check_supported(root, dir, want, err);
+	if (r == 0 && id->container[0])
+		r = check_within_tenant(root, id->tenant, want, err);
+	else if (r == 0)
+		r = check_children(root, dir, now, want, err);
+	if (r == 0 && !force)
+		r = check_use(root, dir, now, want, err);
+	return r;
+}
+
+int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
+	const struct limits *limits, bool oom_group, bool force, struct err *err)
+{
+	struct limits want = *limits;
+	char dir[CGROUP_DIR_SIZE];
+	struct limits now;
+	int r = cgroup_dir_of(id, dir, err);
+
+	if (r < 0)
+		return r;
+	r = limits_check(limits, err);
+	if (r < 0)
+		return r;
+	if (!cgroup_exists(root, id))
+		return err_set(err, ERR_NOT_FOUND, "CGROUP_NOT_FOUND",
+			"there is no cgroup of that tenant or container");
+	normalise(&want, root->page_bytes);
+	r = read_limits(root, dir, &now, err);
+	if (r < 0)
+		return r;
+	r = check_all(root, id, dir, &now, &want, force, err);
+	if (r < 0)
+		return r;
+	r = root->ops->write_limits(root, dir, &now, &want, force, err);
+	/*
+	 * What had been written before another limit failed is put back, so far as it goes. Not
+	 * when forced: then the memory limit stays as low as the kernel could be made to take it.
+	 */
+	if (r < 0 && !force) {
+		struct limits half;
+
+		if (read_limits(root, dir, &half, NULL) == 0)
+			root->ops->write_limits(root, dir, &half, &now, false, NULL);
+	}
+	return r < 0 ? r : root->ops->write_oom_group(root, dir, oom_group, err);
+}

@@ -1,0 +1,390 @@
+/*
+ * The driver for cgroup v2. Controllers are enabled for a tenant's children, never for payload's:
+ * nobody could join a cgroup that has enabled some, and a limit file inside would be the tenant's.
+ */
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "sandbox/cgroup_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PERIOD_USEC 100000
+
+/* What a container's init may make below payload; systemd with some users takes about 60 by 6. */
+#define TREE_DESCENDANTS_MAX "1024"
+#define TREE_DEPTH_MAX	     "32"
+
+/* Rounds of moving a cgroup's processes away, each of which may find some forked meanwhile. */
+#define MOVE_ROUNDS 100
+
+static const struct {
+	const char *name;
+	enum cgroup_controller controller;
+} controllers[] = {{"cpuset", CGROUP_CPUSET}, {"cpu", CGROUP_CPU}, {"memory", CGROUP_MEMORY},
+	{"pids", CGROUP_PIDS}, {"io", CGROUP_BLKIO}};
+
+#define ENABLE_SIZE 64
+
+/* "+cpuset +cpu ..." of what is not in `enabled` yet; "" when all is. */
+static void format_missing(
+	const struct cgroup_root *root, const char *enabled, char ret[static ENABLE_SIZE])
+{
+	size_t len = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
+		if (root->hierarchy[controllers[i].controller] >= 0 &&
+			!cgroup_list_has(enabled, ' ', controllers[i].name))
+			len += (size_t)snprintf(ret + len, ENABLE_SIZE - len, "%s+%s",
+				len ? " " : "", controllers[i].name);
+}
+
+static int enable_at(const struct cgroup_root *root, int dirfd, struct err *err)
+{
+	char missing[ENABLE_SIZE];
+	char enabled[256];
+	ssize_t n = fd_read_text_at(dirfd, "cgroup.subtree_control", enabled, sizeof(enabled));
+	int r = n < 0 ? (int)n : 0;
+
+	if (r == 0)
+		format_missing(root, enabled, missing);
+	if (r == 0 && missing[0])
+		r = fd_write_text_at(dirfd, "cgroup.subtree_control", missing);
+	return r < 0 ? err_sys(err, r, "enable the cgroup controllers") : 0;
+}
+
+/* sd_booted(3). */
+static bool is_under_systemd(void)
+{
+	return faccessat(AT_FDCWD, "/run/systemd/system", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The top of the tree has to pass its controllers on. Under systemd that is not ours to change. */
+static int enable_top(const struct cgroup_root *root, struct err *err)
+{
+	char missing[ENABLE_SIZE];
+	char available[256];
+	ssize_t n = fd_read_text_at(
+		root->fd[0], "cgroup.controllers", available, sizeof(available));
+
+	if (n < 0)
+		return err_sys(err, (int)n, "read cgroup.controllers");
+	format_missing(root, available, missing);
+	if (!missing[0])
+		return 0;
+	if (!root->parent[0] || is_under_systemd())
+		return err_set(err, ERR_FAILED_PRECONDITION, "CGROUP_UNSUPPORTED",
+			"Croft's cgroup lacks the controllers %s; run it in a systemd unit with "
+			"Delegate=yes",
+			missing);
+	return enable_at(root, root->mount_fd[0], err);
+}
+
+/* Moves what is listed; *ret_moved tells whether there was anything. */
+static int move_listed(int from, int to, bool *ret_moved)
+{
+	_cleanup_close_ int fd = openat(from, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	_cleanup_fclose_ FILE *procs = NULL;
+	char line[32];
+
+	if (fd < 0)
+		return -errno;
+	procs = fdopen(fd, "re");
+	if (!procs)
+		return -errno;
+	take_fd(&fd);
+	*ret_moved = false;
+	while (fgets(line, sizeof(line), procs)) {
+		int r;
+
+		line[strcspn(line, "\n")] = '\0';
+		r = fd_write_text_at(to, "cgroup.procs", line);
+		if (r < 0 && r != -ESRCH)
+			return r;
+		*ret_moved = true;
+	}
+	return 0;
+}
+
+/*
+ * A delegated cgroup holds the daemons themselves, and a cgroup with processes cannot pass
+ * controllers on (cgroup-v2.rst, "No Internal Process Constraint"): they move to a leaf.
+ */
+static int move_own_processes(const struct cgroup_root *root, struct err *err)
+{
+	_cleanup_close_ int leaf = -1;
+	bool moved = true;
+
+	if (mkdirat(root->fd[0], CGROUP_SELF, 0755) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "make a cgroup for the daemon itself");
+	leaf = fd_open_dir_at(root->fd[0], CGROUP_SELF);
+	if (leaf < 0)
+		return err_sys(err, leaf, "open the daemon's own cgroup");
+	for (unsigned i = 0; i < MOVE_ROUNDS && moved; i++) {
+		int r = move_listed(root->fd[0], leaf, &moved);
+
+		if (r < 0)
+			return err_sys(err, r, "move the daemon to a cgroup of its own");
+	}
+	return 0;
+}
+
+static int prepare_parent(struct cgroup_root *root, struct err *err)
+{
+	int r = enable_top(root, err);
+
+	if (r == 0 && !root->parent[0])
+		r = move_own_processes(root, err);
+	return r < 0 ? r : enable_at(root, root->fd[0], err);
+}
+
+static int prepare_tenant(struct cgroup_root *root, const char *dir, struct err *err)
+{
+	_cleanup_close_ int fd = fd_open_dir_at(root->fd[0], dir);
+
+	return fd < 0 ? err_sys(err, fd, "open the tenant's cgroup") : enable_at(root, fd, err);
+}
+
+static int prepare_container(struct cgroup_root *root, const char *dir, struct err *err)
+{
+	(void)root;
+	(void)dir;
+	(void)err;
+	return 0; /* the device program may be attached at any time */
+}
+
+/* "$QUOTA $PERIOD", either of them "max" for none. */
+static int read_quota(const struct cgroup_root *root, const char *dir, uint64_t *ret_milli)
+{
+	char text[64];
+	ssize_t n = cgroup_read_text(root, CGROUP_CPU, dir, "cpu.max", text, sizeof(text));
+	char *space = n < 0 ? NULL : strchr(text, ' ');
+	uint64_t period;
+	uint64_t quota;
+
+	if (n == -ENOENT) {
+		*ret_milli = LIMIT_UNSET;
+		return 0;
+	}
+	if (n < 0)
+		return (int)n;
+	if (!space)
+		return -EBADMSG;
+	*space = '\0';
+	if (cgroup_parse_value(text, &quota) < 0 || cgroup_parse_value(space + 1, &period) < 0 ||
+		!period)
+		return -EBADMSG;
+	*ret_milli = quota == LIMIT_UNSET ? LIMIT_UNSET : quota * 1000 / period;
+	return 0;
+}
+
+static int read_cores(
+	const struct cgroup_root *root, const char *dir, uint64_t ret_mask[static LIMITS_CPU_WORDS])
+{
+	char text[CGROUP_TEXT_MAX];
+	ssize_t n = cgroup_read_text(root, CGROUP_CPUSET, dir, "cpuset.cpus", text, sizeof(text));
+
+	return n < 0 ? (int)n : cgroup_parse_cpus(text, ret_mask);
+}
+
+static int read_limits(
+	const struct cgroup_root *root, const char *dir, struct limits *ret, struct err *err)
+{
+	uint64_t *value = ret->value;
+	int r = cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.max", &value[LIMIT_MEMORY]);
+
+	if (r == 0) {
+		r = cgroup_read_u64(
+			root, CGROUP_MEMORY, dir, "memory.swap.max", &value[LIMIT_SWAP]);
+		/* Without swap accounting there is no file and nothing to lift or lower. */
+		if (r == -ENOENT) {
+			value[LIMIT_SWAP] = 0;
+			r = 0;
+		}
+	}
+	if (r == 0)
+		r = cgroup_read_u64(root, CGROUP_PIDS, dir, "pids.max", &value[LIMIT_PIDS]);
+	if (r == 0)
+		r = read_quota(root, dir, &value[LIMIT_CPU]);
+	if (r == 0)
+		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.weight", &value[LIMIT_CPU_WEIGHT]);
+	if (r == 0)
+		r = read_cores(root, dir, ret->core_mask);
+	return r < 0 ? err_sys(err, r, "read the present limits") : 0;
+}
+
+static bool has_file(const struct cgroup_root *root, const char *dir, const char *file)
+{
+	_cleanup_close_ int fd = cgroup_open_file(root, CGROUP_CORE, dir, file, O_PATH);
+
+	return fd >= 0;
+}
+
+/* Swap of 0 is accepted from a kernel that cannot account swap: it is the host's choice to have it.
+ */
+static int check_supported(
+	const struct cgroup_root *root, const char *dir, const struct limits *want, struct err *err)
+{
+	if (want->value[LIMIT_SWAP] && !has_file(root, dir, "memory.swap.max"))
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
+			"this host's kernel does not account swap; boot it with swapaccount=1, or "
+			"ask for no swap");
+	if (want->value[LIMIT_CPU] != LIMIT_UNSET && !has_file(root, dir, "cpu.max"))
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "cpu",
+			"this host's kernel has no CPU quotas (CONFIG_CFS_BANDWIDTH)");
+	return 0;
+}
+
+/* memory.reclaim fails when it got less than asked: the caller looks at what is in use then. */
+static void reclaim(const struct cgroup_root *root, const char *dir, uint64_t bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%" PRIu64, bytes);
+	cgroup_write_text(root, CGROUP_MEMORY, dir, "memory.reclaim", text);
+}
+
+static int write_quota(
+	const struct cgroup_root *root, const char *dir, uint64_t milli, struct err *err)
+{
+	char text[64];
+	char back[64];
+	int r;
+
+	if (milli == LIMIT_UNSET)
+		snprintf(text, sizeof(text), "max %d", PERIOD_USEC);
+	else
+		snprintf(text, sizeof(text), "%" PRIu64 " %d", milli * PERIOD_USEC / 1000,
+			PERIOD_USEC);
+	r = cgroup_write_back(root, CGROUP_CPU, dir, "cpu.max", text, back, sizeof(back));
+	if (r < 0)
+		return err_sys(err, r, "write %s to cpu.max", text);
+	return strcmp(back, text) != 0 ? cgroup_not_applied(LIMIT_CPU, back, err) : 0;
+}
+
+static int write_cores(const struct cgroup_root *root, const char *dir,
+	const uint64_t mask[static LIMITS_CPU_WORDS], struct err *err)
+{
+	uint64_t got[LIMITS_CPU_WORDS];
+	char back[CGROUP_TEXT_MAX];
+	char text[CGROUP_TEXT_MAX];
+	int r;
+
+	limits_format_cores(mask, text, sizeof(text));
+	/* An empty list means the parent's; an empty write would not reach the kernel. */
+	r = cgroup_write_back(
+		root, CGROUP_CPUSET, dir, "cpuset.cpus", *text ? text : "\n", back, sizeof(back));
+	if (r < 0)
+		return err_sys(err, r, "write %.80s to cpuset.cpus", text);
+	if (cgroup_parse_cpus(back, got) < 0 || memcmp(got, mask, sizeof(got)) != 0)
+		return cgroup_not_applied(LIMIT_CORES, back, err);
+	return 0;
+}
+
+/* The plain numbers; swap goes before memory, so that a lowered memory limit cannot spill over. */
+static const struct {
+	enum limit_id limit;
+	enum cgroup_controller controller;
+	const char *file;
+} numbers[] = {
+	{LIMIT_SWAP, CGROUP_MEMORY, "memory.swap.max"},
+	{LIMIT_MEMORY, CGROUP_MEMORY, "memory.max"},
+	{LIMIT_PIDS, CGROUP_PIDS, "pids.max"},
+	{LIMIT_CPU_WEIGHT, CGROUP_CPU, "cpu.weight"},
+};
+
+static int write_limits(const struct cgroup_root *root, const char *dir, const struct limits *now,
+	const struct limits *want, bool force, struct err *err)
+{
+	int r = 0;
+
+	(void)force; /* the kernel itself reclaims and then kills until a lower limit fits */
+	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++) {
+		enum limit_id limit = numbers[i].limit;
+
+		if (want->value[limit] != now->value[limit])
+			r = cgroup_write_limit(root, numbers[i].controller, dir, numbers[i].file,
+				want->value[limit], "max", limit, err);
+	}
+	if (r == 0 && want->value[LIMIT_CPU] != now->value[LIMIT_CPU])
+		r = write_quota(root, dir, want->value[LIMIT_CPU], err);
+	if (r == 0 && memcmp(want->core_mask, now->core_mask, sizeof(now->core_mask)) != 0)
+		r = write_cores(root, dir, want->core_mask, err);
+	return r;
+}
+
+static int write_oom_group(
+	const struct cgroup_root *root, const char *dir, bool on, struct err *err)
+{
+	int r = cgroup_write_text(root, CGROUP_MEMORY, dir, "memory.oom.group", on ? "1" : "0");
+
+	return r < 0 ? err_sys(err, r, "write memory.oom.group") : 0;
+}
+
+static int set_devices(struct cgroup_root *root, const char *dir, struct err *err)
+{
+	return cgroup_device_attach_v2(root, dir, err);
+}
+
+/* The bounds stay in the host's directory: payload and one level more are part of them. */
+static int bound_tree(const struct cgroup_root *root, const char *dir, struct err *err)
+{
+	int r = cgroup_write_text(
+		root, CGROUP_CORE, dir, "cgroup.max.descendants", TREE_DESCENDANTS_MAX);
+
+	if (r == 0)
+		r = cgroup_write_text(root, CGROUP_CORE, dir, "cgroup.max.depth", TREE_DEPTH_MAX);
+	return r < 0 ? err_sys(err, r, "bound the container's cgroups") : 0;
+}
+
+static int delegate(
+	const struct cgroup_root *root, const char *dir, uid_t uid, gid_t gid, struct err *err)
+{
+	static const char *const files[] = {
+		"", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"};
+	int r = bound_tree(root, dir, err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++) {
+		char path[CGROUP_FILE_SIZE];
+
+		snprintf(path, sizeof(path), "%s/" CGROUP_PAYLOAD "%s", dir, files[i]);
+		if (fchownat(root->fd[0], path, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+			r = err_sys(err, errno, "give the container its cgroup");
+	}
+	return r;
+}
+
+static int open_join(const struct cgroup_root *root, const char *leaf, struct cgroup_join *join)
+{
+	join->into_fd = fd_open_dir_at(root->fd[0], leaf);
+	return join->into_fd < 0 ? join->into_fd : 0;
+}
+
+static int open_watch(const struct cgroup_root *root, const char *dir, struct cgroup_watch *watch)
+{
+	int r = cgroup_watch_file(watch, root, CGROUP_MEMORY, dir, "memory.events");
+
+	return r < 0 ? r : cgroup_watch_file(watch, root, CGROUP_PIDS, dir, "pids.events");
+}
+
+const struct cgroup_ops cgroup_unified_ops = {
+	.kind = CGROUP_UNIFIED,
+	.memory_use_file = "memory.current",
+	.effective_cpus_file = "cpuset.cpus.effective",
+	.prepare_parent = prepare_parent,
+	.prepare_tenant = prepare_tenant,
+	.prepare_container = prepare_container,
+	.read_limits = read_limits,
+	.check_supported = check_supported,
+	.reclaim = reclaim,
+	.write_limits = write_limits,
+	.write_oom_group = write_oom_group,
+	.set_devices = set_devices,
+	.delegate = delegate,
+	.open_join = open_join,
+	.open_watch = open_watch,
+};

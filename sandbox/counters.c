@@ -1,0 +1,251 @@
+/*
+ * Reads a cgroup's counters through files kept open; see counters.h. Which file and which line of
+ * it holds a counter is a table per driver. Must never follow a path a tenant can change: a v1
+ * payload and everything on cgroup v2 that is read here belongs to the host.
+ */
+#include "sandbox/counters.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define FILES_MAX 10
+/* memory.stat has some 60 lines of at most 40 bytes; the other files are a line or two. */
+#define TEXT_MAX 8192
+
+struct file_row {
+	enum counter_dir dir;
+	const char *path;
+	const char *instead; /* where `path` does not exist; NULL: none */
+	bool optional;	     /* a kernel may lack it; its counters read as `missing` */
+};
+
+struct value_row {
+	size_t file;	 /* index into the driver's files */
+	const char *key; /* "key number" lines; NULL: the file is one number */
+	uint64_t divisor;
+	uint64_t missing;
+	size_t offset; /* into struct counters */
+};
+
+#define FIELD(name) offsetof(struct counters, name)
+/* Holds the inactive file cache until it is taken from the usage. */
+#define INACTIVE FIELD(memory_working_set_bytes)
+
+static const struct file_row unified_files[] = {
+	{COUNTER_DIR_UNIFIED, "cpu.stat", NULL, false},
+	{COUNTER_DIR_UNIFIED, "memory.current", NULL, false},
+	{COUNTER_DIR_UNIFIED, "memory.stat", NULL, false},
+	{COUNTER_DIR_UNIFIED, "memory.peak", NULL, false},
+	{COUNTER_DIR_UNIFIED, "memory.events", NULL, false},
+	{COUNTER_DIR_UNIFIED, "pids.current", NULL, false},
+	{COUNTER_DIR_UNIFIED, "pids.peak", NULL, true},
+	{COUNTER_DIR_UNIFIED, "pids.events", NULL, false},
+};
+
+static const struct value_row unified_values[] = {
+	{0, "usage_usec", 1, 0, FIELD(cpu_usec)},
+	{0, "throttled_usec", 1, 0, FIELD(cpu_throttled_usec)},
+	{1, NULL, 1, 0, FIELD(memory_bytes)},
+	{2, "inactive_file", 1, 0, INACTIVE},
+	{3, NULL, 1, 0, FIELD(memory_peak_bytes)},
+	{4, "max", 1, 0, FIELD(memory_at_limit)},
+	{4, "oom_kill", 1, 0, FIELD(oom_kills)},
+	{5, NULL, 1, 0, FIELD(pids)},
+	{6, NULL, 1, UINT64_MAX, FIELD(pids_peak)},
+	{7, "max", 1, 0, FIELD(pids_denied)},
+};
+
+/*
+ * v1 counts an OOM kill and a refused fork only in the cgroup of the process concerned, which is
+ * payload, whichever level's limit was met; nothing is summed upwards.
+ */
+static const struct file_row hybrid_files[] = {
+	{COUNTER_DIR_CPUACCT, "cpuacct.usage", NULL, false},
+	{COUNTER_DIR_CPU, "cpu.stat", NULL, false},
+	{COUNTER_DIR_MEMORY, "memory.usage_in_bytes", NULL, false},
+	{COUNTER_DIR_MEMORY, "memory.stat", NULL, false},
+	{COUNTER_DIR_MEMORY, "memory.max_usage_in_bytes", NULL, false},
+	{COUNTER_DIR_MEMORY, "memory.failcnt", NULL, false},
+	{COUNTER_DIR_MEMORY, "payload/memory.oom_control", "memory.oom_control", false},
+	{COUNTER_DIR_PIDS, "pids.current", NULL, false},
+	{COUNTER_DIR_PIDS, "pids.peak", NULL, true},
+	{COUNTER_DIR_PIDS, "payload/pids.events", "pids.events", false},
+};
+
+static const struct value_row hybrid_values[] = {
+	{0, NULL, 1000, 0, FIELD(cpu_usec)},
+	{1, "throttled_time", 1000, 0, FIELD(cpu_throttled_usec)},
+	{2, NULL, 1, 0, FIELD(memory_bytes)},
+	{3, "total_inactive_file", 1, 0, INACTIVE},
+	{4, NULL, 1, 0, FIELD(memory_peak_bytes)},
+	{5, NULL, 1, 0, FIELD(memory_at_limit)},
+	{6, "oom_kill", 1, 0, FIELD(oom_kills)},
+	{7, NULL, 1, 0, FIELD(pids)},
+	{8, NULL, 1, UINT64_MAX, FIELD(pids_peak)},
+	{9, "max", 1, 0, FIELD(pids_denied)},
+};
+
+struct driver {
+	const struct file_row *files;
+	size_t n_files;
+	const struct value_row *values;
+	size_t n_values;
+	size_t n_dirs;
+};
+
+static const struct driver unified = {
+	unified_files, ARRAY_SIZE(unified_files), unified_values, ARRAY_SIZE(unified_values), 1};
+static const struct driver hybrid = {hybrid_files, ARRAY_SIZE(hybrid_files), hybrid_values,
+	ARRAY_SIZE(hybrid_values), COUNTER_DIR_N};
+
+struct counter_files {
+	const struct driver *driver;
+	int fds[FILES_MAX]; /* -1: optional and missing */
+};
+
+_Static_assert(ARRAY_SIZE(unified_files) <= FILES_MAX, "FILES_MAX");
+_Static_assert(ARRAY_SIZE(hybrid_files) <= FILES_MAX, "FILES_MAX");
+
+static const struct driver *driver_of(enum cgroup_kind kind)
+{
+	return kind == CGROUP_UNIFIED ? &unified : &hybrid;
+}
+
+size_t counters_n_dirs(enum cgroup_kind kind)
+{
+	return driver_of(kind)->n_dirs;
+}
+
+static int open_row(const struct file_row *row, int dir)
+{
+	int fd = openat(dir, row->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 && errno == ENOENT && row->instead)
+		fd = openat(dir, row->instead, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+static void cleanup_files(struct counter_files **files)
+{
+	counter_files_close(*files);
+}
+
+int counter_files_open(
+	enum cgroup_kind kind, const int *dirs, struct counter_files **ret, struct err *err)
+{
+	_cleanup_(cleanup_files) struct counter_files *files = malloc(sizeof(*files));
+
+	if (!files)
+		return err_oom(err);
+	files->driver = driver_of(kind);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		files->fds[i] = -1;
+	for (size_t i = 0; i < files->driver->n_files; i++) {
+		const struct file_row *row = &files->driver->files[i];
+		int fd = open_row(row, dirs[row->dir]);
+
+		if (fd < 0 && !(fd == -ENOENT && row->optional))
+			return err_sys(err, fd, "open the counter %s", row->path);
+		files->fds[i] = fd < 0 ? -1 : fd;
+	}
+	*ret = take_ptr(files);
+	return 0;
+}
+
+void counter_files_close(struct counter_files *files)
+{
+	if (!files)
+		return;
+	for (size_t i = 0; i < FILES_MAX; i++)
+		close_fd(&files->fds[i]);
+	free(files);
+}
+
+/* The key must fill the line up to the space. */
+static const char *find_key(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, len) && line[len] == ' ')
+			return line + len + 1;
+	}
+	return NULL;
+}
+
+int counter_parse(const char *text, const char *key, uint64_t *ret)
+{
+	const char *number = key ? find_key(text, key) : text;
+	unsigned long long value;
+	char *end;
+
+	if (!number)
+		return -ENOENT;
+	if (*number < '0' || *number > '9')
+		return -EBADMSG;
+	errno = 0;
+	value = strtoull(number, &end, 10);
+	if (errno || (*end && *end != '\n'))
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+/* A missing line is a missing feature: cpu.stat counts no throttling without bandwidth control. */
+static int take_value(const char *text, const struct value_row *row, struct counters *counters)
+{
+	uint64_t value = row->missing;
+
+	if (text) {
+		int r = counter_parse(text, row->key, &value);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r == 0)
+			value /= row->divisor;
+	}
+	memcpy((char *)counters + row->offset, &value, sizeof(value));
+	return 0;
+}
+
+static int read_file(
+	const struct counter_files *files, size_t file, struct counters *counters, struct err *err)
+{
+	const struct driver *driver = files->driver;
+	char text[TEXT_MAX];
+	ssize_t n = 0;
+
+	if (files->fds[file] >= 0)
+		n = fd_pread_text(files->fds[file], text, sizeof(text));
+	for (size_t i = 0; n >= 0 && i < driver->n_values; i++)
+		if (driver->values[i].file == file)
+			n = take_value(
+				files->fds[file] >= 0 ? text : NULL, &driver->values[i], counters);
+	if (n < 0)
+		return err_sys(err, (int)n, "read the counter %s", driver->files[file].path);
+	return 0;
+}
+
+int counters_read(const struct counter_files *files, struct counters *ret, struct err *err)
+{
+	struct counters counters = {0};
+	uint64_t inactive;
+
+	for (size_t i = 0; i < files->driver->n_files; i++) {
+		int r = read_file(files, i, &counters, err);
+
+		if (r < 0)
+			return r;
+	}
+	/* The two are not read at one moment, so the cache may seem larger than the whole. */
+	inactive = counters.memory_working_set_bytes;
+	counters.memory_working_set_bytes = counters.memory_bytes > inactive
+						    ? counters.memory_bytes - inactive
+						    : 0;
+	*ret = counters;
+	return 0;
+}
