@@ -180,7 +180,7 @@ class Daemon:
             except OSError:
                 return False
         info = self.croft("-o", "json", "host", "info")
-        return info.rc == 0 and json.loads(info.out).get("supervisor_connected")
+        return info.rc == 0 and from_json(info.out).get("supervisor_connected")
 
     def read_log(self):
         try:
@@ -273,10 +273,10 @@ class Daemon:
 
     def json(self, *args, **kwargs):
         """Runs the CLI with -o json; one object, which must be all there is."""
-        return json.loads(self.ok("-o", "json", *args, **kwargs))
+        return from_json(self.ok("-o", "json", *args, **kwargs))
 
     def json_lines(self, *args, **kwargs):
-        return [json.loads(line) for line in self.ok("-o", "json", *args, **kwargs).splitlines()]
+        return [from_json(x) for x in self.ok("-o", "json", *args, **kwargs).splitlines()]
 
     def exec(self, name, *argv, options=(), **kwargs):
         """croft exec, without a terminal."""
@@ -338,6 +338,22 @@ class Daemon:
             f"{name} is {state}",
             lambda: (i := self.info(name)).get("state", "STOPPED") == state and i, seconds,
         )
+
+
+def from_json(text):
+    """Protobuf JSON with the names of the .proto files, and 64-bit numbers as numbers."""
+
+    def convert(value):
+        if isinstance(value, dict):
+            return {re.sub("[A-Z]", lambda m: "_" + m.group(0).lower(), k): convert(v)
+                    for k, v in value.items()}
+        if isinstance(value, list):
+            return [convert(v) for v in value]
+        if isinstance(value, str) and re.fullmatch(r"-?\d{1,39}", value):
+            return int(value)
+        return value
+
+    return convert(json.loads(text))
 
 
 def limit_flags(limits):

@@ -68,9 +68,13 @@ static long call_32(long nr, const long *a)
 	long ret;
 	long sixth = a[5];
 
-	/* ebp holds the sixth argument and cannot be named as an operand. */
+	/*
+	 * ebp holds the sixth argument and cannot be named as an operand; the 128 bytes below the
+	 * stack pointer may be in use (the ABI's red zone).
+	 */
 	__asm__ volatile(
-		"push %%rbp\n\tmov %[sixth], %%rbp\n\tint $0x80\n\tpop %%rbp"
+		"lea -128(%%rsp), %%rsp\n\tpush %%rbp\n\tmov %[sixth], %%rbp\n\t"
+		"int $0x80\n\tpop %%rbp\n\tlea 128(%%rsp), %%rsp"
 		: "=a"(ret)
 		: "0"(nr), "b"(a[0]), "c"(a[1]), "d"(a[2]), "S"(a[3]), "D"(a[4]), [sixth] "r"(sixth)
 		: "memory", "cc", "r8", "r9", "r10", "r11");

@@ -11,7 +11,7 @@ import api
 import kernel
 import leaks
 from croft_harness import (
-    Daemon, Reaper, Result, check_sentence, limit_flags, percentile, wait_until,
+    Daemon, Reaper, Result, check_sentence, from_json, limit_flags, percentile, wait_until,
 )
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -19,6 +19,13 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 def test_limit_flags():
     assert limit_flags({"cpu": "0.5", "cpu_weight": 10}) == ["--cpu", "0.5", "--cpu-weight", "10"]
+
+
+def test_json_is_as_in_the_proto_files():
+    text = '{"hostPid": 7, "cpuUsec": "12", "run": {"idBase": 1}, "x": ["1", "a1"]}'
+    assert from_json(text) == {
+        "host_pid": 7, "cpu_usec": 12, "run": {"id_base": 1}, "x": [1, "a1"],
+    }
 
 
 def test_percentile():
