@@ -156,6 +156,25 @@ int cli_call(struct cli *cli, const ProtobufCServiceDescriptor *service, const c
 	return r < 0 ? r : call_unary(client, service, method, request, ret_reply, err);
 }
 
+int cli_stream(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
+	const ProtobufCMessage *request, struct call **ret, struct err *err)
+{
+	_cleanup_call_ struct call *call = NULL;
+	struct client *client;
+	int r = cli_connect(cli, &client, err);
+
+	if (r == 0)
+		r = call_open(client, service, method, &call, err);
+	if (r == 0)
+		r = call_send(call, request, err);
+	if (r == 0)
+		r = call_half_close(call, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(call);
+	return 0;
+}
+
 int cli_call_only(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	ProtobufCMessage *request, struct err *err)
 {
@@ -206,7 +225,7 @@ int cli_split_container(const char *text, char ret_parent[static RESOURCE_SIZE],
 		return usage_from(err);
 	if (cli_tenant_name(tenant, ret_parent, err) < 0)
 		return -EINVAL;
-	strcpy(ret_id, slash + 1);
+	snprintf(ret_id, NAME_SIZE, "%s", slash + 1);
 	return 0;
 }
 
@@ -227,7 +246,7 @@ int cli_next_page(const char *next, char token[static CLI_PAGE_TOKEN_MAX], struc
 	if (strlen(next) >= CLI_PAGE_TOKEN_MAX || (*next && !strcmp(next, token)))
 		return err_set(err, ERR_INTERNAL, "PAGE_TOKEN_INVALID",
 			"the server's list does not end; look at croftd's log");
-	strcpy(token, next);
+	snprintf(token, CLI_PAGE_TOKEN_MAX, "%s", next);
 	return 0;
 }
 

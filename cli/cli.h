@@ -32,6 +32,13 @@ int cli_connect(struct cli *cli, struct client **ret, struct err *err);
 int cli_call(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	ProtobufCMessage *request, ProtobufCMessage **ret_reply, struct err *err);
 
+/*
+ * Opens a server-streaming call with its one request sent. Returns 0 with the call the caller's,
+ * to be destroyed before the invocation ends.
+ */
+int cli_stream(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
+	const ProtobufCMessage *request, struct call **ret, struct err *err);
+
 /* cli_call() whose reply nobody reads. */
 int cli_call_only(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	ProtobufCMessage *request, struct err *err);

@@ -35,7 +35,7 @@ static int dial_unix(const char *address, const char *path, int *ret_fd, struct 
 	if (!*path || strlen(path) >= sizeof(sun.sun_path))
 		return usage_error(err, "the socket's path in \"%s\" must have 1 to %zu bytes",
 			address, sizeof(sun.sun_path) - 1);
-	strcpy(sun.sun_path, path);
+	memcpy(sun.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(err, errno, "make a socket");
@@ -99,7 +99,7 @@ static int dial_tcp(const char *address, const char *host_port, int *ret_fd, str
 
 	if (strlen(host_port) >= sizeof(text))
 		return usage_error(err, "the address \"%.60s...\" is too long", address);
-	strcpy(text, host_port);
+	snprintf(text, sizeof(text), "%s", host_port);
 	if (split_host_port(text, &host, &port) < 0)
 		return usage_error(
 			err, "\"%s\" is not of the form tcp:HOST:PORT or tcp:[IPV6]:PORT", address);

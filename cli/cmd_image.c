@@ -1,0 +1,203 @@
+/* croft image ...: the trees that containers are made from. Archives are sent, never unpacked. */
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "cli/busybox.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/image_upload.h"
+#include "croft/v1/images.pb-c.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define SERVICE		(&croft__v1__images__descriptor)
+#define IMAGE_PAGE_SIZE 500
+#define BUSYBOX_NAME	"busybox"
+
+static const char *signal_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__Image *image = (const void *)m;
+	int n = image->stop_signal < 65 ? (int)image->stop_signal : 0;
+	const char *name = sigabbrev_np(n);
+
+	if (!human || !name)
+		snprintf(buf, COLUMN_TEXT_MAX, "%u", image->stop_signal);
+	else
+		snprintf(buf, COLUMN_TEXT_MAX, "%d (%s)", n, name);
+	return buf;
+}
+
+static const struct column list_columns[] = {
+	{"name", "IMAGE", "name", COLUMN_RESOURCE, NULL},
+	{"size_bytes", "SIZE", "size_bytes", COLUMN_SIZE, NULL},
+	{"entries", "ENTRIES", "entries", COLUMN_PLAIN, NULL},
+	{"init", "INIT", "init", COLUMN_PLAIN, NULL},
+	{"container_count", "CONTAINERS", "container_count", COLUMN_PLAIN, NULL},
+	{"create_time", "CREATED", "create_time", COLUMN_TIME, NULL},
+	{0},
+};
+
+static const struct column show_columns[] = {
+	{"name", "image", "name", COLUMN_RESOURCE, NULL},
+	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
+	{"init", "init", "init", COLUMN_PLAIN, NULL},
+	{"stop_signal", "stop signal", .kind = COLUMN_CUSTOM, .text = signal_text},
+	{"size_bytes", "size", "size_bytes", COLUMN_SIZE, NULL},
+	{"entries", "entries", "entries", COLUMN_PLAIN, NULL},
+	{"skipped_devices", "devices left out", "skipped_devices", COLUMN_PLAIN, NULL},
+	{"container_count", "containers", "container_count", COLUMN_PLAIN, NULL},
+	{"create_time", "created", "create_time", COLUMN_TIME, NULL},
+	{0},
+};
+
+/* Sends an open archive and reports the image. */
+static int upload(struct cli *cli, const char *id, int fd, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *image = NULL;
+	const char *init = options_get(&cli->options, "init");
+	struct client *client;
+	int r = cli_connect(cli, &client, err);
+
+	if (r == 0)
+		r = image_upload(client, id, init ? init : "", fd, &image, err);
+	return r < 0 ? r : cli_report(cli, show_columns, image, err, "imported image %s", id);
+}
+
+static int import(struct cli *cli, struct err *err)
+{
+	const char *path = cli_arg(cli, 1);
+	_cleanup_close_ int fd = -1;
+	char name[RESOURCE_SIZE];
+	int r = cli_image_name(cli_arg(cli, 0), name, err);
+
+	if (r < 0)
+		return r;
+	if (!strcmp(path, "-"))
+		return upload(cli, cli_arg(cli, 0), STDIN_FILENO, err);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", path);
+	return upload(cli, cli_arg(cli, 0), fd, err);
+}
+
+static int build_busybox(struct cli *cli, struct err *err)
+{
+	const char *id = cli_arg(cli, 0) ? cli_arg(cli, 0) : BUSYBOX_NAME;
+	const char *path = options_get(&cli->options, "busybox");
+	_cleanup_close_ int fd = -1;
+	struct buffer tar = {0};
+	char name[RESOURCE_SIZE];
+	int r = cli_image_name(id, name, err);
+
+	if (r == 0)
+		r = busybox_build(path ? path : BUSYBOX_PATH, &tar, err);
+	if (r < 0)
+		return r;
+	fd = fd_sealed_memfd("busybox.tar", buffer_bytes(&tar), buffer_size(&tar));
+	buffer_finish(&tar);
+	if (fd < 0)
+		return err_sys(err, fd, "keep the archive in memory");
+	return upload(cli, id, fd, err);
+}
+
+static int list(struct cli *cli, struct err *err)
+{
+	_cleanup_output_ struct output *output = NULL;
+	Croft__V1__ListImagesRequest request = CROFT__V1__LIST_IMAGES_REQUEST__INIT;
+	char token[CLI_PAGE_TOKEN_MAX] = "";
+	int r = output_create(cli->format, list_columns, stdout, &output, err);
+
+	request.page_size = IMAGE_PAGE_SIZE;
+	request.page_token = token;
+	while (r == 0) {
+		_cleanup_message_ ProtobufCMessage *reply = NULL;
+		const Croft__V1__ListImagesResponse *page;
+
+		r = cli_call(cli, SERVICE, "ListImages", &request.base, &reply, err);
+		page = (const void *)reply;
+		for (size_t i = 0; r == 0 && i < page->n_images; i++)
+			r = output_add(output, &page->images[i]->base, err);
+		if (r == 0)
+			r = cli_next_page(page->next_page_token, token, err);
+		if (r == 0 && !*token)
+			return output_end(output, err);
+	}
+	return r;
+}
+
+static int show(struct cli *cli, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	Croft__V1__GetImageRequest request = CROFT__V1__GET_IMAGE_REQUEST__INIT;
+	char name[RESOURCE_SIZE];
+	int r = cli_image_name(cli_arg(cli, 0), name, err);
+
+	request.name = name;
+	if (r == 0)
+		r = cli_call(cli, SERVICE, "GetImage", &request.base, &reply, err);
+	return r < 0 ? r : output_one(cli->format, show_columns, reply, stdout, err);
+}
+
+static int delete_image(struct cli *cli, struct err *err)
+{
+	Croft__V1__DeleteImageRequest request = CROFT__V1__DELETE_IMAGE_REQUEST__INIT;
+	char name[RESOURCE_SIZE];
+	int r = cli_image_name(cli_arg(cli, 0), name, err);
+
+	request.name = name;
+	if (r == 0)
+		r = cli_call_only(cli, SERVICE, "DeleteImage", &request.base, err);
+	return r < 0 ? r : cli_report(cli, NULL, NULL, err, "deleted image %s", cli_arg(cli, 0));
+}
+
+static const struct option_rule import_options[] = {
+	{.name = "init",
+		.value = "PATH",
+		.help = "what to run as pid 1, instead of the init that the import finds"},
+	{0},
+};
+
+static const struct option_rule busybox_options[] = {
+	{.name = "busybox",
+		.value = "FILE",
+		.kind = WORD_FILE,
+		.help = "a static busybox (default: " BUSYBOX_PATH ")"},
+	{0},
+};
+
+const struct command cmd_image_import = {
+	.name = "image import",
+	.summary = "Make an image of a root file system's tar (plain, gzip, xz, zstd).",
+	.args = {{.name = "NAME"}, {.name = "FILE|-", .kind = WORD_FILE}},
+	.options = import_options,
+	.run = import,
+};
+
+const struct command cmd_image_build_busybox = {
+	.name = "image build-busybox",
+	.summary = "Make an image of this host's static busybox, without any download.",
+	.args = {{.name = "NAME", .optional = true}},
+	.options = busybox_options,
+	.run = build_busybox,
+};
+
+const struct command cmd_image_list = {
+	.name = "image list",
+	.summary = "List the images.",
+	.run = list,
+};
+
+const struct command cmd_image_show = {
+	.name = "image show",
+	.summary = "Show one image.",
+	.args = {{.name = "NAME", .kind = WORD_IMAGE}},
+	.run = show,
+};
+
+const struct command cmd_image_delete = {
+	.name = "image delete",
+	.summary = "Delete an image that no container uses.",
+	.args = {{.name = "NAME", .kind = WORD_IMAGE}},
+	.run = delete_image,
+};

@@ -1,0 +1,194 @@
+/*
+ * croft usage ...: what the kernel counted. The columns of the export are an interface that
+ * invoices are made from: add at the end, never reorder or rename.
+ */
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/columns.h"
+#include "cli/commands.h"
+#include "cli/usage.h"
+#include "croft/v1/usage.pb-c.h"
+
+#include <string.h>
+
+#define SERVICE (&croft__v1__usage__descriptor)
+
+static const char *memory_time_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__ResourceUsage *usage = (const void *)m;
+
+	if (!human || !*usage->memory_kib_seconds)
+		return usage->memory_kib_seconds;
+	snprintf(buf, COLUMN_TEXT_MAX, "%.200s KiB s", usage->memory_kib_seconds);
+	return buf;
+}
+
+static const struct column show_columns[] = {
+	{"name", "resource", "name", COLUMN_RESOURCE, NULL},
+	{"read_time", "read", "read_time", COLUMN_TIME, NULL},
+	{"running", "running now", "running", COLUMN_PLAIN, NULL},
+	{"memory_bytes", "memory now", "memory_bytes", COLUMN_SIZE, NULL},
+	{"memory_working_set_bytes", "working set now", "memory_working_set_bytes", COLUMN_SIZE,
+		NULL},
+	{"memory_limit_bytes", "memory limit", .kind = COLUMN_CUSTOM, .text = columns_memory},
+	{"pids", "pids now", "pids", COLUMN_PLAIN, NULL},
+	{"pids_limit", "pids limit", .kind = COLUMN_CUSTOM, .text = columns_pids},
+	{"disk_bytes", "disk now", "disk_bytes", COLUMN_SIZE, NULL},
+	{"disk_limit_bytes", "disk limit", .kind = COLUMN_CUSTOM, .text = columns_disk},
+	{"cpu_usec", "cpu used", "cpu_usec", COLUMN_USEC, NULL},
+	{"cpu_throttled_usec", "cpu throttled", "cpu_throttled_usec", COLUMN_USEC, NULL},
+	{"cpu_limit_milli", "cpu limit", .kind = COLUMN_CUSTOM, .text = columns_cpu},
+	{"memory_kib_seconds", "memory used", .kind = COLUMN_CUSTOM, .text = memory_time_text},
+	{"memory_peak_bytes", "memory peak", "memory_peak_bytes", COLUMN_SIZE, NULL},
+	{"memory_at_limit", "times at memory limit", "memory_at_limit", COLUMN_PLAIN, NULL},
+	{"oom_kills", "killed for memory", "oom_kills", COLUMN_PLAIN, NULL},
+	{"pids_peak", "pids peak", "pids_peak", COLUMN_PLAIN, NULL},
+	{"pids_denied", "forks denied", "pids_denied", COLUMN_PLAIN, NULL},
+	{"runs", "runs", "runs", COLUMN_PLAIN, NULL},
+	{"running_usec", "time running", "running_usec", COLUMN_USEC, NULL},
+	{0},
+};
+
+static const struct column export_columns[] = {
+	{"record_id", "record_id", "record_id", COLUMN_PLAIN, NULL},
+	{"tenant", "tenant", "tenant", COLUMN_PLAIN, NULL},
+	{"account_ref", "account_ref", "account_ref", COLUMN_PLAIN, NULL},
+	{"resource", "resource", "resource", COLUMN_PLAIN, NULL},
+	{"resource_uid", "resource_uid", "resource_uid", COLUMN_PLAIN, NULL},
+	{"run_id", "run_id", "run_id", COLUMN_PLAIN, NULL},
+	{"meter", "meter", "meter", COLUMN_PLAIN, NULL},
+	{"quantity", "quantity", "quantity", COLUMN_PLAIN, NULL},
+	{"unit", "unit", "unit", COLUMN_PLAIN, NULL},
+	{"aggregation", "aggregation", "aggregation", COLUMN_PLAIN, NULL},
+	{"window_start", "window_start", "window_start", COLUMN_TIME, NULL},
+	{"window_end", "window_end", "window_end", COLUMN_TIME, NULL},
+	{"boot_id", "boot_id", "boot_id", COLUMN_PLAIN, NULL},
+	{"counter_start", "counter_start", "counter_start", COLUMN_PLAIN, NULL},
+	{"counter_end", "counter_end", "counter_end", COLUMN_PLAIN, NULL},
+	{"samples", "samples", "samples", COLUMN_PLAIN, NULL},
+	{"final", "final", "final", COLUMN_PLAIN, NULL},
+	{0},
+};
+
+static int show(struct cli *cli, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	Croft__V1__GetUsageRequest request = CROFT__V1__GET_USAGE_REQUEST__INIT;
+	const char *arg = cli_arg(cli, 0);
+	char name[RESOURCE_SIZE];
+	int r = strchr(arg, '/') ? cli_container_name(arg, name, err)
+				 : cli_tenant_name(arg, name, err);
+
+	request.name = name;
+	if (r == 0)
+		r = cli_call(cli, SERVICE, "GetUsage", &request.base, &reply, err);
+	return r < 0 ? r : output_one(cli->format, show_columns, reply, stdout, err);
+}
+
+/* Reads an option's RFC 3339 time into t and returns it; NULL when it was not given. */
+static int read_time(const struct cli *cli, const char *option, Google__Protobuf__Timestamp *t,
+	Google__Protobuf__Timestamp **ret, struct err *err)
+{
+	const char *text = options_get(&cli->options, option);
+	int64_t usec;
+
+	*ret = NULL;
+	if (!text)
+		return 0;
+	if (clock_parse(text, &usec) < 0)
+		return usage_error(err, "--%s \"%.40s\" is not a time such as 2026-01-31T00:00:00Z",
+			option, text);
+	google__protobuf__timestamp__init(t);
+	t->seconds = usec / 1000000;
+	t->nanos = (int32_t)(usec % 1000000 * 1000);
+	if (t->nanos < 0) {
+		t->nanos += 1000000000;
+		t->seconds--;
+	}
+	*ret = t;
+	return 0;
+}
+
+static int export_format(const struct cli *cli, enum output_format *ret, struct err *err)
+{
+	const char *format = options_get(&cli->options, "format");
+
+	if (!format)
+		*ret = cli->format == OUTPUT_JSON ? OUTPUT_JSON : OUTPUT_CSV;
+	else if (!strcmp(format, "csv"))
+		*ret = OUTPUT_CSV;
+	else if (!strcmp(format, "jsonl"))
+		*ret = OUTPUT_JSON;
+	else if (!strcmp(format, "focus") || !strcmp(format, "cloudevents"))
+		return usage_error(
+			err, "--format %s is not supported in this version of croft", format);
+	else
+		return usage_error(err, "--format takes csv or jsonl, not \"%.40s\"", format);
+	return 0;
+}
+
+static int print_records(struct call *call, enum output_format format, struct err *err)
+{
+	_cleanup_output_ struct output *output = NULL;
+	int r = output_create(format, export_columns, stdout, &output, err);
+
+	while (r == 0) {
+		_cleanup_message_ ProtobufCMessage *record = NULL;
+
+		r = call_receive(call, &record, err);
+		if (r == CALL_END)
+			return output_end(output, err);
+		if (r == CALL_MESSAGE)
+			r = output_add(output, record, err);
+	}
+	return r;
+}
+
+static int export_records(struct cli *cli, struct err *err)
+{
+	Croft__V1__ExportUsageRequest request = CROFT__V1__EXPORT_USAGE_REQUEST__INIT;
+	const char *tenant = options_get(&cli->options, "tenant");
+	_cleanup_call_ struct call *call = NULL;
+	Google__Protobuf__Timestamp from;
+	Google__Protobuf__Timestamp to;
+	enum output_format format = OUTPUT_CSV;
+	char name[RESOURCE_SIZE] = "";
+	int r = export_format(cli, &format, err);
+
+	if (r == 0 && tenant)
+		r = cli_tenant_name(tenant, name, err);
+	if (r == 0)
+		r = read_time(cli, "from", &from, &request.from, err);
+	if (r == 0)
+		r = read_time(cli, "to", &to, &request.to, err);
+	request.tenant = name;
+	if (r == 0)
+		r = cli_stream(cli, SERVICE, "ExportUsage", &request.base, &call, err);
+	return r < 0 ? r : print_records(call, format, err);
+}
+
+static const struct option_rule export_options[] = {
+	{.name = "from", .value = "TIME", .help = "only what was used from then on (RFC 3339)"},
+	{.name = "to", .value = "TIME", .help = "only what was used before then (RFC 3339)"},
+	{.name = "tenant", .value = "TENANT", .kind = WORD_TENANT, .help = "only this tenant's"},
+	{.name = "format",
+		.value = "csv|jsonl",
+		.kind = WORD_CHOICE,
+		.help = "the export's form (default: csv)"},
+	{0},
+};
+
+const struct command cmd_usage_show = {
+	.name = "usage show",
+	.summary = "Show what a tenant or container uses now, and has used in all.",
+	.args = {{.name = "TENANT[/NAME]", .kind = WORD_CONTAINER}},
+	.run = show,
+};
+
+const struct command cmd_usage_export = {
+	.name = "usage export",
+	.summary = "Print usage records, one for each run and meter.",
+	.options = export_options,
+	.run = export_records,
+};
