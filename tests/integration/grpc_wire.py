@@ -214,14 +214,13 @@ class Raw:
         elif isinstance(event, h2.events.StreamEnded):
             stream["ended"] = True
 
-    def receive(self, until):
-        """Reads until the condition holds or the connection is closed."""
-        deadline = time.monotonic() + WAIT
+    def receive_for(self, seconds, until=lambda: False):
+        """Reads until the condition holds, the time is over or the connection is closed."""
+        deadline = time.monotonic() + seconds
         while not self.closed and not until():
             left = deadline - time.monotonic()
-            assert left > 0, "the server neither answered nor hung up"
-            if not select.select([self.sock], [], [], left)[0]:
-                continue
+            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+                return
             try:
                 data = self.sock.recv(65536)
             except ConnectionResetError:
@@ -232,6 +231,11 @@ class Raw:
             for event in self.h2.receive_data(data):
                 self._event(event)
             self.flush()
+
+    def receive(self, until):
+        """Reads until the condition holds or the connection is closed; one of them must happen."""
+        self.receive_for(WAIT, until)
+        assert self.closed or until(), "the server neither answered nor hung up"
 
     def reply(self, stream):
         """Waits for the stream's end; its :status, grpc-status, data and reset code."""

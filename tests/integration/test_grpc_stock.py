@@ -1,4 +1,4 @@
-"""A stock client (python3-grpcio) against the gRPC server: calls, streams, backpressure, endings."""
+"""A stock client (python3-grpcio) against the gRPC server: calls, streams, endings."""
 
 import grp
 import os
