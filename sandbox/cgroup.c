@@ -178,18 +178,19 @@ int cgroup_is_frozen(struct cgroup_root *root, const struct cgroup_id *id)
 	return r < 0 ? r : read_event(root, dir, "frozen");
 }
 
-static int is_populated(int events_fd)
+static int read_event_fd(int events_fd, const char *key)
 {
 	char text[256];
-	uint64_t populated;
+	uint64_t value;
 	ssize_t n = fd_pread_text(events_fd, text, sizeof(text));
-	int r = n < 0 ? (int)n : counter_parse(text, "populated", &populated);
+	int r = n < 0 ? (int)n : counter_parse(text, key, &value);
 
-	return r < 0 ? r : populated != 0;
+	return r < 0 ? r : value != 0;
 }
 
-int cgroup_wait_empty(
-	struct cgroup_root *root, const struct cgroup_id *id, int timeout_ms, struct err *err)
+/* Waits until a key of cgroup.events has the value; a cgroup that is gone has no process left. */
+static int wait_event(struct cgroup_root *root, const struct cgroup_id *id, const char *key,
+	bool wanted, int timeout_ms, struct err *err)
 {
 	uint64_t deadline = clock_boot_usec() + (uint64_t)timeout_ms * 1000;
 	char dir[CGROUP_DIR_SIZE];
@@ -206,17 +207,29 @@ int cgroup_wait_empty(
 		struct pollfd pollfd = {.fd = fd, .events = POLLPRI};
 		uint64_t now;
 
-		r = is_populated(fd);
-		if (r == 0 || is_gone(r))
+		r = read_event_fd(fd, key);
+		if (r == wanted || is_gone(r))
 			return 0;
 		if (r < 0)
 			return err_sys(err, r, "read cgroup.events");
 		now = clock_boot_usec();
 		if (now >= deadline)
-			return err_sys(err, ETIMEDOUT, "wait for the container's processes to end");
+			return err_sys(err, ETIMEDOUT, "wait for the container's processes");
 		if (poll(&pollfd, 1, (int)((deadline - now + 999) / 1000)) < 0 && errno != EINTR)
 			return err_sys(err, errno, "poll cgroup.events");
 	}
+}
+
+int cgroup_wait_empty(
+	struct cgroup_root *root, const struct cgroup_id *id, int timeout_ms, struct err *err)
+{
+	return wait_event(root, id, "populated", false, timeout_ms, err);
+}
+
+int cgroup_wait_frozen(struct cgroup_root *root, const struct cgroup_id *id, bool frozen,
+	int timeout_ms, struct err *err)
+{
+	return wait_event(root, id, "frozen", frozen, timeout_ms, err);
 }
 
 int cgroup_delegate(

@@ -1,0 +1,167 @@
+/*
+ * Adoption; see adopt.h. A run is alive when its boot is this boot and its pid still has the start
+ * time on file: a pid alone may be somebody else by now.
+ */
+#include "sandbox/adopt.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "sandbox/container.h"
+#include "sandbox/spawn.h"
+#include "sandbox/teardown.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/pidfd.h>
+
+struct adoption {
+	struct supervisor *s;
+	char boot_id[BOOT_ID_LEN];
+	uid_t bases[IDRANGE_COUNT > 4096 ? 4096 : IDRANGE_COUNT];
+	size_t n_bases;
+};
+
+/* A descriptor for exactly the process on file, or -1. */
+static int open_init(const struct adoption *a, const struct run_file *file)
+{
+	_cleanup_close_ int pidfd = -1;
+	uint64_t ticks;
+
+	if (strcmp(file->boot_id, a->boot_id) != 0)
+		return -1;
+	pidfd = pidfd_open(file->pid, 0);
+	if (pidfd < 0 || run_file_pid_start(file->pid, &ticks) < 0 ||
+		ticks != file->pid_start_ticks)
+		return -1;
+	return take_fd(&pidfd);
+}
+
+static int open_stdout(struct supervisor *s, const struct run_file *file)
+{
+	char name[SPAWN_FIFO_NAME_MAX];
+
+	spawn_fifo_name(file->tenant, file->container, name);
+	return openat(s->fifos_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Init is no child of ours, and its console's master went with its last holder. */
+static void adopt_alive(
+	struct adoption *a, struct container *c, const struct run_file *file, int pidfd)
+{
+	struct err err;
+
+	if (container_run(c, file, pidfd, false, open_stdout(a->s, file), -1, &err) < 0) {
+		log_error("run not watched tenant=%s container=%s error=\"%s\"", file->tenant,
+			file->container, err.msg);
+		return;
+	}
+	log_info("run adopted tenant=%s container=%s run=%s pid=%d", file->tenant, file->container,
+		file->run_id, file->pid);
+}
+
+static void adopt(const struct run_file *file, void *arg)
+{
+	struct adoption *a = arg;
+	struct container *c = container_new(a->s, file->tenant, file->container);
+	int pidfd;
+
+	if (!c) {
+		log_error("run not adopted: out of memory");
+		return;
+	}
+	if (a->n_bases < ARRAY_SIZE(a->bases))
+		a->bases[a->n_bases++] = file->id_base;
+	pidfd = file->ended ? -1 : open_init(a, file);
+	if (pidfd >= 0)
+		adopt_alive(a, c, file, pidfd);
+	else
+		container_resume_end(c, file);
+}
+
+static void report_bad(const char *name, void *arg)
+{
+	(void)arg;
+	log_error("run state damaged file=%s: set aside; what it held is killed and removed", name);
+}
+
+static void stray_gone(void *arg, struct job_result *result)
+{
+	struct teardown_stray *stray = arg;
+
+	if (result->r < 0)
+		log_error("stray not removed tenant=%s container=%s error=\"%s\"", stray->id.tenant,
+			stray->id.container, result->err.msg);
+	else
+		log_warning("stray removed tenant=%s container=%s", stray->id.tenant,
+			stray->id.container);
+	free(stray);
+}
+
+/* A start that was cut off before the run was on file. */
+static int remove_stray(const struct cgroup_id *id, void *arg, struct err *err)
+{
+	struct supervisor *s = arg;
+	struct job_options options = {
+		.fn = teardown_stray_run,
+		.done = stray_gone,
+		.into_cgroup_fd = -1,
+	};
+	struct teardown_stray *stray;
+	int r;
+
+	if (!id->container[0] || container_find(s, id->tenant, id->container))
+		return 0;
+	stray = calloc(1, sizeof(*stray));
+	if (!stray)
+		return err_oom(err);
+	stray->id = *id;
+	stray->cgroups = s->cgroups;
+	options.arg = stray;
+	r = job_start(s->jobs, &options, err);
+	if (r < 0)
+		free(stray);
+	return r;
+}
+
+static void remove_stray_fifos(struct supervisor *s)
+{
+	int fd = openat(s->fifos_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char tenant[SPAWN_FIFO_NAME_MAX];
+		char *dot;
+
+		if (strlen(entry->d_name) >= sizeof(tenant))
+			continue;
+		strcpy(tenant, entry->d_name);
+		dot = strchr(tenant, '.');
+		if (!dot || dot == tenant)
+			continue;
+		*dot = '\0';
+		if (!container_find(s, tenant, dot + 1))
+			unlinkat(s->fifos_fd, entry->d_name, 0);
+	}
+}
+
+int adopt_runs(struct supervisor *s, struct err *err)
+{
+	_cleanup_free_ struct adoption *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (!a)
+		return err_oom(err);
+	a->s = s;
+	r = clock_boot_id(a->boot_id);
+	if (r < 0)
+		return err_sys(err, r, "read the boot id");
+	r = run_file_for_each(s->runs_fd, adopt, report_bad, a, err);
+	if (r == 0)
+		r = cgroup_for_each(s->cgroups, remove_stray, s, err);
+	if (r == 0)
+		r = idrange_keep_only(s->ids, a->bases, a->n_bases, err);
+	remove_stray_fifos(s);
+	return r;
+}

@@ -1,0 +1,26 @@
+/*
+ * The last steps of a process before it becomes a tenant's: keyring, resource limits,
+ * capabilities, policy, descriptors. The same for an init and for an exec.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <linux/filter.h>
+
+struct confinement {
+	const struct sock_filter *filter; /* the policy's program */
+	unsigned short n_filter;
+	unsigned flags; /* for seccomp(2), as the policy asks */
+};
+
+/* Rlimits, a session keyring of its own, an empty inheritable and ambient set, the bounding set. */
+int confine_prepare(struct err *err);
+
+/*
+ * Makes every descriptor above 2 close on exec and loads the policy, which holds from here on: what
+ * follows (becoming the user, execve(2)) must be what any policy has to allow. Needs CAP_SYS_ADMIN
+ * in the current user namespace (no_new_privs stays off: setuid programs are part of a
+ * distribution).
+ */
+int confine_seal(const struct confinement *c, struct err *err);

@@ -1,0 +1,89 @@
+/*
+ * A container that has a run: from the request to start it until its final counters are committed.
+ * (A stopped container is a directory in the pool, and a row of croftd's.)
+ *
+ *            start                init executed              init ended
+ *   (none) --------> STARTING -----------------> RUNNING ----------------> STOPPING
+ *     ^                 | failed                    ^                         | counters on file,
+ *     |                 v                           | adopted alive           v cgroup removed
+ *     +---------------(none)                      (none) -- adopted dead --> ENDED
+ *     |                                                                       |
+ *     +-----------------------------------------------------------------------+ acknowledged
+ */
+#pragma once
+
+#include "base/err.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/peer.h"
+#include "sandbox/run_file.h"
+#include "sandbox/supervisor.h"
+
+enum container_state {
+	CONTAINER_NONE,
+	CONTAINER_STARTING,
+	CONTAINER_RUNNING,
+	CONTAINER_STOPPING,
+	CONTAINER_ENDED,
+	CONTAINER_STATE_N,
+};
+
+struct container {
+	struct supervisor *s;
+	struct container *next;
+	enum container_state state;
+	struct run_file file;
+	struct cgroup_id cgroup;
+	int pidfd;
+	bool is_child; /* ours to wait for; an adopted one is not */
+	bool freezing; /* a freeze or thaw is under way */
+	int stdout_fd;
+	int console_fd;
+	struct exit_info exit; /* how init ended, once it has */
+	uint64_t end_boot_usec;
+	int64_t end_wall_usec;
+	struct watch pid_watch;
+	struct timer retry_timer; /* a teardown that failed is tried again */
+	struct timer exit_timer;  /* adopted: how long to wait for the kernel's word */
+	struct cgroup_watch cgroup_watch;
+	struct watch oom_watch;
+	struct watch limit_watch;
+	struct timer limit_timer;
+	uint64_t oom_kills; /* seen so far */
+};
+
+/* True for a move that the picture above has. */
+bool container_may_move(enum container_state from, enum container_state to);
+
+/* The container of that name, or NULL when it has no run. */
+struct container *container_find(struct supervisor *s, const char *tenant, const char *container);
+/* As container_find(), but FAILED_PRECONDITION / CONTAINER_NOT_RUNNING unless it is running. */
+struct container *container_find_running(
+	struct supervisor *s, const char *tenant, const char *container, struct err *err);
+
+/* A new entry in state NONE. NULL when memory is out. */
+struct container *container_new(struct supervisor *s, const char *tenant, const char *container);
+/* Forgets the entry; the run's processes are not touched. */
+void container_forget(struct container *c);
+
+/* Moves to a state; a move that the table does not have is refused and logged. */
+bool container_move(struct container *c, enum container_state to);
+
+/* STARTING or NONE -> RUNNING: takes the descriptors and watches for the end and for limits. */
+int container_run(struct container *c, const struct run_file *file, int pidfd, bool is_child,
+	int stdout_fd, int console_fd, struct err *err);
+/* Init is gone: takes the final counters and removes what the run held. */
+void container_end(struct container *c, const struct exit_info *exit);
+/* Goes on with what a crash interrupted: a run on file that had ended. */
+void container_resume_end(struct container *c, const struct run_file *file);
+
+/* Opens and sends what a MSG_CONTAINER_START reply or MSG_EVENT_CONTAINER carries. */
+#define CONTAINER_FDS_MAX (COUNTER_DIR_N + 2)
+int container_collect_fds(struct container *c, int ret_fds[static CONTAINER_FDS_MAX],
+	size_t *ret_n_fds, size_t *ret_n_owned, struct err *err);
+void container_started_msg(const struct container *c, struct msg_started *ret);
+
+/* Starts to kill everything in it; the end is noticed as any other. */
+int container_kill(struct container *c, struct err *err);
+
+/* What waitid(2) said, as exit_info. */
+struct exit_info container_exit_info(int wait_code, int wait_status);

@@ -1,0 +1,188 @@
+/*
+ * Commands in containers, from their start to their end; see exec_session.h. They are children of
+ * the supervisor but belong to the server's stream: they do not outlive its interest unasked.
+ */
+#include "sandbox/exec_session.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "sandbox/container.h"
+#include "sandbox/policies.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+struct exec_session {
+	struct supervisor *s;
+	struct exec_session *next;
+	uint64_t id;
+	int pidfd;
+	struct watch watch;
+};
+
+static void session_free(struct exec_session *session)
+{
+	for (struct exec_session **at = &session->s->execs; *at; at = &(*at)->next)
+		if (*at == session) {
+			*at = session->next;
+			break;
+		}
+	watch_stop(&session->watch);
+	close_fd(&session->pidfd);
+	free(session);
+}
+
+static void on_exit_of_command(struct watch *watch, uint32_t events)
+{
+	struct exec_session *session = watch->arg;
+	struct msg_exec_ended msg = {.exec_id = session->id};
+	siginfo_t info = {0};
+
+	(void)events;
+	if (waitid(P_PIDFD, (id_t)session->pidfd, &info, WEXITED | WNOHANG) == 0) {
+		if (!info.si_pid)
+			return;
+		msg.exit = container_exit_info(info.si_code, info.si_status);
+	}
+	peer_event(session->s->peer, MSG_EVENT_EXEC_ENDED, &msg, NULL, 0);
+	session_free(session);
+}
+
+static struct exec_session *session_new(struct supervisor *s, int pidfd, struct err *err)
+{
+	struct exec_session *session = calloc(1, sizeof(*session));
+
+	if (!session) {
+		err_oom(err);
+		return NULL;
+	}
+	session->s = s;
+	session->id = ++s->next_exec_id;
+	session->pidfd = pidfd;
+	session->next = s->execs;
+	s->execs = session;
+	return session;
+}
+
+/* The command has executed. Its end is watched for only after it has been told of. */
+static void started(struct task *task, struct job_result *result)
+{
+	const struct exec_report *report = result->payload;
+	struct msg_exec_started reply = {0};
+	struct exec_session *session;
+	struct err err;
+
+	if (result->r < 0) {
+		task_fail(task, &result->err);
+		return;
+	}
+	session = session_new(task->s, result->fds[EXEC_FD_PIDFD], &err);
+	if (!session) {
+		pidfd_send_signal(result->fds[EXEC_FD_PIDFD], SIGKILL, NULL, 0);
+		task_fail(task, &err);
+		return;
+	}
+	result->fds[EXEC_FD_PIDFD] = -1;
+	reply.exec_id = session->id;
+	reply.pid = report->pid;
+	task_reply(task, &reply, &result->fds[EXEC_FD_CONSOLE], result->n_fds - EXEC_FD_CONSOLE);
+	if (watch_start(task->s->reactor, &session->watch, session->pidfd, EPOLLIN,
+		    on_exit_of_command, session, &err) < 0) {
+		log_error("command not watched error=\"%s\"", err.msg);
+		pidfd_send_signal(session->pidfd, SIGKILL, NULL, 0);
+		session_free(session);
+		return;
+	}
+	if (task->request.generation != peer_generation(task->s->peer))
+		pidfd_send_signal(session->pidfd, SIGHUP, NULL, 0);
+}
+
+static int work(struct task *task, struct job_output *out, struct err *err)
+{
+	return exec_run(&task->u.exec, out, err);
+}
+
+static void done(struct task *task, struct job_result *result)
+{
+	started(task, result);
+	cgroup_join_close(&task->u.exec.join);
+}
+
+static int prepare(
+	struct task *task, const struct msg_exec *msg, int *fds, size_t n_fds, struct err *err)
+{
+	struct exec_request *rq = &task->u.exec;
+	struct container *c;
+	int r;
+
+	rq->msg = *msg;
+	c = container_find_running(task->s, msg->tenant, msg->container, err);
+	if (!c)
+		return -EBUSY;
+	if (n_fds != (msg->tty ? 1u : 4u))
+		return err_set(err, ERR_INVALID_ARGUMENT, "EXEC_DESCRIPTORS",
+			"a command takes its arguments and, without a terminal, three pipes");
+	if (cgroup_is_frozen(task->s->cgroups, &c->cgroup) != 0 || c->freezing)
+		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_FROZEN",
+			"container %s is frozen: thaw it first", msg->container);
+	r = policies_get(task->s->policies, c->file.policy, &rq->confinement, err);
+	if (r == 0)
+		r = cgroup_join_open(task->s->cgroups, &c->cgroup, &rq->join, err);
+	if (r < 0)
+		return r;
+	task->into_cgroup_fd = rq->join.into_fd;
+	rq->init_pidfd = c->pidfd;
+	for (size_t i = 0; i < n_fds; i++)
+		task->fds[i] = take_fd(&fds[i]);
+	rq->args_fd = task->fds[0];
+	for (size_t i = 0; i < 3; i++)
+		rq->stdio[i] = msg->tty ? -1 : task->fds[i + 1];
+	return 0;
+}
+
+void exec_session_start(struct supervisor *s, const struct request *request,
+	const struct msg_exec *msg, int *fds, size_t n_fds)
+{
+	struct task *task = task_new(s, request);
+	struct err err;
+
+	if (!task) {
+		err_oom(&err);
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	if (prepare(task, msg, fds, n_fds, &err) < 0) {
+		task_fail(task, &err);
+		task_free(task);
+		return;
+	}
+	task->fn = work;
+	task->done = done;
+	task_start(task);
+}
+
+int exec_session_signal(struct supervisor *s, uint64_t exec_id, int sig, struct err *err)
+{
+	for (struct exec_session *session = s->execs; session; session = session->next) {
+		if (session->id != exec_id)
+			continue;
+		if (pidfd_send_signal(session->pidfd, sig, NULL, 0) < 0)
+			return err_sys(err, errno, "signal the command");
+		return 0;
+	}
+	return err_set(err, ERR_NOT_FOUND, "EXEC_ENDED", "the command has ended");
+}
+
+void exec_session_hang_up_all(struct supervisor *s)
+{
+	for (struct exec_session *session = s->execs; session; session = session->next)
+		pidfd_send_signal(session->pidfd, SIGHUP, NULL, 0);
+}
+
+void exec_session_forget_all(struct supervisor *s)
+{
+	while (s->execs)
+		session_free(s->execs);
+}

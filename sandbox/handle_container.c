@@ -1,0 +1,481 @@
+/*
+ * Containers: start, signal, freeze, limits, disk. A container without a run is only a directory
+ * in the pool; with one it is a struct container.
+ */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "sandbox/container.h"
+#include "sandbox/exec_session.h"
+#include "sandbox/handlers.h"
+#include "sandbox/policies.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+
+#define FREEZE_TIMEOUT_MS 10000
+
+static int create(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct msg_container_create *msg = &task->u.create;
+
+	(void)out;
+	return pool_upper_make(task->s->pool, msg->tenant, msg->container, msg->disk_bytes, err);
+}
+
+HANDLER(handle_container_create)
+{
+	const struct msg_container_create *in = msg;
+	struct limits limits;
+	struct task *task;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	limits_init(&limits);
+	limits.value[LIMIT_DISK] = in->disk_bytes;
+	if (handler_check_names(in->tenant, in->container, &err) < 0 ||
+		limits_check(&limits, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.create = *in;
+	task->needs_pool = true;
+	task->fn = create;
+	task_start(task);
+}
+
+static int start(struct task *task, struct job_output *out, struct err *err)
+{
+	/* The pool may have been attached after the request was filled. */
+	task->u.spawn.pool = task->s->pool;
+	return spawn_run(&task->u.spawn, out, err);
+}
+
+static void answer_started(struct task *task, struct container *c)
+{
+	int fds[CONTAINER_FDS_MAX];
+	struct msg_started reply;
+	size_t n_owned = 0;
+	size_t n = 0;
+	struct err err;
+
+	container_started_msg(c, &reply);
+	if (container_collect_fds(c, fds, &n, &n_owned, &err) < 0) {
+		/* It runs; that it cannot be measured must not go unnoticed. */
+		task_fail(task, &err);
+		container_kill(c, NULL);
+		return;
+	}
+	task_reply(task, &reply, fds, n);
+	for (size_t i = 0; i < n_owned; i++)
+		close(fds[i]);
+}
+
+static void start_done(struct task *task, struct job_result *result)
+{
+	const struct msg_container_start *msg = &task->u.spawn.msg;
+	struct container *c = container_find(task->s, msg->tenant, msg->container);
+	struct run_file file;
+	struct err err;
+
+	if (result->r < 0) {
+		task_fail(task, &result->err);
+		container_move(c, CONTAINER_NONE);
+		container_forget(c);
+		return;
+	}
+	memcpy(&file, result->payload, sizeof(file));
+	if (container_run(c, &file, take_fd(&result->fds[SPAWN_FD_PIDFD]), true,
+		    take_fd(&result->fds[SPAWN_FD_STDOUT]), take_fd(&result->fds[SPAWN_FD_CONSOLE]),
+		    &err) < 0) {
+		task_fail(task, &err);
+		container_kill(c, NULL);
+		return;
+	}
+	log_info("run started tenant=%s container=%s run=%s pid=%d", file.tenant, file.container,
+		file.run_id, file.pid);
+	answer_started(task, c);
+}
+
+static bool run_id_is_valid(const char run_id[static RUN_ID_SIZE])
+{
+	return run_id[RUN_ID_SIZE - 1] == '\0' && strlen(run_id) == RUN_ID_SIZE - 1 &&
+	       strspn(run_id, "0123456789abcdef") == RUN_ID_SIZE - 1;
+}
+
+static int check_start(struct supervisor *s, const struct msg_container_start *in,
+	struct confinement *ret, struct err *err)
+{
+	struct cgroup_id tenant = {0};
+
+	if (handler_check_names(in->tenant, in->container, err) < 0 ||
+		limits_check(&in->limits, err) < 0)
+		return -EINVAL;
+	if (!name_field_is_valid(in->image) || !name_field_is_valid(in->policy) ||
+		!run_id_is_valid(in->run_id) || in->oom_group > 1 || in->with_init > 1 ||
+		in->create > 1)
+		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
+			"the request to start is malformed");
+	if (s->shutting_down)
+		return err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "the host is shutting down");
+	if (container_find(s, in->tenant, in->container))
+		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_RUNNING",
+			"container %s is running, or its last run is just ending", in->container);
+	memcpy(tenant.tenant, in->tenant, sizeof(tenant.tenant));
+	if (!cgroup_exists(s->cgroups, &tenant))
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_NOT_READY",
+			"tenant %s is not set up on this host", in->tenant);
+	if (cgroup_is_frozen(s->cgroups, &tenant) == 1)
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_SUSPENDED",
+			"tenant %s is suspended: resume it first", in->tenant);
+	return policies_get(s->policies, in->policy, ret, err);
+}
+
+HANDLER(handle_container_start)
+{
+	const struct msg_container_start *in = msg;
+	struct confinement confinement;
+	struct task *task;
+	struct container *c;
+	struct err err;
+
+	(void)n_fds;
+	if (check_start(s, in, &confinement, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	c = container_new(s, in->tenant, in->container);
+	if (!c) {
+		err_oom(&err);
+		task_fail(task, &err);
+		task_free(task);
+		return;
+	}
+	container_move(c, CONTAINER_STARTING);
+	task->fds[0] = take_fd(&fds[0]);
+	task->u.spawn = (struct spawn_request){
+		.msg = *in,
+		.args_fd = task->fds[0],
+		.init_fd = s->init_fd,
+		.runs_fd = s->runs_fd,
+		.fifos_fd = s->fifos_fd,
+		.cgroups = s->cgroups,
+		.ids = s->ids,
+		.confinement = confinement,
+	};
+	task->needs_pool = true;
+	task->fn = start;
+	task->done = start_done;
+	task_start(task);
+}
+
+HANDLER(handle_container_signal)
+{
+	const struct msg_signal *in = msg;
+	struct container *c;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, in->container, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	c = container_find_running(s, in->tenant, in->container, &err);
+	if (!c) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	if (in->signal <= 0 || in->signal > SIGRTMAX) {
+		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_SIGNAL", "there is no signal %d",
+			in->signal);
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	if (pidfd_send_signal(c->pidfd, in->signal, NULL, 0) < 0)
+		handler_answer(s, request, err_sys(&err, errno, "signal init"), &err);
+	else
+		handler_answer(s, request, 0, NULL);
+}
+
+HANDLER(handle_container_kill)
+{
+	const struct msg_container *in = msg;
+	struct container *c;
+	struct err err;
+	int r;
+
+	(void)fds;
+	(void)n_fds;
+	r = handler_check_names(in->tenant, in->container, &err);
+	if (r == 0) {
+		c = container_find_running(s, in->tenant, in->container, &err);
+		r = c ? container_kill(c, &err) : -EBUSY;
+	}
+	handler_answer(s, request, r, &err);
+}
+
+static int freeze(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct msg_freeze *msg = &task->u.freeze;
+	struct cgroup_root *root = task->s->cgroups;
+	struct cgroup_id id;
+	int r;
+
+	(void)out;
+	memcpy(id.tenant, msg->tenant, sizeof(id.tenant));
+	memcpy(id.container, msg->container, sizeof(id.container));
+	r = msg->frozen ? cgroup_freeze(root, &id, err) : cgroup_thaw(root, &id, err);
+	if (r < 0)
+		return r;
+	return cgroup_wait_frozen(root, &id, msg->frozen, FREEZE_TIMEOUT_MS, err);
+}
+
+static void freeze_done(struct task *task, struct job_result *result)
+{
+	const struct msg_freeze *msg = &task->u.freeze;
+	struct container *c = container_find(task->s, msg->tenant, msg->container);
+
+	if (c)
+		c->freezing = false;
+	handler_answer(task->s, &task->request, result->r, &result->err);
+}
+
+/* Also a whole tenant: then the container's name is empty. */
+static void start_freeze(struct supervisor *s, const struct request *request,
+	const struct msg_freeze *in, struct container *c)
+{
+	struct task *task = handler_task(s, request);
+
+	if (!task)
+		return;
+	if (c)
+		c->freezing = true;
+	task->u.freeze = *in;
+	task->fn = freeze;
+	task->done = freeze_done;
+	task_start(task);
+}
+
+HANDLER(handle_container_freeze)
+{
+	const struct msg_freeze *in = msg;
+	struct container *c;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, in->container, &err) < 0 || in->frozen > 1) {
+		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST", "a name is not valid");
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	c = container_find_running(s, in->tenant, in->container, &err);
+	if (!c)
+		peer_fail(s->peer, request, &err);
+	else
+		start_freeze(s, request, in, c);
+}
+
+HANDLER(handle_tenant_freeze)
+{
+	const struct msg_freeze *in = msg;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, NULL, &err) < 0 || in->container[0] || in->frozen > 1) {
+		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST", "a name is not valid");
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	start_freeze(s, request, in, NULL);
+}
+
+static int change_limits(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct msg_limits *msg = &task->u.limits;
+	uint64_t disk = msg->limits.value[LIMIT_DISK];
+	struct cgroup_id id;
+	int r = 0;
+
+	(void)out;
+	memcpy(id.tenant, msg->tenant, sizeof(id.tenant));
+	memcpy(id.container, msg->container, sizeof(id.container));
+	if (disk != LIMIT_UNSET || pool_has_limits(task->s->pool))
+		r = pool_set_limit(
+			task->s->pool, msg->tenant, msg->container, disk, msg->force, err);
+	if (r == 0 && msg->running)
+		r = cgroup_set_limits(
+			task->s->cgroups, &id, &msg->limits, msg->oom_group, msg->force, err);
+	return r;
+}
+
+static void limits_changed(struct task *task, struct job_result *result)
+{
+	const struct msg_limits *msg = &task->u.limits;
+	struct container *c = container_find(task->s, msg->tenant, msg->container);
+
+	if (c && result->r == 0)
+		c->file.oom_group = msg->oom_group;
+	handler_answer(task->s, &task->request, result->r, &result->err);
+}
+
+HANDLER(handle_container_limits)
+{
+	const struct msg_limits *in = msg;
+	struct task *task;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, in->container, &err) < 0 ||
+		limits_check(&in->limits, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	if (in->running && !container_find_running(s, in->tenant, in->container, &err)) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.limits = *in;
+	task->needs_pool = true;
+	task->fn = change_limits;
+	task->done = limits_changed;
+	task_start(task);
+}
+
+static int remove_upper(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct msg_container *msg = &task->u.container;
+
+	(void)out;
+	return pool_upper_remove(task->s->pool, msg->tenant, msg->container, err);
+}
+
+HANDLER(handle_container_remove)
+{
+	const struct msg_container *in = msg;
+	struct task *task;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, in->container, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	if (container_find(s, in->tenant, in->container)) {
+		err_set(&err, ERR_FAILED_PRECONDITION, "CONTAINER_RUNNING",
+			"container %s is running: stop it first", in->container);
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.container = *in;
+	task->needs_pool = true;
+	task->fn = remove_upper;
+	task_start(task);
+}
+
+static int measure(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct msg_container *msg = &task->u.container;
+	struct msg_disk reply = {.enforced = pool_has_limits(task->s->pool)};
+	int r = pool_usage(task->s->pool, msg->tenant, msg->container, &reply.used_bytes, err);
+
+	memcpy(out->payload, &reply, sizeof(reply));
+	out->size = sizeof(reply);
+	return r;
+}
+
+HANDLER(handle_container_disk)
+{
+	const struct msg_container *in = msg;
+	struct task *task;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, in->container[0] ? in->container : NULL, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.container = *in;
+	task->needs_pool = true;
+	task->fn = measure;
+	task_start(task);
+}
+
+/* The final counters are committed elsewhere now: the run may be forgotten. */
+HANDLER(handle_run_ack)
+{
+	const struct msg_run_ack *in = msg;
+	struct container *c;
+	struct err err;
+	int r;
+
+	(void)fds;
+	(void)n_fds;
+	r = handler_check_names(in->tenant, in->container, &err);
+	if (r < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	c = container_find(s, in->tenant, in->container);
+	if (!c || c->state != CONTAINER_ENDED || memcmp(c->file.run_id, in->run_id, RUN_ID_SIZE)) {
+		/* Acknowledged before, or another run by now: nothing is lost. */
+		handler_answer(s, request, 0, NULL);
+		return;
+	}
+	r = run_file_remove(s->runs_fd, in->tenant, in->container, &err);
+	if (r == 0) {
+		container_move(c, CONTAINER_NONE);
+		container_forget(c);
+	}
+	handler_answer(s, request, r, &err);
+}
+
+HANDLER(handle_exec)
+{
+	const struct msg_exec *in = msg;
+	struct err err;
+
+	if (handler_check_names(in->tenant, in->container, &err) < 0 || in->tty > 1) {
+		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST", "a name is not valid");
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	exec_session_start(s, request, in, fds, n_fds);
+}
+
+HANDLER(handle_exec_signal)
+{
+	const struct msg_exec_signal *in = msg;
+	struct err err;
+	int r;
+
+	(void)fds;
+	(void)n_fds;
+	if (in->signal <= 0 || in->signal > SIGRTMAX)
+		r = err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_SIGNAL", "there is no signal %d",
+			in->signal);
+	else
+		r = exec_session_signal(s, in->exec_id, in->signal, &err);
+	handler_answer(s, request, r, &err);
+}

@@ -1,0 +1,129 @@
+/*
+ * Images: an import runs croft-importer in a worker, into a directory that becomes an image only
+ * when it has ended well.
+ */
+#include "base/cleanup.h"
+#include "sandbox/handlers.h"
+
+#include <string.h>
+
+/* The importer's own limit is on time without progress; this only bounds the whole. */
+#define IMPORT_TIMEOUT_MS (6u * 3600 * 1000)
+
+/* What is asked for above these is refused: they bound the host's disk, not the archive's taste. */
+#define IMAGE_BYTES_MAX	  (UINT64_C(1) << 44)
+#define IMAGE_ENTRIES_MAX UINT64_C(100000000)
+
+static void forward_progress(const struct image_report *report, void *arg)
+{
+	struct msg_import_progress msg = {.bytes = report->bytes, .entries = report->entries};
+
+	job_progress(arg, &msg, sizeof(msg));
+}
+
+static int unpack(struct task *task, int target_fd, struct job_output *out,
+	struct image_report *report, struct err *err)
+{
+	const struct msg_image *msg = &task->u.image;
+	struct supervisor *s = task->s;
+	uid_t base;
+	int r = idrange_take(s->ids, &base, err);
+
+	if (r < 0)
+		return r;
+	r = image_import_run(s->importer_fd, task->fds[0], target_fd, base, &msg->limits,
+		forward_progress, out, report, err);
+	idrange_put(s->ids, base, NULL);
+	return r;
+}
+
+static int import(struct task *task, struct job_output *out, struct err *err)
+{
+	const char *image = task->u.image.image;
+	struct pool *pool = task->s->pool;
+	struct msg_image_imported reply = {0};
+	_cleanup_close_ int target = -1;
+	int r = pool_image_begin(pool, image, &target, err);
+
+	if (r < 0)
+		return r;
+	r = unpack(task, target, out, &reply.report, err);
+	if (r == 0)
+		r = pool_image_commit(pool, image, err);
+	if (r < 0) {
+		close_fd(&target);
+		pool_image_abort(pool, image, NULL);
+		return r;
+	}
+	memcpy(out->payload, &reply, sizeof(reply));
+	out->size = sizeof(reply);
+	return 0;
+}
+
+static void progressed(struct task *task, const void *data, size_t size)
+{
+	struct msg_import_progress msg;
+
+	if (size != sizeof(msg))
+		return;
+	memcpy(&msg, data, sizeof(msg));
+	memcpy(msg.image, task->u.image.image, sizeof(msg.image));
+	peer_event(task->s->peer, MSG_EVENT_IMPORT_PROGRESS, &msg, NULL, 0);
+}
+
+HANDLER(handle_image_import)
+{
+	const struct msg_image *in = msg;
+	struct task *task;
+	struct err err;
+
+	(void)n_fds;
+	if (handler_check_names(in->image, NULL, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	if (!in->limits.bytes || in->limits.bytes > IMAGE_BYTES_MAX || !in->limits.entries ||
+		in->limits.entries > IMAGE_ENTRIES_MAX || !in->limits.seconds) {
+		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
+			"the limits of an import are out of range");
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.image = *in;
+	task->fds[0] = take_fd(&fds[0]);
+	task->needs_pool = true;
+	task->timeout_ms = IMPORT_TIMEOUT_MS;
+	task->fn = import;
+	task->progress = progressed;
+	task_start(task);
+}
+
+static int remove_image(struct task *task, struct job_output *out, struct err *err)
+{
+	(void)out;
+	return pool_image_remove(task->s->pool, task->u.image.image, err);
+}
+
+HANDLER(handle_image_remove)
+{
+	const struct msg_image *in = msg;
+	struct task *task;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->image, NULL, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.image = *in;
+	task->needs_pool = true;
+	task->fn = remove_image;
+	task_start(task);
+}

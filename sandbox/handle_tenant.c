@@ -1,0 +1,112 @@
+/*
+ * Tenants, as the supervisor knows them: a cgroup with hard limits and a directory under a quota.
+ * It keeps no list of its own: the kernel's directories are the list.
+ */
+#include "base/cleanup.h"
+#include "sandbox/handlers.h"
+
+#include <string.h>
+
+static void tenant_id(const char *tenant, struct cgroup_id *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->tenant, tenant, NAME_SIZE);
+}
+
+static int set(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct msg_tenant_set *msg = &task->u.tenant_set;
+	struct supervisor *s = task->s;
+	uint64_t disk = msg->limits.value[LIMIT_DISK];
+	struct cgroup_id id;
+	int r;
+
+	(void)out;
+	tenant_id(msg->tenant, &id);
+	r = cgroup_make(s->cgroups, &id, err);
+	if (r == 0)
+		r = cgroup_set_limits(s->cgroups, &id, &msg->limits, false, msg->force, err);
+	/* On a pool that cannot limit, the plan's figure is shown as not enforced (API). */
+	if (!pool_has_limits(s->pool))
+		disk = LIMIT_UNSET;
+	if (r == 0)
+		r = pool_tenant_make(s->pool, msg->tenant, disk, err);
+	return r;
+}
+
+static void set_done(struct task *task, struct job_result *result)
+{
+	static const struct msg_empty empty;
+	size_t n = counters_n_dirs(cgroup_root_kind(task->s->cgroups));
+	int dirs[COUNTER_DIR_N];
+	struct cgroup_id id;
+	struct err err;
+
+	if (result->r < 0) {
+		task_fail(task, &result->err);
+		return;
+	}
+	tenant_id(task->u.tenant_set.tenant, &id);
+	if (cgroup_open_dirs(task->s->cgroups, &id, dirs, &err) < 0) {
+		task_fail(task, &err);
+		return;
+	}
+	task_reply(task, &empty, dirs, n);
+	for (size_t i = 0; i < n; i++)
+		close(dirs[i]);
+}
+
+HANDLER(handle_tenant_set)
+{
+	const struct msg_tenant_set *in = msg;
+	struct task *task;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, NULL, &err) < 0 ||
+		limits_check(&in->limits, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.tenant_set = *in;
+	task->needs_pool = true;
+	task->fn = set;
+	task->done = set_done;
+	task_start(task);
+}
+
+static int remove_tenant(struct task *task, struct job_output *out, struct err *err)
+{
+	struct cgroup_id id;
+	int r;
+
+	(void)out;
+	tenant_id(task->u.tenant.tenant, &id);
+	r = cgroup_remove(task->s->cgroups, &id, err);
+	return r < 0 ? r : pool_tenant_remove(task->s->pool, id.tenant, err);
+}
+
+HANDLER(handle_tenant_remove)
+{
+	const struct msg_tenant *in = msg;
+	struct task *task;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (handler_check_names(in->tenant, NULL, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	task = handler_task(s, request);
+	if (!task)
+		return;
+	task->u.tenant = *in;
+	task->needs_pool = true;
+	task->fn = remove_tenant;
+	task_start(task);
+}

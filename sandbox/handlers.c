@@ -1,0 +1,66 @@
+/*
+ * The dispatch table. Each handler checks its message again, whatever croftd has checked: names,
+ * state, bounds, ids. What it then starts may only use what passed.
+ */
+#include "sandbox/handlers.h"
+
+#include "base/cleanup.h"
+#include "sandbox/supervisor_client.h"
+
+/* Requests that carry descriptors say how many; the others none. */
+static const struct handler handlers[] = {
+	[MSG_LIST] = {handle_list, 0, 0},
+	[MSG_TENANT_SET] = {handle_tenant_set, 0, 0},
+	[MSG_TENANT_REMOVE] = {handle_tenant_remove, 0, 0},
+	[MSG_TENANT_FREEZE] = {handle_tenant_freeze, 0, 0},
+	[MSG_CONTAINER_CREATE] = {handle_container_create, 0, 0},
+	[MSG_CONTAINER_START] = {handle_container_start, 1, 1},
+	[MSG_CONTAINER_SIGNAL] = {handle_container_signal, 0, 0},
+	[MSG_CONTAINER_KILL] = {handle_container_kill, 0, 0},
+	[MSG_CONTAINER_FREEZE] = {handle_container_freeze, 0, 0},
+	[MSG_CONTAINER_LIMITS] = {handle_container_limits, 0, 0},
+	[MSG_CONTAINER_REMOVE] = {handle_container_remove, 0, 0},
+	[MSG_CONTAINER_DISK] = {handle_container_disk, 0, 0},
+	[MSG_RUN_ACK] = {handle_run_ack, 0, 0},
+	[MSG_EXEC] = {handle_exec, 1, 4},
+	[MSG_EXEC_SIGNAL] = {handle_exec_signal, 0, 0},
+	[MSG_IMAGE_IMPORT] = {handle_image_import, 1, 1},
+	[MSG_IMAGE_REMOVE] = {handle_image_remove, 0, 0},
+	[MSG_POLICY_LIST] = {handle_policy_list, 0, 0},
+	[MSG_POLICY_OPEN] = {handle_policy_open, 0, 0},
+	[MSG_HOST_INFO] = {handle_host_info, 0, 0},
+	[MSG_SHUTDOWN] = {handle_shutdown, 0, 0},
+};
+
+const struct handler *handler_for(uint32_t op)
+{
+	return op < ARRAY_SIZE(handlers) && handlers[op].handle ? &handlers[op] : NULL;
+}
+
+void handler_answer(
+	struct supervisor *s, const struct request *request, int r, const struct err *err)
+{
+	static const struct msg_empty empty;
+
+	if (r < 0)
+		peer_fail(s->peer, request, err);
+	else
+		peer_reply(s->peer, request, &empty, NULL, 0);
+}
+
+struct task *handler_task(struct supervisor *s, const struct request *request)
+{
+	struct task *task = task_new(s, request);
+	struct err err;
+
+	if (!task)
+		handler_answer(s, request, err_oom(&err), &err);
+	return task;
+}
+
+int handler_check_names(const char *tenant, const char *container, struct err *err)
+{
+	if (name_field_is_valid(tenant) && (!container || name_field_is_valid(container)))
+		return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_NAME", "a name is not valid");
+}

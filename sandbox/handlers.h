@@ -1,0 +1,38 @@
+/* What the supervisor does for each opcode; one file an area. The table is in handlers.c. */
+#pragma once
+
+#include "sandbox/peer.h"
+
+#define HANDLER(name)                                                                              \
+	void name(struct supervisor *s, const struct request *request, const void *msg, int *fds,  \
+		size_t n_fds)
+
+HANDLER(handle_list);
+HANDLER(handle_tenant_set);
+HANDLER(handle_tenant_remove);
+HANDLER(handle_tenant_freeze);
+HANDLER(handle_container_create);
+HANDLER(handle_container_start);
+HANDLER(handle_container_signal);
+HANDLER(handle_container_kill);
+HANDLER(handle_container_freeze);
+HANDLER(handle_container_limits);
+HANDLER(handle_container_remove);
+HANDLER(handle_container_disk);
+HANDLER(handle_run_ack);
+HANDLER(handle_exec);
+HANDLER(handle_exec_signal);
+HANDLER(handle_image_import);
+HANDLER(handle_image_remove);
+HANDLER(handle_policy_list);
+HANDLER(handle_policy_open);
+HANDLER(handle_host_info);
+HANDLER(handle_shutdown);
+
+/* Answers at once: an empty reply, or the error. */
+void handler_answer(
+	struct supervisor *s, const struct request *request, int r, const struct err *err);
+/* A task for the request, or NULL when memory is out, which has then been answered. */
+struct task *handler_task(struct supervisor *s, const struct request *request);
+/* Checks the names of a message; container may be NULL. Returns 0 or -EINVAL with err filled. */
+int handler_check_names(const char *tenant, const char *container, struct err *err);

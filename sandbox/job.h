@@ -1,0 +1,71 @@
+/*
+ * Jobs: work that may block or die, done in a forked worker so that the supervisor's loop never
+ * does. A worker is killed with the supervisor, has one result, and may send progress before it.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "sandbox/reactor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define JOB_PAYLOAD_MAX 2048u
+#define JOB_FDS_MAX	8
+
+struct jobs;
+struct job;
+
+/* The worker's way to answer. */
+struct job_output {
+	int sock;
+	uint8_t payload[JOB_PAYLOAD_MAX]; /* the result; filled by the worker's function */
+	size_t size;
+	int fds[JOB_FDS_MAX]; /* passed with the result */
+	size_t n_fds;
+};
+
+/* Runs in the worker. arg is the worker's copy. Returns 0 or -errno with err filled. */
+typedef int (*job_fn)(void *arg, struct job_output *out, struct err *err);
+
+/* What became of it. fds that the callback keeps it sets to -1; the others are closed. */
+struct job_result {
+	int r; /* 0 or -errno; a worker that died without a word is INTERNAL / WORKER_DIED */
+	struct err err;
+	const void *payload;
+	size_t size;
+	int *fds;
+	size_t n_fds;
+};
+typedef void (*job_done_fn)(void *arg, struct job_result *result);
+typedef void (*job_progress_fn)(void *arg, const void *data, size_t size);
+
+struct job_options {
+	job_fn fn;
+	job_done_fn done;
+	job_progress_fn progress; /* may be NULL */
+	void *arg;		  /* for all three; not copied, so it must live until done */
+	int into_cgroup_fd;	  /* start the worker in this cgroup2 directory; -1: in ours */
+	unsigned timeout_ms;	  /* then it is killed: DEADLINE_EXCEEDED; 0: JOB_TIMEOUT_MS */
+};
+
+#define JOB_TIMEOUT_MS	60000u
+#define JOB_RUNNING_MAX 32 /* further ones wait for their turn */
+
+int jobs_create(struct reactor *reactor, struct jobs **ret, struct err *err);
+/* Kills every worker and reaps it; no callback runs. */
+void jobs_destroy(struct jobs *jobs);
+/* True while any job runs or waits. */
+bool jobs_busy(const struct jobs *jobs);
+
+/*
+ * Starts the job, now or when there is room. done is called exactly once, from the loop, after the
+ * worker has been reaped: whatever it had cloned is the supervisor's by then. Returns 0, or -errno
+ * and done is never called.
+ */
+int job_start(struct jobs *jobs, const struct job_options *options, struct err *err);
+
+/* In the worker: sends a progress message (dropped when the supervisor is slow). */
+void job_progress(struct job_output *out, const void *data, size_t size);

@@ -1,0 +1,180 @@
+/*
+ * croft-supervisor: options, the lock against a second one, and the loop. Must be started as root;
+ * croftd does that, or systemd.
+ */
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "sandbox/privileges.h"
+#include "sandbox/seal.h"
+#include "sandbox/supervisor.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define PID_FILE "supervisor.pid"
+
+static const char usage[] =
+	"usage: croft-supervisor --state DIR --run DIR [--cgroup-parent NAME] [--peer-uid UID]\n"
+	"                        [--policy-dir DIR] [--pool-driver btrfs|plain] [--pool-size "
+	"SIZE]\n";
+
+enum option_id { O_STATE = 1, O_RUN, O_PARENT, O_UID, O_POLICIES, O_DRIVER, O_SIZE };
+
+static const struct option options[] = {
+	{"state", required_argument, NULL, O_STATE},
+	{"run", required_argument, NULL, O_RUN},
+	{"cgroup-parent", required_argument, NULL, O_PARENT},
+	{"peer-uid", required_argument, NULL, O_UID},
+	{"policy-dir", required_argument, NULL, O_POLICIES},
+	{"pool-driver", required_argument, NULL, O_DRIVER},
+	{"pool-size", required_argument, NULL, O_SIZE},
+	{NULL, 0, NULL, 0},
+};
+
+static int parse_uid(const char *text, uid_t *ret)
+{
+	unsigned long value;
+	char *end;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno || end == text || *end || *text == '-' || value >= UINT32_MAX)
+		return -EINVAL;
+	*ret = (uid_t)value;
+	return 0;
+}
+
+static int parse_option(struct supervisor_config *config, int id, const char *value)
+{
+	switch (id) {
+	case O_STATE:
+		config->state_path = value;
+		return 0;
+	case O_RUN:
+		config->run_path = value;
+		return 0;
+	case O_PARENT:
+		config->cgroup_parent = value;
+		return 0;
+	case O_UID:
+		return parse_uid(value, &config->peer_uid);
+	case O_POLICIES:
+		config->policy_dirs[0] = value;
+		return 0;
+	case O_DRIVER:
+		if (strcmp(value, "btrfs") != 0 && strcmp(value, "plain") != 0)
+			return -EINVAL;
+		snprintf(config->pool_driver, sizeof(config->pool_driver), "%s", value);
+		return 0;
+	case O_SIZE:
+		return size_parse(value, &config->pool_size_bytes);
+	default:
+		return -EINVAL;
+	}
+}
+
+static int parse_options(int argc, char **argv, struct supervisor_config *config)
+{
+	int id;
+
+	while ((id = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (parse_option(config, id, optarg) < 0)
+			return -EINVAL;
+	return optind == argc && config->state_path && config->run_path ? 0 : -EINVAL;
+}
+
+/* Beside the program in a build tree; where it was installed to otherwise. */
+static void find_programs(const char *dir, struct supervisor_config *config,
+	char libexec[static PATH_MAX], char policies[static PATH_MAX + 32])
+{
+	char importer[PATH_MAX + 32];
+	char profiles[PATH_MAX + 32];
+	bool built;
+
+	snprintf(importer, sizeof(importer), "%s/croft-importer", dir);
+	snprintf(profiles, sizeof(profiles), "%s/policy/profiles", dir);
+	built = access(importer, X_OK) == 0 && access(profiles, R_OK) == 0;
+	snprintf(libexec, PATH_MAX, "%s", built ? dir : CROFT_LIBEXEC_DIR);
+	snprintf(policies, PATH_MAX + 32, "%s", built ? profiles : CROFT_POLICY_DIR);
+	config->libexec_path = libexec;
+	config->policy_dirs[1] = policies;
+	if (!config->policy_dirs[0])
+		config->policy_dirs[0] = CROFT_LOCAL_POLICY_DIR;
+}
+
+/* Holds the directory open, to remove the file at the end. */
+struct run_lock {
+	int dir_fd;
+	int fd;
+};
+
+/* Two supervisors over one run directory would each believe to own its containers. */
+static int lock_run_directory(const char *path, struct run_lock *ret, struct err *err)
+{
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
+
+	if (dir >= 0)
+		fd = openat(dir, PID_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return err_sys(err, errno, "open %s in %s", PID_FILE, path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return err_set(err, ERR_FAILED_PRECONDITION, "ALREADY_RUNNING",
+				"a supervisor runs for %s already", path);
+		return err_sys(err, errno, "lock %s", PID_FILE);
+	}
+	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		return err_sys(err, errno, "write %s", PID_FILE);
+	*ret = (struct run_lock){.dir_fd = take_fd(&dir), .fd = take_fd(&fd)};
+	return 0;
+}
+
+static int run(const struct supervisor_config *config, struct err *err)
+{
+	struct supervisor s;
+	int r = supervisor_init(&s, config, err);
+
+	if (r == 0)
+		r = supervisor_run(&s, err);
+	supervisor_finish(&s);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct supervisor_config config = {.cgroup_parent = "croft"};
+	char policies[PATH_MAX + 32];
+	char libexec[PATH_MAX];
+	char dir[PATH_MAX];
+	struct err err;
+	struct run_lock lock;
+
+	log_init("croft-supervisor");
+	if (parse_options(argc, argv, &config) < 0) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (geteuid() != 0) {
+		log_error("must be started as root");
+		return 1;
+	}
+	if (seal_self(argv, &err) < 0 || seal_program_dir(dir, sizeof(dir), &err) < 0)
+		goto fail;
+	find_programs(dir, &config, libexec, policies);
+	if (lock_run_directory(config.run_path, &lock, &err) < 0)
+		goto fail;
+	if (privileges_cut(&err) < 0 || run(&config, &err) < 0)
+		goto fail;
+	unlinkat(lock.dir_fd, PID_FILE, 0);
+	return 0;
+fail:
+	log_error("%s", err.msg);
+	return 1;
+}

@@ -1,0 +1,28 @@
+/*
+ * What a container sees at /dev, /proc and /sys. Called while the root is being built, in the outer
+ * user namespace, before any process of the tenant runs in it.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "sandbox/counters.h"
+
+/*
+ * Opens a directory directly below the container's root as a place to mount on, making it when it
+ * is missing. A symbolic link or a file of the image in its place is refused: IMAGE_INVALID.
+ */
+int mounts_open_target(int root_fd, const char *name, int *ret_fd, struct err *err);
+
+/*
+ * Mounts a fresh /dev on root_fd: a small tmpfs with the host's verified nodes bound in, a devpts
+ * and a console of its own, /dev/shm. Needs the host's /dev to be visible. Returns 0 with the
+ * console's master, the caller's.
+ */
+int mounts_make_dev(int root_fd, int *ret_console_fd, struct err *err);
+
+/*
+ * Mounts /proc and /sys, masked, and the cgroup view. The caller is in the container's pid, net and
+ * ipc namespaces, its root is the container's, and a fully visible procfs is still mounted
+ * somewhere in its mount namespace (the kernel asks for one).
+ */
+int mounts_make_kernel(int root_fd, enum cgroup_kind kind, struct err *err);

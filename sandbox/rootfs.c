@@ -1,0 +1,172 @@
+/*
+ * Overlay on id-mapped layers; see rootfs.h. Runs as root in a worker. The mount must be made with
+ * file-system ids inside the range: host id 0 does not exist on the mapped layers, and overlayfs
+ * would fall back to read-only without a word.
+ */
+#include "sandbox/rootfs.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/fsuid.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+
+enum layer { LAYER_LOWER, LAYER_UPPER, LAYER_N };
+
+/* Where the layers are attached when the kernel cannot use them detached. */
+static const char *const scratch_names[LAYER_N] = {"lower", "upper"};
+
+static int map_layer(int dir_fd, int userns_fd, struct err *err)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_IDMAP,
+		.userns_fd = (uint64_t)userns_fd,
+	};
+	_cleanup_close_ int fd = open_tree(
+		dir_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (fd < 0)
+		return err_sys(err, errno, "clone a layer's mount");
+	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return err_sys(err, errno, "map a layer's ids");
+	return take_fd(&fd);
+}
+
+/* Takes the range's ids for file access; the capabilities that leaving uid 0 drops come back. */
+static int take_fs_ids(uid_t id_base, struct err *err)
+{
+	cap_t caps = cap_get_proc();
+	int r = 0;
+
+	if (!caps)
+		return err_sys(err, errno, "read capabilities");
+	setfsgid(id_base);
+	setfsuid(id_base);
+	if ((uid_t)setfsuid((uid_t)-1) != id_base || cap_set_proc(caps) < 0)
+		r = err_sys(err, errno, "take the container's file-system ids");
+	cap_free(caps);
+	return r;
+}
+
+static int drop_fs_ids(struct err *err)
+{
+	cap_t caps = cap_get_proc();
+	int r = 0;
+
+	if (!caps)
+		return err_sys(err, errno, "read capabilities");
+	setfsuid(0);
+	setfsgid(0);
+	if (cap_set_proc(caps) < 0)
+		r = err_sys(err, errno, "restore capabilities");
+	cap_free(caps);
+	return r;
+}
+
+static int configure(int fs_fd, char paths[static LAYER_N][64])
+{
+	char upper[96];
+	char work[96];
+
+	snprintf(upper, sizeof(upper), "%s/upper", paths[LAYER_UPPER]);
+	snprintf(work, sizeof(work), "%s/work", paths[LAYER_UPPER]);
+	if (fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", "croft", 0) < 0 ||
+		fsconfig(fs_fd, FSCONFIG_SET_STRING, "lowerdir", paths[LAYER_LOWER], 0) < 0 ||
+		fsconfig(fs_fd, FSCONFIG_SET_STRING, "upperdir", upper, 0) < 0 ||
+		fsconfig(fs_fd, FSCONFIG_SET_STRING, "workdir", work, 0) < 0 ||
+		fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Returns the detached mount, or -errno. */
+static int mount_overlay(char paths[static LAYER_N][64])
+{
+	_cleanup_close_ int fs_fd = fsopen("overlay", FSOPEN_CLOEXEC);
+	int mount_fd;
+	int r;
+
+	if (fs_fd < 0)
+		return -errno;
+	r = configure(fs_fd, paths);
+	if (r < 0)
+		return r;
+	mount_fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
+	return mount_fd < 0 ? -errno : mount_fd;
+}
+
+static int mount_on_detached(const int layers[static LAYER_N])
+{
+	char paths[LAYER_N][64];
+
+	for (int i = 0; i < LAYER_N; i++)
+		snprintf(paths[i], sizeof(paths[i]), "/proc/self/fd/%d", layers[i]);
+	return mount_overlay(paths);
+}
+
+/*
+ * Kernels before 6.5 or so clone the upper's mount, which a detached one does not allow. The
+ * attached layers live in a mount namespace that ends with this worker.
+ */
+static int mount_on_attached(const int layers[static LAYER_N], struct err *err)
+{
+	char paths[LAYER_N][64];
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, errno, "make a private mount namespace");
+	for (int i = 0; i < LAYER_N; i++) {
+		/* By path: a descriptor would still lead into the old namespace. */
+		snprintf(paths[i], sizeof(paths[i]), "%s", scratch_names[i]);
+		if (move_mount(layers[i], "", AT_FDCWD, paths[i], MOVE_MOUNT_F_EMPTY_PATH) < 0)
+			return err_sys(err, errno, "attach a layer");
+	}
+	return mount_overlay(paths);
+}
+
+/* Overlayfs mounts read-only instead of failing when it cannot prepare its work directory. */
+static int check_writable(int mount_fd, struct err *err)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(mount_fd, &fs) < 0)
+		return err_sys(err, errno, "look at the root file system");
+	if (fs.f_flag & ST_RDONLY)
+		return err_set(err, ERR_INTERNAL, "ROOT_READ_ONLY",
+			"the container's root file system came up read-only");
+	return 0;
+}
+
+int rootfs_mount(int image_fd, int upper_fd, int userns_fd, uid_t id_base, int *ret_mount_fd,
+	struct err *err)
+{
+	_cleanup_close_ int lower = map_layer(image_fd, userns_fd, err);
+	_cleanup_close_ int upper = lower < 0 ? -1 : map_layer(upper_fd, userns_fd, err);
+	_cleanup_close_ int mount_fd = -1;
+	int layers[LAYER_N] = {lower, upper};
+	int r;
+
+	if (lower < 0 || upper < 0)
+		return lower < 0 ? lower : upper;
+	r = take_fs_ids(id_base, err);
+	if (r < 0)
+		return r;
+	mount_fd = mount_on_detached(layers);
+	if (mount_fd == -EINVAL)
+		mount_fd = mount_on_attached(layers, err);
+	if (mount_fd < 0)
+		return err_sys(err, mount_fd, "mount the root file system");
+	r = drop_fs_ids(err);
+	if (r == 0)
+		r = check_writable(mount_fd, err);
+	if (r < 0)
+		return r;
+	*ret_mount_fd = take_fd(&mount_fd);
+	return 0;
+}

@@ -1,0 +1,152 @@
+/*
+ * Run state files; see run_file.h. A file is believed only when magic, version, size and checksum
+ * agree and its names are valid and its own.
+ */
+#include "sandbox/run_file.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define STATE_MAGIC   0x6e757243u /* "Crun" */
+#define STATE_VERSION 1u
+#define FILE_NAME_MAX (2 * NAME_SIZE + 8)
+
+struct file_image {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t size;
+	uint32_t checksum; /* of `state` */
+	struct run_file state;
+};
+
+/* FNV-1a: against torn and damaged files, not against an enemy (the directory is root's). */
+static uint32_t checksum(const void *data, size_t size)
+{
+	const uint8_t *p = data;
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ p[i]) * 16777619u;
+	return hash;
+}
+
+static void file_name(const char *tenant, const char *container, char out[static FILE_NAME_MAX])
+{
+	snprintf(out, FILE_NAME_MAX, "%s.%s", tenant, container);
+}
+
+int run_file_save(int dirfd, const struct run_file *state, struct err *err)
+{
+	struct file_image file = {
+		.magic = STATE_MAGIC, .version = STATE_VERSION, .size = sizeof(file)};
+	char name[FILE_NAME_MAX];
+	int r;
+
+	memcpy(&file.state, state, sizeof(file.state));
+	file.checksum = checksum(&file.state, sizeof(file.state));
+	file_name(state->tenant, state->container, name);
+	r = fd_replace_file_at(dirfd, name, &file, sizeof(file), false);
+	return r < 0 ? err_sys(err, r, "save the run's state") : 0;
+}
+
+int run_file_remove(int dirfd, const char *tenant, const char *container, struct err *err)
+{
+	char name[FILE_NAME_MAX];
+
+	file_name(tenant, container, name);
+	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "remove the run's state");
+	return 0;
+}
+
+static bool load(int dirfd, const char *name, struct run_file *ret)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct file_image file;
+	char expected[FILE_NAME_MAX];
+
+	if (fd < 0 || fd_read_full(fd, &file, sizeof(file)) != (ssize_t)sizeof(file))
+		return false;
+	if (file.magic != STATE_MAGIC || file.version != STATE_VERSION ||
+		file.size != sizeof(file) ||
+		file.checksum != checksum(&file.state, sizeof(file.state)))
+		return false;
+	if (!name_field_is_valid(file.state.tenant) || !name_field_is_valid(file.state.container))
+		return false;
+	file_name(file.state.tenant, file.state.container, expected);
+	if (strcmp(name, expected) != 0)
+		return false;
+	*ret = file.state;
+	return true;
+}
+
+static bool has_suffix(const char *s, const char *suffix)
+{
+	size_t len = strlen(s);
+	size_t n = strlen(suffix);
+
+	return len > n && !strcmp(s + len - n, suffix);
+}
+
+static void set_aside(int dirfd, const char *name)
+{
+	char aside[NAME_MAX];
+
+	if ((size_t)snprintf(aside, sizeof(aside), "%s.bad", name) < sizeof(aside))
+		renameat(dirfd, name, dirfd, aside);
+}
+
+int run_file_for_each(int dirfd, void (*fn)(const struct run_file *state, void *arg),
+	void (*bad)(const char *name, void *arg), void *arg, struct err *err)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		cleanup_close(&fd);
+		return err_sys(err, errno, "read the runs on file");
+	}
+	while ((entry = readdir(dir))) {
+		struct run_file state;
+
+		if (entry->d_name[0] == '.' || has_suffix(entry->d_name, ".bad"))
+			continue;
+		if (has_suffix(entry->d_name, ".new")) {
+			/* A save that was cut off; the file it would have replaced is whole. */
+			unlinkat(dirfd, entry->d_name, 0);
+			continue;
+		}
+		if (load(dirfd, entry->d_name, &state)) {
+			fn(&state, arg);
+			continue;
+		}
+		set_aside(dirfd, entry->d_name);
+		bad(entry->d_name, arg);
+	}
+	return 0;
+}
+
+int run_file_pid_start(pid_t pid, uint64_t *ret_ticks)
+{
+	char path[32];
+	char text[1024];
+	const char *p;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	n = fd_read_text_at(AT_FDCWD, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	/* The command's name may hold spaces and parentheses: fields count from the last one. */
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (!p || sscanf(p, " %" SCNu64, ret_ticks) != 1)
+		return -EBADMSG;
+	return 0;
+}

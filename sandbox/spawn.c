@@ -1,0 +1,380 @@
+/*
+ * The builder of a container; see spawn.h. Runs as root in a worker: makes cgroup, overlay and id
+ * maps, puts the run on file, releases init, and on any failure takes everything back.
+ */
+#include "sandbox/spawn_internal.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "sandbox/namespaces.h"
+#include "sandbox/rootfs.h"
+#include "sandbox/syscalls.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define EMPTY_TIMEOUT_MS 5000
+
+/* How far the builder came: what a failure has to take back. */
+struct build {
+	struct spawn shared;
+	struct spawn_request *request;
+	struct cgroup_id cgroup;
+	bool has_range;
+	bool has_fifo;
+	bool has_cgroup;
+	bool has_upper; /* made by this request */
+	bool has_join;
+	bool has_file;
+	pid_t outer_pid;
+	int userns_fd;
+	int root_fd;
+	int stdout_read_fd;
+	int init_pidfd;
+	int console_fd;
+	struct run_file file;
+};
+
+void spawn_fifo_name(
+	const char *tenant, const char *container, char ret_name[static SPAWN_FIFO_NAME_MAX])
+{
+	snprintf(ret_name, SPAWN_FIFO_NAME_MAX, "%s.%s", tenant, container);
+}
+
+/* Opened through a mount of its own, so that /proc/PID/fd names no directory of the host. */
+static int open_nameless(int fifo_fd)
+{
+	_cleanup_close_ int mount_fd = open_tree(
+		fifo_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	char path[32];
+	int fd;
+
+	if (mount_fd < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", mount_fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * The FIFO is opened for reading and writing, so that the container never gets EPIPE while nobody
+ * reads. It belongs to the container's root, who may reopen /dev/stdout.
+ */
+static int make_fifo(struct build *b, struct err *err)
+{
+	const struct msg_container_start *msg = &b->request->msg;
+	int dir = b->request->fifos_fd;
+	char name[SPAWN_FIFO_NAME_MAX];
+	mode_t old = umask(0);
+	int r = 0;
+
+	spawn_fifo_name(msg->tenant, msg->container, name);
+	unlinkat(dir, name, 0);
+	if (mkfifoat(dir, name, 0622) < 0)
+		r = err_sys(err, errno, "make the standard output");
+	umask(old);
+	if (r < 0)
+		return r;
+	b->has_fifo = true;
+	b->stdout_read_fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (b->stdout_read_fd < 0)
+		return err_sys(err, errno, "open the standard output");
+	b->shared.stdout_fd = open_nameless(b->stdout_read_fd);
+	if (b->shared.stdout_fd < 0 ||
+		fchown(b->shared.stdout_fd, b->shared.id_base, b->shared.id_base) < 0)
+		return err_sys(err, errno, "open the standard output");
+	return 0;
+}
+
+static int make_upper(struct build *b, struct err *err)
+{
+	const struct msg_container_start *msg = &b->request->msg;
+	_cleanup_close_ int existing = -1;
+	int r;
+
+	if (!msg->create)
+		return 0;
+	/* What is there already must not be taken back by a failing start. */
+	if (pool_upper_open(b->request->pool, msg->tenant, msg->container, &existing, NULL) == 0)
+		return err_set(err, ERR_ALREADY_EXISTS, "CONTAINER_EXISTS",
+			"container %s has a disk already: start it, or delete it first",
+			msg->container);
+	r = pool_upper_make(
+		b->request->pool, msg->tenant, msg->container, msg->limits.value[LIMIT_DISK], err);
+	b->has_upper = r == 0;
+	return r;
+}
+
+static int make_cgroup(struct build *b, struct err *err)
+{
+	struct cgroup_root *root = b->request->cgroups;
+	const struct msg_container_start *msg = &b->request->msg;
+	uid_t base = b->shared.id_base;
+	int r;
+
+	b->has_cgroup = true;
+	r = cgroup_make(root, &b->cgroup, err);
+	if (r == 0)
+		r = cgroup_set_limits(root, &b->cgroup, &msg->limits, msg->oom_group, false, err);
+	if (r == 0)
+		r = cgroup_set_devices(root, &b->cgroup, err);
+	if (r == 0)
+		r = cgroup_delegate(root, &b->cgroup, base, base, err);
+	if (r == 0)
+		r = cgroup_join_open(root, &b->cgroup, &b->shared.join, err);
+	b->has_join = r == 0;
+	return r;
+}
+
+static int make_channels(struct build *b, struct err *err)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, b->shared.control) < 0 ||
+		pipe2(b->shared.go, O_CLOEXEC) < 0 || pipe2(b->shared.exec_status, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "make the builder's pipes");
+	return 0;
+}
+
+static int clone_outer(struct build *b, struct err *err)
+{
+	struct clone_args args = {
+		.flags = namespaces_flags(NS_OUTER_CLONE),
+		.exit_signal = SIGCHLD,
+	};
+	pid_t pid;
+
+	if (b->shared.join.into_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)b->shared.join.into_fd;
+	}
+	pid = sys_clone3(&args);
+	if (pid == 0) {
+		/* Only the builder holds the ends whose closing tells the others of its death. */
+		close(b->shared.control[0]);
+		close(b->shared.exec_status[0]);
+		spawn_outer(&b->shared);
+	}
+	close_fd(&b->shared.control[1]);
+	close_fd(&b->shared.exec_status[1]);
+	if (pid == -EAGAIN)
+		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "PIDS_LIMIT", "pids",
+			"the pids limit is reached: there is no room to start");
+	if (pid < 0)
+		return err_sys(err, pid, "make the outer namespaces");
+	b->outer_pid = pid;
+	return 0;
+}
+
+static int map_ids(struct build *b, struct err *err)
+{
+	char path[32];
+	int r = namespaces_write_maps(b->outer_pid, 0, b->shared.id_base, err);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)b->outer_pid);
+	b->userns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return b->userns_fd < 0 ? err_sys(err, errno, "open the outer user namespace") : 0;
+}
+
+static int make_root(struct build *b, struct err *err)
+{
+	const struct msg_container_start *msg = &b->request->msg;
+	_cleanup_close_ int image = -1;
+	_cleanup_close_ int upper = -1;
+	int r = pool_image_open(b->request->pool, msg->image, &image, err);
+
+	if (r == 0)
+		r = pool_upper_open(b->request->pool, msg->tenant, msg->container, &upper, err);
+	if (r == 0)
+		r = rootfs_mount(image, upper, b->userns_fd, b->shared.id_base, &b->root_fd, err);
+	return r;
+}
+
+static int send_go(struct build *b, struct err *err)
+{
+	struct outer_message message = {.step = OUTER_GO};
+	int r = fd_send(b->shared.control[0], &message, sizeof(message), &b->root_fd, 1);
+
+	return r < 0 ? err_sys(err, r, "hand over the root") : 0;
+}
+
+/* What the outer process says before it ends; a silent end means it was killed. */
+static int await_ready(struct build *b, struct err *err)
+{
+	struct outer_message message;
+	int fds[FD_PASS_MAX];
+	size_t n_fds = 0;
+	ssize_t n = fd_recv(b->shared.control[0], &message, sizeof(message), fds, &n_fds);
+
+	waitpid(b->outer_pid, NULL, 0);
+	b->outer_pid = 0;
+	if (n != (ssize_t)sizeof(message))
+		return err_set(err, ERR_ABORTED, "START_KILLED",
+			"the container was killed while it was being built; if its memory limit "
+			"is very low, raise it");
+	if (message.step == OUTER_FAILED) {
+		if (err)
+			*err = message.err;
+		return err_code_to_errno((enum err_code)message.err.code);
+	}
+	if (n_fds != 2)
+		return err_sys(err, EBADMSG, "build the container");
+	b->init_pidfd = fds[0];
+	b->console_fd = fds[1];
+	b->file.pid = message.pid;
+	return 0;
+}
+
+/* From here on a restarted supervisor finds the run. */
+static int save_run(struct build *b, struct err *err)
+{
+	const struct msg_container_start *msg = &b->request->msg;
+	struct run_file *file = &b->file;
+	int r;
+
+	memcpy(file->tenant, msg->tenant, sizeof(file->tenant));
+	memcpy(file->container, msg->container, sizeof(file->container));
+	memcpy(file->policy, msg->policy, sizeof(file->policy));
+	memcpy(file->run_id, msg->run_id, sizeof(file->run_id));
+	file->id_base = b->shared.id_base;
+	file->oom_group = msg->oom_group;
+	file->start_boot_usec = clock_boot_usec();
+	file->start_wall_usec = clock_wall_usec();
+	r = clock_boot_id(file->boot_id);
+	if (r == 0)
+		r = run_file_pid_start(file->pid, &file->pid_start_ticks);
+	if (r < 0)
+		return err_sys(err, r, "look at the container's init");
+	r = run_file_save(b->request->runs_fd, file, err);
+	b->has_file = r == 0;
+	return r;
+}
+
+/* Releases init and waits until it has executed, or says why not. */
+static int release_init(struct build *b, struct err *err)
+{
+	struct err init_err;
+	ssize_t n;
+
+	close_fd(&b->shared.go[0]);
+	if (write(b->shared.go[1], "", 1) != 1)
+		return err_sys(err, errno, "release init");
+	n = fd_read_full(b->shared.exec_status[0], &init_err, sizeof(init_err));
+	if (n == 0)
+		return 0;
+	if (n != (ssize_t)sizeof(init_err))
+		return err_sys(err, n < 0 ? (int)n : EIO, "start init");
+	if (err)
+		*err = init_err;
+	return err_sanitize(&init_err);
+}
+
+static int build(struct build *b, struct err *err)
+{
+	int r = idrange_take(b->request->ids, &b->shared.id_base, err);
+
+	if (r < 0)
+		return r;
+	b->has_range = true;
+	r = make_fifo(b, err);
+	if (r == 0)
+		r = make_upper(b, err);
+	if (r == 0)
+		r = make_cgroup(b, err);
+	if (r == 0)
+		r = make_channels(b, err);
+	if (r == 0)
+		r = clone_outer(b, err);
+	if (r == 0)
+		r = map_ids(b, err);
+	if (r == 0)
+		r = make_root(b, err);
+	if (r == 0)
+		r = send_go(b, err);
+	if (r == 0)
+		r = await_ready(b, err);
+	if (r == 0)
+		r = save_run(b, err);
+	return r < 0 ? r : release_init(b, err);
+}
+
+/* Errors here would only hide the one that brought us here. */
+static void take_back(struct build *b)
+{
+	const struct msg_container_start *msg = &b->request->msg;
+	struct spawn_request *rq = b->request;
+
+	close_fd(&b->shared.go[1]);
+	if (b->outer_pid > 0) {
+		kill(b->outer_pid, SIGKILL);
+		waitpid(b->outer_pid, NULL, 0);
+	}
+	if (b->has_cgroup) {
+		cgroup_kill(rq->cgroups, &b->cgroup, NULL);
+		/* Init, when there is one, is our child now that the outer process is gone. */
+		while (waitpid(-1, NULL, 0) > 0)
+			;
+		cgroup_wait_empty(rq->cgroups, &b->cgroup, EMPTY_TIMEOUT_MS, NULL);
+		cgroup_remove(rq->cgroups, &b->cgroup, NULL);
+	}
+	if (b->has_file)
+		run_file_remove(rq->runs_fd, msg->tenant, msg->container, NULL);
+	if (b->has_fifo) {
+		char name[SPAWN_FIFO_NAME_MAX];
+
+		spawn_fifo_name(msg->tenant, msg->container, name);
+		unlinkat(rq->fifos_fd, name, 0);
+	}
+	close_fd(&b->root_fd);
+	if (b->has_upper)
+		pool_upper_remove(rq->pool, msg->tenant, msg->container, NULL);
+	if (b->has_range)
+		idrange_put(rq->ids, b->shared.id_base, NULL);
+}
+
+int spawn_run(void *arg, struct job_output *out, struct err *err)
+{
+	struct spawn_request *rq = arg;
+	struct build b = {
+		.request = rq,
+		.shared = {.request = rq,
+			.cgroup_kind = cgroup_root_kind(rq->cgroups),
+			.stdout_fd = -1,
+			.control = {-1, -1},
+			.go = {-1, -1},
+			.exec_status = {-1, -1}},
+		.userns_fd = -1,
+		.root_fd = -1,
+		.stdout_read_fd = -1,
+		.init_pidfd = -1,
+		.console_fd = -1,
+	};
+	int r;
+
+	b.shared.join.into_fd = -1;
+	memcpy(b.cgroup.tenant, rq->msg.tenant, sizeof(b.cgroup.tenant));
+	memcpy(b.cgroup.container, rq->msg.container, sizeof(b.cgroup.container));
+	signal(SIGPIPE, SIG_IGN);
+	r = build(&b, err);
+	if (r < 0) {
+		take_back(&b);
+		return r;
+	}
+	/* Descriptors still open here go with the worker. */
+	memcpy(out->payload, &b.file, sizeof(b.file));
+	out->size = sizeof(b.file);
+	out->fds[SPAWN_FD_PIDFD] = b.init_pidfd;
+	out->fds[SPAWN_FD_STDOUT] = b.stdout_read_fd;
+	out->fds[SPAWN_FD_CONSOLE] = b.console_fd;
+	out->n_fds = SPAWN_FD_N;
+	return 0;
+}
+
+_Static_assert(sizeof(struct run_file) <= JOB_PAYLOAD_MAX, "the run fits a job's result");

@@ -1,0 +1,47 @@
+/*
+ * Building a container and starting its init: the job behind MSG_CONTAINER_START.
+ *
+ *   supervisor --fork--> builder (root; cgroup, overlay, id maps, state file)
+ *                          \--clone3--> outer  (owns the mounts as built; makes /dev, /proc, /sys)
+ *                                         \--clone3--> init (pid 1 of the inner namespaces)
+ *
+ * The builder and the outer process are gone when the job is done; init has then been reparented
+ * to the supervisor, which is a subreaper.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/confine.h"
+#include "sandbox/idrange.h"
+#include "sandbox/job.h"
+#include "sandbox/pool.h"
+#include "sandbox/protocol.h"
+#include "sandbox/run_file.h"
+
+struct spawn_request {
+	struct msg_container_start msg; /* validated */
+	int args_fd;			/* see spawn_args.h */
+	int init_fd;			/* the croft-init binary; used with msg.with_init */
+	int runs_fd;			/* directory of the run files */
+	int fifos_fd;			/* directory of the standard outputs */
+	struct cgroup_root *cgroups;
+	struct pool *pool;
+	struct idrange_registry *ids;
+	struct confinement confinement;
+};
+
+/* Which descriptor is which in the job's result. */
+enum spawn_fd { SPAWN_FD_PIDFD, SPAWN_FD_STDOUT, SPAWN_FD_CONSOLE, SPAWN_FD_N };
+
+/*
+ * The worker's function (arg: struct spawn_request). The result's payload is the run's struct
+ * run_file. On failure nothing is left behind: no cgroup, file, id range, nor, if this request
+ * made it, upper.
+ */
+int spawn_run(void *arg, struct job_output *out, struct err *err);
+
+/* The FIFO of a run's standard output: "<tenant>.<container>". */
+#define SPAWN_FIFO_NAME_MAX (2 * NAME_SIZE)
+void spawn_fifo_name(
+	const char *tenant, const char *container, char ret_name[static SPAWN_FIFO_NAME_MAX]);

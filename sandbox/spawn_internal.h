@@ -1,0 +1,32 @@
+/* What the three processes of spawn.h share. */
+#pragma once
+
+#include "sandbox/spawn.h"
+
+/* Made by the builder before it clones the outer process; inherited by both children. */
+struct spawn {
+	const struct spawn_request *request;
+	enum cgroup_kind cgroup_kind;
+	struct cgroup_join join;
+	uid_t id_base;
+	int stdout_fd;	    /* the FIFO, open for reading and writing */
+	int control[2];	    /* socket pair: [0] the builder's, [1] the outer's */
+	int go[2];	    /* pipe: the builder releases init by a byte; its end means: exit */
+	int exec_status[2]; /* pipe, close-on-exec: a struct err, or its end when init runs */
+};
+
+enum outer_step { OUTER_GO = 1, OUTER_READY, OUTER_FAILED };
+
+/* Between builder and outer. OUTER_GO carries the root's mount; OUTER_READY init's pidfd and the
+ * console's master. */
+struct outer_message {
+	uint32_t step;
+	int32_t pid;
+	struct err err;
+};
+
+/* The outer process. Ends by _exit(2). */
+__attribute__((noreturn)) void spawn_outer(const struct spawn *s);
+
+/* Init, from its clone to its exec. Ends by exec or _exit(2). */
+__attribute__((noreturn)) void spawn_inner(const struct spawn *s);

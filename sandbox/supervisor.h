@@ -1,0 +1,75 @@
+/*
+ * The supervisor: parent of every container's init, owner of what only root can make.
+ *
+ * One thread, one loop. A request is checked here (names, state, bounds); what may block runs in a
+ * worker (job.h). It links no parser of anything a tenant or client wrote.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/idrange.h"
+#include "sandbox/job.h"
+#include "sandbox/pool.h"
+#include "sandbox/protocol.h"
+#include "sandbox/reactor.h"
+
+#include <sys/types.h>
+
+struct container;
+struct exec_session;
+struct peer;
+struct policies;
+struct task;
+
+struct supervisor_config {
+	const char *state_path;
+	const char *run_path;
+	const char *cgroup_parent;
+	const char *policy_dirs[2]; /* searched in this order; NULL: none */
+	const char *libexec_path;   /* croft-importer, croft-policy, croft-init */
+	uid_t peer_uid;		    /* who besides root may connect */
+	char pool_driver[POOL_DRIVER_SIZE];
+	uint64_t pool_size_bytes;
+};
+
+struct supervisor {
+	struct supervisor_config config;
+	int state_fd;
+	int run_fd;
+	int private_fd; /* state/supervisor: 0700 */
+	int runs_fd;
+	int fifos_fd; /* in the run directory */
+	int importer_fd;
+	int init_fd;
+	struct reactor *reactor;
+	struct jobs *jobs;
+	struct cgroup_root *cgroups;
+	struct idrange_registry *ids;
+	struct policies *policies;
+	struct peer *peer;
+
+	struct pool *pool; /* NULL until something needed it */
+	bool pool_attaching;
+	struct task *pool_waiters; /* in order of arrival */
+
+	struct container *containers;
+	struct exec_session *execs;
+	uint64_t next_exec_id;
+	bool shutting_down;
+	struct watch signal_watch;
+	int signal_fd;
+};
+
+/*
+ * Opens directories, cgroups and the id registry, starts to compile the policies, re-adopts the
+ * runs on file, and listens. Returns 0 or -errno; supervisor_finish() is due either way.
+ */
+int supervisor_init(struct supervisor *s, const struct supervisor_config *config, struct err *err);
+/* Runs until SIGTERM or a shutdown request. */
+int supervisor_run(struct supervisor *s, struct err *err);
+/* Lets go of everything; containers run on. */
+void supervisor_finish(struct supervisor *s);
+
+/* The pool's configuration, as pool.h wants it. */
+struct pool_config supervisor_pool_config(const struct supervisor *s);

@@ -1,0 +1,171 @@
+/*
+ * Requests carried out by workers; see task.h. The pool is attached here, once, by a worker of its
+ * own, before the first task that needs it: making one takes longer than the loop may wait.
+ */
+#include "sandbox/task.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "sandbox/peer.h"
+
+#define POOL_TIMEOUT_MS 120000u
+
+struct task *task_new(struct supervisor *s, const struct request *request)
+{
+	struct task *task = calloc(1, sizeof(*task));
+
+	if (!task)
+		return NULL;
+	task->s = s;
+	task->request = *request;
+	task->into_cgroup_fd = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(task->fds); i++)
+		task->fds[i] = -1;
+	return task;
+}
+
+void task_free(struct task *task)
+{
+	if (!task)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(task->fds); i++)
+		close_fd(&task->fds[i]);
+	free(task);
+}
+
+void task_reply(struct task *task, const void *reply, const int *fds, size_t n_fds)
+{
+	peer_reply(task->s->peer, &task->request, reply, fds, n_fds);
+}
+
+void task_fail(struct task *task, const struct err *err)
+{
+	peer_fail(task->s->peer, &task->request, err);
+}
+
+static int work(void *arg, struct job_output *out, struct err *err)
+{
+	struct task *task = arg;
+
+	return task->fn(task, out, err);
+}
+
+static void finished(void *arg, struct job_result *result)
+{
+	static const struct msg_empty empty;
+	struct task *task = arg;
+
+	if (task->done)
+		task->done(task, result);
+	else if (result->r < 0)
+		task_fail(task, &result->err);
+	else
+		task_reply(task, result->size ? result->payload : &empty, NULL, 0);
+	task_free(task);
+}
+
+static void progressed(void *arg, const void *data, size_t size)
+{
+	struct task *task = arg;
+
+	task->progress(task, data, size);
+}
+
+static void fail_to_start(struct task *task, int r, const struct err *err)
+{
+	struct job_result result = {.r = r, .err = *err};
+
+	finished(task, &result);
+}
+
+static void run(struct task *task)
+{
+	struct job_options options = {
+		.fn = work,
+		.done = finished,
+		.progress = task->progress ? progressed : NULL,
+		.arg = task,
+		.into_cgroup_fd = task->into_cgroup_fd,
+		.timeout_ms = task->timeout_ms,
+	};
+	struct err err;
+	int r = job_start(task->s->jobs, &options, &err);
+
+	if (r < 0)
+		fail_to_start(task, r, &err);
+}
+
+static int attach_pool(void *arg, struct job_output *out, struct err *err)
+{
+	struct supervisor *s = arg;
+	struct pool_config config = supervisor_pool_config(s);
+	struct pool *pool;
+
+	(void)out;
+	return pool_attach(&config, &pool, err);
+}
+
+static void pool_attached(void *arg, struct job_result *result)
+{
+	struct supervisor *s = arg;
+	struct pool_config config = supervisor_pool_config(s);
+	struct task *task = s->pool_waiters;
+	struct err err = result->err;
+	int r = result->r;
+
+	s->pool_attaching = false;
+	s->pool_waiters = NULL;
+	/* It is mounted now, so this only opens it. */
+	if (r == 0)
+		r = pool_attach(&config, &s->pool, &err);
+	if (r == 0)
+		log_info("pool ready driver=%s", pool_driver(s->pool));
+	else
+		log_error("pool not usable error=\"%s\"", err.msg);
+	while (task) {
+		struct task *next = task->next;
+
+		if (r < 0)
+			fail_to_start(task, r, &err);
+		else
+			run(task);
+		task = next;
+	}
+}
+
+static void wait_for_pool(struct task *task)
+{
+	struct supervisor *s = task->s;
+	struct job_options options = {
+		.fn = attach_pool,
+		.done = pool_attached,
+		.arg = s,
+		.into_cgroup_fd = -1,
+		.timeout_ms = POOL_TIMEOUT_MS,
+	};
+	struct task **at = &s->pool_waiters;
+	struct err err;
+	int r;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = task;
+	task->next = NULL;
+	if (s->pool_attaching)
+		return;
+	s->pool_attaching = true;
+	r = job_start(s->jobs, &options, &err);
+	if (r < 0) {
+		struct job_result result = {.r = r, .err = err};
+
+		pool_attached(s, &result);
+	}
+}
+
+void task_start(struct task *task)
+{
+	if (task->needs_pool && !task->s->pool)
+		wait_for_pool(task);
+	else
+		run(task);
+}

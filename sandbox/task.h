@@ -1,0 +1,64 @@
+/*
+ * A task: a request of the peer's whose work runs in a worker, and its answer.
+ *
+ * Handlers fill `msg` and start the task; `fn` does the work in the worker, on a copy; `done` (if
+ * any) looks at the outcome in the loop before the peer is answered.
+ */
+#pragma once
+
+#include "sandbox/exec.h"
+#include "sandbox/image_import.h"
+#include "sandbox/spawn.h"
+#include "sandbox/supervisor.h"
+
+/* Which request an answer belongs to. An answer to a peer that has gone is dropped. */
+struct request {
+	uint64_t generation; /* of the peer's connection */
+	uint64_t id;
+	uint16_t op;
+};
+
+struct task {
+	struct supervisor *s;
+	struct request request;
+	struct task *next;
+	bool needs_pool;
+
+	/* In the worker. Fills out->payload with the reply's struct, if it has one. */
+	int (*fn)(struct task *task, struct job_output *out, struct err *err);
+	/*
+	 * In the loop. NULL: the reply is the payload (or an empty message), or the error.
+	 * Otherwise it answers itself.
+	 */
+	void (*done)(struct task *task, struct job_result *result);
+	void (*progress)(struct task *task, const void *data, size_t size);
+	unsigned timeout_ms; /* 0: the usual */
+	int into_cgroup_fd;
+
+	union {
+		struct msg_tenant tenant;
+		struct msg_tenant_set tenant_set;
+		struct msg_container container;
+		struct msg_container_create create;
+		struct msg_limits limits;
+		struct msg_freeze freeze;
+		struct msg_image image;
+		struct spawn_request spawn;
+		struct exec_request exec;
+	} u;
+	int fds[4]; /* closed with the task; -1: none */
+};
+
+/* A zeroed task for a request. Returns NULL when memory is out. */
+struct task *task_new(struct supervisor *s, const struct request *request);
+void task_free(struct task *task);
+
+/*
+ * Starts the task, after attaching the pool when it needs one, and owns it from here. A failure to
+ * start is answered like one of the work.
+ */
+void task_start(struct task *task);
+
+/* Answers the task's request. */
+void task_reply(struct task *task, const void *reply, const int *fds, size_t n_fds);
+void task_fail(struct task *task, const struct err *err);

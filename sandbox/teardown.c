@@ -1,0 +1,98 @@
+/*
+ * The end of a run; see teardown.h. The order is the point: everything dead, counters read,
+ * counters on file, and only then is the cgroup removed that they were read from.
+ */
+#include "sandbox/teardown.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "sandbox/spawn.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define EMPTY_TIMEOUT_MS 30000
+
+static int read_counters(struct teardown_request *rq, const struct cgroup_id *id,
+	struct msg_run_ended *final, struct err *err)
+{
+	enum cgroup_kind kind = cgroup_root_kind(rq->cgroups);
+	struct counter_files *files = NULL;
+	int dirs[COUNTER_DIR_N];
+	struct stat st;
+	int r = cgroup_open_dirs(rq->cgroups, id, dirs, err);
+
+	if (r < 0)
+		return r;
+	r = counter_files_open(kind, dirs, &files, err);
+	if (r == 0)
+		r = counters_read(files, &final->counters, err);
+	if (r == 0 && fstat(dirs[0], &st) == 0)
+		final->cgroup_inode = st.st_ino;
+	counter_files_close(files);
+	for (size_t i = 0; i < counters_n_dirs(kind); i++)
+		close(dirs[i]);
+	return r;
+}
+
+static int finalize(struct teardown_request *rq, const struct cgroup_id *id, struct err *err)
+{
+	struct run_file *file = &rq->file;
+	struct msg_run_ended *final = &file->final;
+
+	memset(final, 0, sizeof(*final));
+	memcpy(final->tenant, file->tenant, sizeof(final->tenant));
+	memcpy(final->container, file->container, sizeof(final->container));
+	memcpy(final->run_id, file->run_id, sizeof(final->run_id));
+	memcpy(final->boot_id, file->boot_id, sizeof(final->boot_id));
+	final->start_boot_usec = file->start_boot_usec;
+	final->end_boot_usec = rq->end_boot_usec;
+	final->end_wall_usec = rq->end_wall_usec;
+	final->exit = rq->exit;
+	final->counters_valid = read_counters(rq, id, final, NULL) == 0;
+	file->ended = 1;
+	return run_file_save(rq->runs_fd, file, err);
+}
+
+int teardown_run(struct teardown_request *rq, struct job_output *out, struct err *err)
+{
+	char fifo[SPAWN_FIFO_NAME_MAX];
+	struct cgroup_id id;
+	int r = 0;
+
+	memcpy(id.tenant, rq->file.tenant, sizeof(id.tenant));
+	memcpy(id.container, rq->file.container, sizeof(id.container));
+	if (cgroup_exists(rq->cgroups, &id)) {
+		r = cgroup_kill(rq->cgroups, &id, err);
+		if (r == 0)
+			r = cgroup_wait_empty(rq->cgroups, &id, EMPTY_TIMEOUT_MS, err);
+	}
+	if (r == 0 && !rq->file.ended)
+		r = finalize(rq, &id, err);
+	if (r == 0)
+		r = cgroup_remove(rq->cgroups, &id, err);
+	if (r < 0)
+		return r;
+	spawn_fifo_name(id.tenant, id.container, fifo);
+	unlinkat(rq->fifos_fd, fifo, 0);
+	r = idrange_put(rq->ids, rq->file.id_base, err);
+	if (r < 0)
+		return r;
+	memcpy(out->payload, &rq->file, sizeof(rq->file));
+	out->size = sizeof(rq->file);
+	return 0;
+}
+
+int teardown_stray_run(void *arg, struct job_output *out, struct err *err)
+{
+	struct teardown_stray *stray = arg;
+	int r = cgroup_kill(stray->cgroups, &stray->id, err);
+
+	(void)out;
+	if (r == 0)
+		r = cgroup_wait_empty(stray->cgroups, &stray->id, EMPTY_TIMEOUT_MS, err);
+	if (r == 0)
+		r = cgroup_remove(stray->cgroups, &stray->id, err);
+	return r;
+}

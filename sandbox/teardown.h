@@ -1,0 +1,33 @@
+/*
+ * The end of a run: the job that takes the final counters and removes what the run held.
+ *
+ * It may be repeated after a crash at any point: counters already on file are kept, what is
+ * already gone is no error.
+ */
+#pragma once
+
+#include "sandbox/cgroup.h"
+#include "sandbox/idrange.h"
+#include "sandbox/job.h"
+#include "sandbox/run_file.h"
+
+struct teardown_request {
+	struct run_file file;	/* `ended` set: the counters are final, only removal is left */
+	struct exit_info exit;	/* how init ended */
+	uint64_t end_boot_usec; /* when it was noticed */
+	int64_t end_wall_usec;
+	int runs_fd;
+	int fifos_fd;
+	struct cgroup_root *cgroups;
+	struct idrange_registry *ids;
+};
+
+/* In a worker. The result's payload is the ended struct run_file. */
+int teardown_run(struct teardown_request *rq, struct job_output *out, struct err *err);
+
+/* Kills and removes a cgroup that no run on file accounts for (arg: struct teardown_stray). */
+struct teardown_stray {
+	struct cgroup_id id;
+	struct cgroup_root *cgroups;
+};
+int teardown_stray_run(void *arg, struct job_output *out, struct err *err);
