@@ -73,9 +73,8 @@ int cgroup_delegate(struct cgroup_root *root, const struct cgroup_id *id, uid_t 
 /* What it takes to put a new process into a payload (or _croft) without a migration lock. */
 struct cgroup_join {
 	enum cgroup_kind kind;
-	int into_fd;		       /* v2: the directory for CLONE_INTO_CGROUP; -1 on v1 */
-	int task_fds[CGROUP_JOIN_MAX]; /* v1: each hierarchy's `tasks`, plus cgroup2's cgroup.procs
-					*/
+	int into_fd;		       /* the cgroup2 directory, for CLONE_INTO_CGROUP */
+	int task_fds[CGROUP_JOIN_MAX]; /* v1: each controller's `tasks` */
 	size_t n_task_fds;
 	int pids_current_fd[2]; /* container's and tenant's, for cgroup_join_check() */
 	int pids_max_fd[2];
@@ -86,8 +85,8 @@ int cgroup_join_open(struct cgroup_root *root, const struct cgroup_id *id, struc
 void cgroup_join_close(struct cgroup_join *join);
 
 /*
- * Called by the joining process itself, single-threaded: on v1 writes "0" to each tasks file
- * (which avoids cgroup_threadgroup_rwsem); on v2 nothing is left to do after CLONE_INTO_CGROUP.
+ * Called by the joining process itself, single-threaded, after it was cloned into into_fd: on v1
+ * writes "0" to each tasks file (which avoids cgroup_threadgroup_rwsem); on v2 nothing is left.
  * Then checks that neither the container's nor the tenant's pids limit is exceeded, since the
  * kernel lets an attach pass it. Returns 0, -EAGAIN when over the limit (the caller must exit), or
  * -errno. Async-signal-safe: no allocation, no err.

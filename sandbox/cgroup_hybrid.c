@@ -75,12 +75,15 @@ static int delegate(
 
 static int open_join(const struct cgroup_root *root, const char *leaf, struct cgroup_join *join)
 {
-	/* cgroup2 has no `tasks`; its cgroup.threads would be a threaded cgroup's. */
-	for (size_t i = 0; i < root->n_hierarchies; i++) {
+	/* Into the cgroup2 tree a process is born: moving it there later waits for RCU. */
+	join->into_fd = fd_open_dir_at(root->fd[0], leaf);
+	if (join->into_fd < 0)
+		return join->into_fd;
+	for (size_t i = 1; i < root->n_hierarchies; i++) {
 		char path[CGROUP_FILE_SIZE];
 		int fd;
 
-		snprintf(path, sizeof(path), "%s/%s", leaf, i ? "tasks" : "cgroup.procs");
+		snprintf(path, sizeof(path), "%s/tasks", leaf);
 		fd = openat(root->fd[i], path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0)
 			return -errno;
