@@ -288,12 +288,18 @@ class Daemon:
         assert result.rc == 0, f"{script}: {result}"
         return result.out
 
+    @contextlib.contextmanager
     def background_exec(self, name, *argv):
-        """croft exec that runs on; the caller kills it (the command then gets SIGHUP)."""
-        return subprocess.Popen(
+        """croft exec that runs on, killed at the end (its command then gets SIGHUP)."""
+        child = subprocess.Popen(
             [program("croft"), "--host", self.host, "exec", "-T", name, "--", *argv],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
+        try:
+            yield child
+        finally:
+            child.kill()
+            child.communicate()
 
     # Shorthands.
 
@@ -326,6 +332,27 @@ class Daemon:
     def cgroup(self, name):
         """The kernel's view of a tenant or TENANT/NAME."""
         return kernel.Cgroup(self.parent, *name.split("/"))
+
+    def put(self, name, path, data, mode="0755"):
+        """Writes a file inside, through exec's standard input."""
+        script = f"cat >{path} && chmod {mode} {path}"
+        result = self.exec(name, "/bin/sh", "-c", script, stdin=data)
+        assert result.rc == 0, result
+
+    def put_probe(self, name):
+        """Installs tests/integration/probe.c in a container."""
+        with open(program("probe"), "rb") as f:
+            self.put(name, "/probe", f.read())
+
+    def probe(self, name, *args, **kwargs):
+        """Runs /probe inside, which must succeed; returns its words."""
+        result = self.exec(name, "/probe", *[str(a) for a in args], **kwargs)
+        assert result.rc == 0, f"probe {args}: {result}"
+        return result.out.split()
+
+    def syscall(self, name, number, *args, command="call", **kwargs):
+        """One raw system call inside: the name of its errno, "0" on success."""
+        return self.probe(name, command, number, *args, **kwargs)[1]
 
     def init_pid(self, name):
         return self.info(name)["run"]["host_pid"]

@@ -1,0 +1,274 @@
+"""kill -9 of croftd, of the supervisor, and of both, while containers run, start and end: they run
+on, are found again, work as before, and every microsecond is on the bill."""
+
+import threading
+import time
+
+import pytest
+
+import kernel
+from croft_harness import wait_until
+
+pytestmark = pytest.mark.vm
+
+VICTIMS = [("croftd",), ("supervisor",), ("croftd", "supervisor")]
+victims = pytest.mark.parametrize("who", VICTIMS, ids="+".join)
+
+
+def crash(daemon, who):
+    for name in who:
+        daemon.kill9(name)
+
+
+def check_works(daemon, name):
+    """exec, limits, usage, stop: as if nothing had happened."""
+    result = daemon.exec(name, "/bin/sh", "-c", "echo alive; exit 4")
+    assert (result.rc, result.out) == (4, "alive\n"), result
+    daemon.ok("set", name, "--pids", "77")
+    assert daemon.cgroup(name).pids_max() == 77
+    assert "pids" in daemon.usage(name)
+
+
+def check_bill(daemon, name, at_least):
+    """After its end: what is billed is what the kernel counted, never less than was seen."""
+    usage = daemon.usage(name)
+    assert usage["cpu_usec"] >= at_least
+    return usage["cpu_usec"]
+
+
+@victims
+class TestRunning:
+    def test_runs_on(self, box, who):
+        box.tenant()
+        before = box.launch("acme/web", pids=50, memory="64M")
+        box.sh("acme/web", "echo kept >/kept")
+        crash(box, who)
+        assert kernel.is_alive(before["run"]["host_pid"])
+        box.restart(*who)
+        after = box.info("acme/web")
+        assert after["state"] == "RUNNING"
+        assert after["run"]["id"] == before["run"]["id"]
+        assert after["run"]["host_pid"] == before["run"]["host_pid"]
+        assert after["run"]["id_base"] == before["run"]["id_base"]
+        assert box.cgroup("acme/web").pids_max() == 50
+        assert box.sh("acme/web", "cat /kept") == "kept\n"
+        check_works(box, "acme/web")
+        box.ok("stop", "acme/web")
+        assert box.info("acme/web")["run"]["exit"]["kind"] != "UNKNOWN"
+        box.ok("start", "acme/web")
+        assert box.sh("acme/web", "cat /kept") == "kept\n"
+
+    def test_bill_is_what_the_kernel_counted(self, box, who):
+        box.tenant(cpu="1")
+        box.launch("acme/web")
+        box.put_probe("acme/web")
+        cgroup = box.cgroup("acme/web")
+        box.sh("acme/web", "/probe burn 1 1000 >/dev/null 2>&1 &")
+        wait_until("it burns", lambda: cgroup.cpu_usec() > 500_000)
+        crash(box, who)
+        time.sleep(1)
+        box.restart(*who)
+        box.ok("freeze", "acme/web")
+        counted = cgroup.cpu_usec()
+        assert counted > 1_000_000
+        wait_until("the sweep has seen it",
+                   lambda: box.usage("acme/web")["cpu_usec"] >= counted)
+        assert box.usage("acme/web")["cpu_usec"] == cgroup.cpu_usec()
+        box.ok("thaw", "acme/web")
+        box.ok("kill", "acme/web")
+        box.wait_state("acme/web", "STOPPED")
+        total = check_bill(box, "acme/web", counted)
+        assert box.usage("acme")["cpu_usec"] >= total
+
+    def test_again_and_again(self, box, who):
+        box.tenant()
+        before = box.launch("acme/web")["run"]
+        for _ in range(3):
+            crash(box, who)
+            box.restart(*who)
+            assert box.info("acme/web")["run"]["id"] == before["id"]
+        check_works(box, "acme/web")
+
+    def test_frozen_stays_frozen(self, box, who):
+        box.tenant()
+        box.launch("acme/web")
+        box.ok("freeze", "acme/web")
+        crash(box, who)
+        box.restart(*who)
+        assert box.info("acme/web")["state"] == "FROZEN"
+        box.ok("thaw", "acme/web")
+        check_works(box, "acme/web")
+
+    def test_new_containers_can_be_made(self, box, who):
+        box.tenant()
+        first = box.launch("acme/a")
+        crash(box, who)
+        box.restart(*who)
+        second = box.launch("acme/b")
+        assert second["run"]["id_base"] != first["run"]["id_base"]
+        box.sh("acme/b", "true")
+
+
+@victims
+class TestEnding:
+    def test_ended_meanwhile(self, box, who):
+        """It is shown as ended, with its status where the kernel still tells it, and billed."""
+        box.tenant()
+        box.launch("acme/web", init=[
+            "/bin/sh", "-c", "until [ -e /go ]; do sleep 0.05; done; exit 9"])
+        cgroup = box.cgroup("acme/web")
+        pid = box.init_pid("acme/web")
+        counted = cgroup.cpu_usec()
+        # From inside, through the host's view of its root: croft is not there to be asked.
+        crash(box, who)
+        with open(f"/proc/{pid}/root/go", "w", encoding="ascii"):
+            pass
+        wait_until("init has ended", lambda: not kernel.is_alive(pid))
+        box.restart(*who)
+        info = box.wait_state("acme/web", "STOPPED")
+        if who == ("croftd",):
+            assert info["run"]["exit"] == {"kind": "EXITED", "status": 9}
+        else:
+            assert info["run"]["exit"] in (
+                {"kind": "EXITED", "status": 9}, {"kind": "UNKNOWN"}), info["run"]
+        assert "end_time" in info["run"]
+        check_bill(box, "acme/web", counted)
+        box.ok("start", "acme/web")
+        box.ok("kill", "acme/web")
+
+    def test_killed_while_stopping(self, box, who):
+        box.tenant()
+        script = "trap '' USR2 TERM PWR INT HUP; while :; do sleep 0.1; done"
+        box.launch("acme/web", init=["/bin/sh", "-c", script])
+        stopper = threading.Thread(target=box.croft, args=("stop", "--timeout", "2", "acme/web"))
+        stopper.start()
+        wait_until("it is stopping", lambda: box.info("acme/web")["state"] == "STOPPING")
+        crash(box, who)
+        box.restart(*who)
+        stopper.join()
+        # Whatever became of the request: it can be finished now.
+        if box.info("acme/web").get("state") != "STOPPED":
+            box.croft("kill", "acme/web")
+        box.wait_state("acme/web", "STOPPED", 20)
+        box.ok("start", "acme/web")
+        box.ok("kill", "acme/web")
+        box.wait_state("acme/web", "STOPPED")
+
+
+@victims
+class TestStarting:
+    def test_killed_while_starting(self, box, who):
+        """Launches in flight: each is afterwards whole or not there, and nothing is orphaned."""
+        box.tenant(containers=64, pids=1000, memory="1G")
+        done = threading.Event()
+        made = []
+
+        def launch_on():
+            for i in range(40):
+                if done.is_set():
+                    return
+                made.append(f"acme/c{i}")
+                box.croft("launch", "busybox", made[-1], "--", "/bin/sleep", "1000", timeout=60)
+
+        thread = threading.Thread(target=launch_on)
+        thread.start()
+        wait_until("some are made", lambda: len(made) >= 4)
+        crash(box, who)
+        done.set()
+        thread.join()
+        box.restart(*who)
+        wait_until("all have settled", lambda: all(
+            c.get("state", "STOPPED") in ("RUNNING", "STOPPED") for c in box.json_lines("list")))
+        for container in box.json_lines("list"):
+            name = container["name"].removeprefix("tenants/").replace("/containers/", "/")
+            if container.get("state") == "RUNNING":
+                assert box.exec(name, "/bin/true").rc == 0, name
+            box.ok("delete", "--force", name)
+        wait_until("no process is left", lambda: not box.cgroup("acme").processes())
+        box.launch("acme/after")
+
+
+class TestRequests:
+    def test_supervisor_gone_is_unavailable(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        box.kill9("supervisor")
+        box.refused("exec", "-T", "acme/web", "--", "/bin/true", rc=125, match="supervisor")
+        box.refused("launch", "busybox", "acme/b", match="supervisor")
+        assert box.info("acme/web")["state"] == "RUNNING"
+        box.restart("supervisor")
+        check_works(box, "acme/web")
+
+    def test_retried_request_is_done_once(self, box):
+        """A client that lost its answer sends the same request again, also to a new croftd."""
+        request = {"tenant_id": "acme", "request_id": "11111111-2222-4333-8444-555555555555"}
+        with box.api() as api:
+            first = api.call("Tenants/CreateTenant", request)
+            assert api.call("Tenants/CreateTenant", request) == first
+        crash(box, ("croftd",))
+        box.restart("croftd")
+        with box.api() as api:
+            assert api.call("Tenants/CreateTenant", request) == first
+        assert len(box.json_lines("tenant", "list")) == 1
+
+    def test_committed_is_kept(self, box):
+        """A reply is a promise: what was answered is there after kill -9."""
+        for i in range(10):
+            box.ok("tenant", "create", f"t{i}", "--pids", str(100 + i))
+        crash(box, ("croftd",))
+        box.restart("croftd")
+        tenants = {t["name"]: t for t in box.json_lines("tenant", "list")}
+        assert {n: t["limits"]["pids"] for n, t in tenants.items()} == {
+            f"tenants/t{i}": 100 + i for i in range(10)}
+
+
+class TestStopping:
+    def test_sigterm_leaves_containers_running(self, box):
+        import os
+        import signal
+
+        box.tenant()
+        before = box.launch("acme/web")["run"]
+        os.kill(box.pids["croftd"], signal.SIGTERM)
+        wait_until("croftd has ended",
+                   lambda: box.reaper.status(box.pids["croftd"]) == "exited 0")
+        assert kernel.is_alive(before["host_pid"])
+        os.kill(box.pids["supervisor"], signal.SIGTERM)
+        wait_until("the supervisor has ended", lambda: not kernel.is_alive(box.pids["supervisor"]))
+        assert kernel.is_alive(before["host_pid"])
+        box._arguments["croftd"] = box.arguments()
+        box.restart("croftd")
+        assert box.info("acme/web")["run"]["id"] == before["id"]
+        check_works(box, "acme/web")
+
+    def test_both_answer_soon(self, bare_daemon):
+        """Within 100 ms of the start; measured with the time that the client takes itself."""
+        bare_daemon.start()
+        bare_daemon.shutdown()
+        start = time.monotonic()
+        bare_daemon.start()
+        took = time.monotonic() - start
+        from croft_harness import SLOWNESS, debug
+
+        debug(f"first answer after {took * 1e3:.0f} ms")
+        assert took < 0.25 * SLOWNESS
+
+    def test_two_instances_do_not_meet(self, box, schema):
+        """Same tenant and container names, one host: ranges apart, and each sees its own."""
+        from croft_harness import Daemon
+
+        other = Daemon(schema)
+        try:
+            other.start()
+            other.busybox()
+            for d in (box, other):
+                d.tenant()
+                d.launch("acme/web")
+            ours, theirs = box.info("acme/web")["run"], other.info("acme/web")["run"]
+            assert ours["id_base"] != theirs["id_base"]
+            other.ok("delete", "--force", "acme/web")
+            assert box.info("acme/web")["state"] == "RUNNING"
+            other.shutdown()
+            assert box.exec("acme/web", "/bin/true").rc == 0
+        finally:
+            other.finish()

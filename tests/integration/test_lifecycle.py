@@ -1,0 +1,323 @@
+"""A container's life through the command line: states, exec, logs, freezing, shutting down."""
+
+import time
+
+import pytest
+
+import kernel
+from croft_harness import wait_until
+
+pytestmark = pytest.mark.vm
+
+
+class TestStates:
+    def test_create_start_stop_delete(self, box):
+        box.tenant()
+        box.ok("create", "busybox", "acme/web")
+        assert box.info("acme/web").get("state") == "STOPPED"
+        box.refused("exec", "-T", "acme/web", "--", "/bin/true", rc=125, match="running|stopped")
+        box.ok("start", "acme/web")
+        first = box.info("acme/web")
+        assert first["state"] == "RUNNING"
+        assert kernel.is_alive(first["run"]["host_pid"])
+        box.refused("start", "acme/web", match="running")
+        box.refused("delete", "acme/web", match="running|force")
+        box.ok("stop", "acme/web")
+        stopped = box.info("acme/web")
+        assert stopped["state"] == "STOPPED"
+        assert "end_time" in stopped["run"]
+        assert not kernel.is_alive(first["run"]["host_pid"])
+        box.refused("stop", "acme/web", match="running|stopped")
+        box.ok("start", "acme/web")
+        assert box.info("acme/web")["run"]["id"] != first["run"]["id"]
+        box.ok("delete", "--force", "acme/web")
+        box.refused("info", "acme/web", match="acme/web|no container")
+
+    def test_launch_that_fails_leaves_nothing(self, box):
+        box.tenant()
+        box.refused("launch", "busybox", "acme/web", "--", "/no/such/init", match="/no/such/init")
+        assert box.json_lines("list") == []
+        assert not box.cgroup("acme/web").exists()
+        box.launch("acme/web")
+
+    def test_stop_asks_before_it_kills(self, box):
+        box.tenant()
+        script = "trap 'echo bye; exit 7' USR2 TERM PWR; echo up; while :; do sleep 0.1; done"
+        box.launch("acme/web", init=["/bin/sh", "-c", script])
+        wait_until("it is up", lambda: "up" in box.ok("logs", "acme/web"))
+        box.ok("stop", "acme/web")
+        run = box.info("acme/web")["run"]
+        assert run["exit"] == {"kind": "EXITED", "status": 7}, run
+        assert "bye" in box.ok("logs", "acme/web")
+
+    def test_stop_kills_after_the_timeout(self, box):
+        box.tenant()
+        script = "trap '' USR2 TERM PWR HUP INT; while :; do sleep 0.1; done"
+        box.launch("acme/web", init=["/bin/sh", "-c", script])
+        start = time.monotonic()
+        box.ok("stop", "--timeout", "1", "acme/web")
+        assert time.monotonic() - start >= 1
+        run = box.info("acme/web")["run"]
+        assert run["exit"] == {"kind": "SIGNALLED", "signal": 9}, run
+
+    def test_kill(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        pids = box.cgroup("acme/web").processes()
+        assert pids
+        box.ok("kill", "acme/web")
+        box.wait_state("acme/web", "STOPPED")
+        wait_until("all are gone", lambda: not any(kernel.is_alive(p) for p in pids))
+
+    def test_restart_is_a_new_run_of_the_same_disk(self, box):
+        box.tenant()
+        first = box.launch("acme/web")
+        box.sh("acme/web", "echo kept >/kept; echo lost >/run/lost; sync")
+        box.ok("restart", "acme/web")
+        assert box.info("acme/web")["run"]["id"] != first["run"]["id"]
+        assert box.info("acme/web")["uid"] == first["uid"]
+        assert box.sh("acme/web", "cat /kept") == "kept\n"
+        assert box.exec("acme/web", "/bin/cat", "/run/lost").rc != 0
+
+    def test_own_exit_is_told(self, box):
+        box.tenant()
+        box.launch("acme/web", init=["/bin/sh", "-c", "sleep 0.3; exit 42"])
+        run = box.wait_state("acme/web", "STOPPED")["run"]
+        assert run["exit"] == {"kind": "EXITED", "status": 42}
+
+    def test_ephemeral_goes_with_its_run(self, box):
+        box.tenant()
+        box.ok("launch", "busybox", "acme/web", "--ephemeral", "--", "/bin/sleep", "0.3")
+        wait_until("it is deleted", lambda: box.croft("info", "acme/web").rc == 1)
+        assert not box.cgroup("acme/web").exists()
+
+    @pytest.mark.parametrize("word,kind", [("poweroff", "POWEROFF"), ("halt", "POWEROFF")])
+    def test_poweroff_inside(self, box, word, kind):
+        box.tenant()
+        box.launch("acme/web")
+        box.exec("acme/web", f"/sbin/{word}", "-f")
+        run = box.wait_state("acme/web", "STOPPED")["run"]
+        assert run["exit"]["kind"] == kind, run
+
+    def test_reboot_inside_is_a_new_run(self, box):
+        box.tenant()
+        first = box.launch("acme/web")["run"]
+        box.exec("acme/web", "/sbin/reboot", "-f")
+        info = wait_until("it runs again", lambda: (
+            i := box.info("acme/web"))["state"] == "RUNNING" and i["run"]["id"] != first["id"]
+            and i)
+        assert kernel.is_alive(info["run"]["host_pid"])
+        assert not kernel.is_alive(first["host_pid"])
+
+    def test_freeze_and_thaw(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        box.put_probe("acme/web")
+        box.sh("acme/web", "/probe burn 1 1000 >/dev/null 2>&1 &")
+        cgroup = box.cgroup("acme/web")
+        wait_until("it burns", lambda: cgroup.cpu_usec() > 200_000)
+        box.ok("freeze", "acme/web")
+        assert box.info("acme/web")["state"] == "FROZEN"
+        before = cgroup.cpu_usec()
+        time.sleep(0.5)
+        assert cgroup.cpu_usec() == before
+        box.refused("exec", "-T", "acme/web", "--", "/bin/true", rc=125, match="frozen")
+        box.ok("thaw", "acme/web")
+        wait_until("it burns again", lambda: cgroup.cpu_usec() > before + 100_000)
+
+    def test_frozen_can_be_stopped_and_deleted(self, box):
+        box.tenant()
+        for name, command in (("acme/a", ("stop", "--timeout", "1")),
+                              ("acme/b", ("delete", "--force"))):
+            box.launch(name)
+            box.ok("freeze", name)
+            box.ok(*command, name)
+
+    def test_hundred_runs_leave_nothing(self, shared):
+        shared.tenant()
+        for _ in range(20):
+            shared.launch("acme/web", init=["/bin/true"])
+            shared.wait_state("acme/web", "STOPPED")
+            shared.ok("delete", "acme/web")
+        shared.ok("tenant", "delete", "acme")
+
+
+class TestExec:
+    def test_streams_are_apart(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        result = box.exec("acme/web", "/bin/sh", "-c", "echo out; echo err >&2; exit 3")
+        assert (result.rc, result.out, result.err) == (3, "out\n", "err\n")
+
+    @pytest.mark.parametrize(
+        "script,status",
+        [("exit 0", 0), ("exit 1", 1), ("exit 125", 125), ("exit 255", 255),
+         ("kill -9 $$", 137), ("kill -15 $$", 143)],
+    )
+    def test_status(self, box, script, status):
+        box.tenant()
+        box.launch("acme/web")
+        assert box.exec("acme/web", "/bin/sh", "-c", script).rc == status
+
+    def test_refusals_have_their_own_status(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        assert box.exec("acme/web", "/no/such").rc == 127
+        assert box.exec("acme/web", "no-such-word").rc == 127
+        assert box.exec("acme/web", "/etc").rc == 126
+        box.sh("acme/web", "echo x >/plain")
+        assert box.exec("acme/web", "/plain").rc == 126
+        assert box.exec("acme/none", "/bin/true").rc == 125
+        assert box.exec("acme/web", "/bin/true", options=["-u", "nobody-at-all"]).rc == 125
+        assert box.exec("acme/web", "/bin/true", options=["-w", "/no/such"]).rc == 125
+
+    def test_stdin(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        data = bytes(range(256)) * 4096
+        result = box.exec("acme/web", "/bin/cat", stdin=data)
+        assert result.rc == 0 and result.raw == data
+        assert box.exec("acme/web", "/usr/bin/wc", "-c", stdin=data).out.split() == [
+            str(len(data))]
+        assert box.exec("acme/web", "/bin/cat", stdin=b"").raw == b""
+
+    def test_reader_that_does_not_read(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        assert box.exec("acme/web", "/bin/true", stdin=b"x" * (4 << 20)).rc == 0
+
+    def test_much_output(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        result = box.exec("acme/web", "/bin/sh", "-c", "head -c 20000000 /dev/zero")
+        assert result.rc == 0 and len(result.raw) == 20_000_000
+
+    def test_environment_user_and_directory(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        assert box.sh("acme/web", "id -u; id -g; pwd").split()[:2] == ["0", "0"]
+        result = box.exec("acme/web", "/bin/sh", "-c", "id -u; id -G; pwd; echo $A",
+                          options=["-u", "1234", "-w", "/tmp", "-e", "A=b c"])
+        assert result.out == "1234\n1234\n/tmp\nb c\n"
+        box.sh("acme/web", "echo bob:x:77:78::/home:/bin/sh >>/etc/passwd")
+        result = box.exec("acme/web", "/bin/sh", "-c", "id -u; id -g", options=["-u", "bob"])
+        assert result.out == "77\n78\n"
+
+    def test_host_environment_stays_out(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        result = box.exec("acme/web", "/usr/bin/env", env={"SECRET": "hidden"})
+        assert "SECRET" not in result.out
+        assert "CROFT" not in result.out
+
+    def test_terminal(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        result = box.croft("exec", "-t", "acme/web", "--", "/bin/sh", "-c",
+                           "test -t 0 && test -t 1 && test -t 2 && tty; exit 5")
+        assert result.rc == 5, result
+        assert "/dev/pts/" in result.out
+        result = box.exec("acme/web", "/bin/sh", "-c", "test -t 0 || echo none")
+        assert result.out == "none\n"
+
+    def test_client_that_leaves_hangs_the_command_up(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        with box.background_exec("acme/web", "/bin/sleep", "1000"):
+            wait_until("it runs", lambda: "sleep 1000" in box.sh("acme/web", "ps"))
+        wait_until("it was hung up", lambda: "sleep 1000" not in box.sh("acme/web", "ps"))
+
+    def test_many_at_once(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        import concurrent.futures
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            results = list(pool.map(
+                lambda i: box.exec("acme/web", "/bin/echo", str(i)), range(64)))
+        assert [r.out.strip() for r in results] == [str(i) for i in range(64)]
+
+    def test_is_in_the_containers_cgroups_and_namespaces(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        with box.background_exec("acme/web", "/bin/sh", "-c", "echo up; exec sleep 1000") as child:
+            assert child.stdout.readline() == b"up\n"
+            init = box.init_pid("acme/web")
+            pids = box.cgroup("acme/web").processes()
+            assert init in pids and len(pids) >= 2
+            import os
+
+            for pid in pids:
+                for space in ("pid", "net", "uts", "ipc", "user", "mnt", "cgroup"):
+                    assert os.readlink(f"/proc/{pid}/ns/{space}") == os.readlink(
+                        f"/proc/{init}/ns/{space}"), (pid, space)
+
+
+class TestLogs:
+    def test_output_is_kept(self, box):
+        box.tenant()
+        box.launch("acme/web", init=["/bin/sh", "-c", "echo one; echo two >&2; sleep 1000"])
+        wait_until("two lines", lambda: box.ok("logs", "acme/web").split() == ["one", "two"])
+
+    def test_a_flood_is_bounded(self, box):
+        box.tenant()
+        box.launch("acme/web", init=["/bin/sh", "-c", "yes | head -c 100000000; sleep 1000"])
+        wait_until("it has been read", lambda: box.cgroup("acme/web").pids() == 2, 60)
+        assert 0 < len(box.ok("logs", "acme/web")) <= 16 << 20
+
+    def test_nobody_reading_does_not_stop_it(self, box):
+        """Standard output has no reader while croftd is down; a writer must not die of it."""
+        box.tenant()
+        script = "i=0; while :; do echo line $i; i=$((i + 1)); sleep 0.05; done"
+        box.launch("acme/web", init=["/bin/sh", "-c", script])
+        pid = box.init_pid("acme/web")
+        box.kill9("croftd")
+        time.sleep(0.5)
+        assert kernel.is_alive(pid)
+        box.restart("croftd")
+        lines = len(box.ok("logs", "acme/web").splitlines())
+        wait_until("it goes on", lambda: len(box.ok("logs", "acme/web").splitlines()) > lines)
+
+
+class TestTenants:
+    def test_suspend_freezes_and_refuses(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        box.ok("create", "busybox", "acme/other")
+        box.ok("tenant", "suspend", "acme", "--reason", "unpaid")
+        assert box.json("tenant", "show", "acme")["suspend_reason"] == "unpaid"
+        for command in (("start", "acme/other"), ("launch", "busybox", "acme/new"),
+                        ("thaw", "acme/web")):
+            box.refused(*command, match="suspended")
+        box.refused("exec", "-T", "acme/web", "--", "/bin/true", rc=125, match="suspended")
+        box.ok("tenant", "resume", "acme")
+        assert box.exec("acme/web", "/bin/true").rc == 0
+        box.ok("start", "acme/other")
+
+    def test_delete_needs_force_while_it_has_containers(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        box.refused("tenant", "delete", "acme", match="container")
+        box.ok("tenant", "delete", "--force", "acme")
+        assert box.json_lines("list") == []
+        wait_until("its cgroups are gone", lambda: not box.cgroup("acme").exists())
+
+    def test_a_bound_user_sees_its_own(self, box):
+        box.tenant("acme")
+        box.tenant("other")
+        box.launch("acme/web")
+        box.launch("other/web")
+        box.refused("list", uid=4321, match=".")
+        box.ok("tenant", "bind", "acme", "4321")
+        names = [c["name"] for c in box.json_lines("list", "acme", uid=4321)]
+        assert names == ["tenants/acme/containers/web"]
+        assert [t["name"] for t in box.json_lines("tenant", "list", uid=4321)] == ["tenants/acme"]
+        # Another tenant's things are not there, rather than forbidden.
+        hidden = box.refused("info", "other/web", uid=4321)
+        absent = box.refused("info", "other/nothing", uid=4321)
+        assert hidden.replace("web", "X") == absent.replace("nothing", "X")
+        assert box.exec("acme/web", "/bin/true", uid=4321).rc == 0
+        assert box.exec("other/web", "/bin/true", uid=4321).rc == 125
+        box.refused("tenant", "set", "acme", "--pids", "1000", uid=4321, match=".")
+        box.refused("host", "shutdown", uid=4321, match=".")
+        box.refused("tenant", "create", "mine", uid=4321, match=".")
