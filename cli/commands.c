@@ -39,5 +39,6 @@ const struct command *const commands[] = {
 	&cmd_host_info,
 	&cmd_host_shutdown,
 	&cmd_version,
+	&cmd_completion,
 	NULL,
 };
