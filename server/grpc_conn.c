@@ -396,8 +396,11 @@ static void conn_free(struct grpc_conn *conn)
 		nghttp2_session_del(conn->session);
 	if (conn->run_event)
 		event_free(conn->run_event);
-	if (conn->bev)
+	if (conn->bev) {
+		/* Freeing is put off by libevent: what it watches must end before fd is reused. */
+		bufferevent_disable(conn->bev, EV_READ | EV_WRITE);
 		bufferevent_free(conn->bev);
+	}
 	free(conn);
 }
 
@@ -427,6 +430,7 @@ int grpc_conn_create(struct grpc_server *server, int fd, const struct grpc_peer 
 	}
 	bufferevent_setcb(conn->bev, on_readable, on_writable, on_event, conn);
 	bufferevent_set_timeouts(conn->bev, NULL, &write_timeout);
+	bufferevent_set_max_single_read(conn->bev, GRPC_READ_MAX);
 	if (bufferevent_enable(conn->bev, EV_READ) < 0) { /* writing is on from the start */
 		conn_free(conn);
 		return err_oom(err);

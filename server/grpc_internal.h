@@ -24,6 +24,7 @@ struct event;
 #define GRPC_USER_BYTES_MAX	(64u << 20)  /* buffered for one peer, both directions */
 #define GRPC_OUT_HIGH		(256u << 10) /* unwritten bytes that stop framing and reading */
 #define GRPC_SCRATCH_SIZE	(64u << 10)  /* framed bytes gathered for one write */
+#define GRPC_READ_MAX		(64u << 10)  /* read from one connection in one turn */
 #define GRPC_FD_RESERVE		64u	     /* descriptors that connections leave to the others */
 #define GRPC_ACCEPT_BATCH	64	     /* accepted in one turn of the loop */
 #define GRPC_IDLE_TICKS		600u	     /* seconds without a call */
