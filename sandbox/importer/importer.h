@@ -1,0 +1,10 @@
+/* How croft-importer is started; between sandbox/image_import.c and importer/main.c. */
+#pragma once
+
+/*
+ * croft-importer BYTES ENTRIES, as root of a user namespace of its own, with these descriptors and
+ * no others. It answers with struct image_report, the last of them final.
+ */
+#define IMPORTER_ARCHIVE_FD 0 /* the archive, read from front to back */
+#define IMPORTER_REPORT_FD  3 /* SOCK_SEQPACKET */
+#define IMPORTER_TREE_FD    4 /* the target: a detached, id-mapped mount that becomes the root */
