@@ -52,8 +52,9 @@ int cgroup_hybrid_read_limits(
 
 	if (r == 0)
 		r = read_optional(root, CGROUP_MEMORY, dir, MEMSW_FILE, &memsw);
-	if (r == 0 && memsw != LIMIT_UNSET && memsw >= value[LIMIT_MEMORY])
-		value[LIMIT_SWAP] = memsw - value[LIMIT_MEMORY];
+	/* The other way round of memsw_of(). */
+	if (r == 0 && memsw != LIMIT_UNSET && memsw > value[LIMIT_MEMORY])
+		value[LIMIT_SWAP] = memsw - value[LIMIT_MEMORY] - root->page_bytes;
 	if (r == 0)
 		r = cgroup_read_u64(root, CGROUP_PIDS, dir, "pids.max", &value[LIMIT_PIDS]);
 	if (r == 0)
@@ -100,9 +101,18 @@ int cgroup_hybrid_check_supported(
 	return 0;
 }
 
-static uint64_t add_limit(uint64_t memory, uint64_t swap)
+/*
+ * What memory and swap may be together. One page more than asked: memsw is charged before memory,
+ * and were both full at once, the kernel would never get to count a hit of the memory limit (6.18
+ * counts none of memsw's). memory.swappiness keeps that page from being swap.
+ */
+static uint64_t memsw_of(const struct cgroup_root *root, const struct limits *limits)
 {
-	return memory == LIMIT_UNSET || swap == LIMIT_UNSET ? LIMIT_UNSET : memory + swap;
+	uint64_t memory = limits->value[LIMIT_MEMORY];
+	uint64_t swap = limits->value[LIMIT_SWAP];
+
+	return memory == LIMIT_UNSET || swap == LIMIT_UNSET ? LIMIT_UNSET
+							    : memory + swap + root->page_bytes;
 }
 
 /* Drops what can be dropped, then tries again; then settles for the least that the kernel takes. */
@@ -167,8 +177,8 @@ static int write_memory(const struct cgroup_root *root, const char *dir, const s
 	const struct limits *want, bool force, struct err *err)
 {
 	uint64_t memory = want->value[LIMIT_MEMORY];
-	uint64_t memsw = add_limit(memory, want->value[LIMIT_SWAP]);
-	uint64_t memsw_now = add_limit(now->value[LIMIT_MEMORY], now->value[LIMIT_SWAP]);
+	uint64_t memsw = memsw_of(root, want);
+	uint64_t memsw_now = memsw_of(root, now);
 	bool write_memsw = memsw != memsw_now && has_file(root, CGROUP_MEMORY, dir, MEMSW_FILE);
 	bool first = write_memsw && memory > memsw_now;
 	int r = 0;

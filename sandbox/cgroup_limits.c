@@ -8,6 +8,10 @@
 
 #include <string.h>
 
+/* Each CPU holds some charged pages in reserve, so that a little more has to go than is missing. */
+#define RECLAIM_ROUNDS	     5
+#define RECLAIM_MARGIN_BYTES (UINT64_C(1) << 20)
+
 /* The limits that a parent directory bounds by a number. */
 static const enum limit_id bounded[] = {LIMIT_CPU, LIMIT_MEMORY, LIMIT_SWAP, LIMIT_PIDS};
 
@@ -174,10 +178,12 @@ static int check_use(const struct cgroup_root *root, const char *dir, const stru
 		return cgroup_below_use(asked, working_set, err);
 	if (!root->ops->reclaim)
 		return 0;
-	root->ops->reclaim(root, dir, use - asked);
-	r = cgroup_read_u64(root, CGROUP_MEMORY, dir, root->ops->memory_use_file, &use);
-	if (r < 0)
-		return err_sys(err, r, "read the memory in use");
+	for (unsigned i = 0; i < RECLAIM_ROUNDS && use > asked; i++) {
+		root->ops->reclaim(root, dir, use - asked + RECLAIM_MARGIN_BYTES);
+		r = cgroup_read_u64(root, CGROUP_MEMORY, dir, root->ops->memory_use_file, &use);
+		if (r < 0)
+			return err_sys(err, r, "read the memory in use");
+	}
 	return use > asked ? cgroup_below_use(asked, use, err) : 0;
 }
 
