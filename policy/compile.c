@@ -37,6 +37,8 @@ struct compiler {
 	struct emitter *e;
 	struct use *uses; /* of one section */
 	size_t n_uses;
+	struct profile_rule *detours; /* rules made for socketcall and ipc */
+	size_t n_detours;
 	struct range *ranges;
 	size_t n_ranges;
 };
@@ -46,6 +48,7 @@ static void cleanup_compiler(struct compiler *c)
 	compiled_destroy(c->out);
 	free(c->e);
 	free(c->uses);
+	free(c->detours);
 	free(c->ranges);
 }
 
@@ -84,6 +87,32 @@ static int compare_uses(const void *va, const void *vb)
 	return a->rule->entry < b->rule->entry ? -1 : a->rule->entry > b->rule->entry;
 }
 
+/*
+ * A refused call stays refused through socketcall or ipc. An allowed one is not allowed by them
+ * too: whoever wants that names the two. Conditions cannot follow, the arguments are in memory.
+ */
+static void collect_detour(
+	struct compiler *c, enum policy_abi abi, const char *name, const struct profile_rule *rule)
+{
+	struct syscall_detour way;
+	struct profile_rule *made;
+
+	if (!action_is_stricter(rule->action, SECCOMP_RET_LOG) || !syscall_detour(abi, name, &way))
+		return;
+	if (rule->n_conds > 0) {
+		warn(c,
+			"syscalls[%u]: its conditions on %s cannot be checked for 32-bit calls "
+			"through call %u",
+			rule->entry, name, way.number);
+		return;
+	}
+	made = &c->detours[c->n_detours++];
+	*made = *rule;
+	made->n_conds = 1;
+	made->conds[0] = (struct profile_cond){0, PROFILE_OP_MASKED_EQ, way.mask, way.call};
+	c->uses[c->n_uses++] = (struct use){way.number, made};
+}
+
 static void collect_uses(struct compiler *c, enum policy_abi abi, bool native)
 {
 	for (size_t i = 0; i < c->p->n_rules; i++) {
@@ -101,6 +130,7 @@ static void collect_uses(struct compiler *c, enum policy_abi abi, bool native)
 					"syscalls[%u]: \"%s\" is no system call that Croft knows; "
 					"the name is skipped",
 					rule->entry, name);
+			collect_detour(c, abi, name, rule);
 		}
 	}
 }
@@ -240,14 +270,18 @@ static void emit_section(struct compiler *c, enum policy_abi abi, bool native)
 
 static int compiler_init(struct compiler *c, struct err *err)
 {
-	/* A section holds each name twice at most (x86-64 and x32); a call makes two ranges. */
+	/*
+	 * A section holds each name twice at most (x86-64 and x32; i386 and its detour), and a call
+	 * makes two ranges. Only one section, i386's, has detours.
+	 */
 	size_t uses_max = 2 * c->p->n_names;
 
 	c->out = calloc(1, sizeof(*c->out));
 	c->e = calloc(1, sizeof(*c->e));
 	c->uses = calloc(uses_max + 1, sizeof(c->uses[0]));
+	c->detours = calloc(c->p->n_names + 1, sizeof(c->detours[0]));
 	c->ranges = calloc(2 * uses_max + 4, sizeof(c->ranges[0]));
-	return c->out && c->e && c->uses && c->ranges ? 0 : err_oom(err);
+	return c->out && c->e && c->uses && c->detours && c->ranges ? 0 : err_oom(err);
 }
 
 int compile_profile(const struct profile *p, const struct policy_context *context,
