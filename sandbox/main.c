@@ -154,7 +154,7 @@ int main(int argc, char **argv)
 	char libexec[PATH_MAX];
 	char dir[PATH_MAX];
 	struct err err;
-	struct run_lock lock;
+	struct run_lock lock = {-1, -1};
 
 	log_init("croft-supervisor");
 	if (parse_options(argc, argv, &config) < 0) {

@@ -29,9 +29,9 @@ SLOWNESS = float(os.environ.get("CROFT_SLOWNESS", "1"))
 IMAGES = os.path.join(ROOT, "build", "images")
 
 _PROGRAMS = {
-    "croft": "cli/croft",
-    "croftd": "server/croftd",
-    "croft-supervisor": "sandbox/croft-supervisor",
+    "croft": "croft",
+    "croftd": "croftd",
+    "croft-supervisor": "croft-supervisor",
     "probe": "tests/integration/probe",
 }
 
