@@ -1,0 +1,179 @@
+"""The bill: what the kernel counted, from the first microsecond to the last, and only once."""
+
+import csv
+import io
+
+import pytest
+
+from croft_harness import wait_until
+
+pytestmark = pytest.mark.vm
+
+
+def records(daemon, *args):
+    """The CSV export, a dict a record."""
+    return list(csv.DictReader(io.StringIO(daemon.ok(
+        "usage", "export", "--format", "csv", *args))))
+
+
+def quantity(daemon, container, meter):
+    resource = f"tenants/{container.split('/')[0]}/containers/{container.split('/')[1]}"
+    return sum(int(r["quantity"]) for r in records(daemon)
+               if r["resource"] == resource and r["meter"] == meter)
+
+
+class TestFinalRead:
+    def test_five_milliseconds_are_billed(self, box):
+        """A container that no sweep ever saw."""
+        box.tenant()
+        box.launch("acme/brief", init=["/bin/true"])
+        box.wait_state("acme/brief", "STOPPED")
+        usage = box.usage("acme/brief")
+        assert 0 < usage["cpu_usec"] < 2_000_000
+        assert usage["runs"] == 1
+        assert usage["running_usec"] > 0
+        assert quantity(box, "acme/brief", "cpu.used") == usage["cpu_usec"]
+        finals = [r for r in records(box) if r["resource"].endswith("/brief")]
+        assert finals and all(r["final"] == "true" for r in finals)
+
+    def test_stop_returns_when_it_is_on_the_bill(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        box.put_probe("acme/web")
+        cgroup = box.cgroup("acme/web")
+        box.sh("acme/web", "/probe burn 1 1 >/dev/null")
+        counted = cgroup.cpu_usec()
+        box.ok("kill", "acme/web")
+        assert box.usage("acme/web")["cpu_usec"] >= counted
+        assert quantity(box, "acme/web", "cpu.used") == box.usage("acme/web")["cpu_usec"]
+
+    def test_runs_add_up(self, box):
+        box.tenant()
+        total = 0
+        box.ok("create", "busybox", "acme/web", "--", "/bin/sh", "-c",
+               "i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); done")
+        for n in range(1, 4):
+            box.ok("start", "acme/web")
+            box.wait_state("acme/web", "STOPPED")
+            usage = box.usage("acme/web")
+            assert usage["runs"] == n
+            assert usage["cpu_usec"] > total
+            total = usage["cpu_usec"]
+        assert box.usage("acme")["cpu_usec"] == total
+
+    def test_deleted_is_still_billed(self, box):
+        box.tenant()
+        box.launch("acme/web", init=["/bin/true"])
+        box.wait_state("acme/web", "STOPPED")
+        billed = quantity(box, "acme/web", "cpu.used")
+        box.ok("delete", "acme/web")
+        assert quantity(box, "acme/web", "cpu.used") == billed
+        assert box.usage("acme")["cpu_usec"] == billed
+        # One of the same name is another resource, and starts at nothing.
+        box.launch("acme/web", init=["/bin/true"])
+        box.wait_state("acme/web", "STOPPED")
+        uids = {r["resource_uid"] for r in records(box) if r["resource"].endswith("/web")}
+        assert len(uids) == 2
+
+
+class TestSweep:
+    def test_follows_the_kernel(self, box):
+        box.tenant(cpu="1")
+        box.launch("acme/web")
+        box.put_probe("acme/web")
+        cgroup = box.cgroup("acme/web")
+        box.sh("acme/web", "/probe burn 1 1000 >/dev/null 2>&1 &")
+        wait_until("it burns", lambda: cgroup.cpu_usec() > 1_000_000)
+        before = cgroup.cpu_usec()
+        wait_until("the sweep has it", lambda: box.usage("acme/web")["cpu_usec"] >= before)
+        assert box.usage("acme/web")["cpu_usec"] <= cgroup.cpu_usec()
+
+    def test_gauges(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        box.put_probe("acme/web")
+        mib = 1 << 20
+        with box.background_exec("acme/web", "/probe", "eat", str(40 * mib), "300") as eater:
+            eater.stdout.readline()
+            wait_until("memory", lambda: box.usage("acme/web")["memory_bytes"] >= 40 * mib)
+            wait_until("pids", lambda: box.usage("acme/web")["pids"] >= 2)
+            assert box.usage("acme/web")["memory_peak_bytes"] >= 40 * mib
+        wait_until("it is less", lambda: box.usage("acme/web")["memory_bytes"] < 30 * mib)
+        assert box.usage("acme/web")["memory_peak_bytes"] >= 40 * mib
+
+    def test_memory_over_time(self, box):
+        """KiB·s grow with time while nothing is done."""
+        box.tenant()
+        box.launch("acme/web")
+        first = wait_until("a first figure", lambda: int(
+            box.usage("acme/web").get("memory_kib_seconds", 0)))
+        wait_until("more", lambda: int(box.usage("acme/web")["memory_kib_seconds"]) > first)
+
+
+class TestExport:
+    def test_repeated_exports_are_the_same(self, box):
+        box.tenant()
+        for name in ("acme/a", "acme/b"):
+            box.launch(name, init=["/bin/true"])
+            box.wait_state(name, "STOPPED")
+        first, second = records(box), records(box)
+        assert first == second
+        ids = [r["record_id"] for r in first]
+        assert len(ids) == len(set(ids)) > 0
+
+    def test_formats_agree(self, box):
+        import json
+
+        box.tenant()
+        box.launch("acme/web", init=["/bin/true"])
+        box.wait_state("acme/web", "STOPPED")
+        table = {r["record_id"]: r["quantity"] for r in records(box)}
+        lines = box.ok("usage", "export", "--format", "jsonl").splitlines()
+        assert {(j := json.loads(x)).get("recordId", j.get("record_id")): j["quantity"]
+                for x in lines} == table
+        assert all(q.isdigit() for q in table.values())
+
+    def test_of_one_tenant(self, box):
+        for name in ("acme", "other"):
+            box.tenant(name)
+            box.launch(f"{name}/web", init=["/bin/true"])
+            box.wait_state(f"{name}/web", "STOPPED")
+        found = {r["tenant"] for r in records(box, "--tenant", "acme")}
+        assert len(found) == 1 and "acme" in found.pop()
+        box.ok("tenant", "bind", "acme", "4321")
+        text = box.ok("usage", "export", "--format", "csv", uid=4321)
+        assert "acme" in text and "other" not in text
+
+    def test_windows_are_half_open(self, box):
+        box.tenant()
+        box.launch("acme/web", init=["/bin/true"])
+        box.wait_state("acme/web", "STOPPED")
+        everything = records(box)
+        assert records(box, "--from", "2001-01-01T00:00:00Z", "--to",
+                       "2001-01-02T00:00:00Z") == []
+        assert records(box, "--from", "2001-01-01T00:00:00Z") == everything
+
+    def test_a_quoted_account(self, box):
+        account = 'a,b "c" ü'
+        box.ok("tenant", "create", "acme", "--account", account)
+        box.launch("acme/web", init=["/bin/true"])
+        box.wait_state("acme/web", "STOPPED")
+        assert {r["account_ref"] for r in records(box)} == {account}
+
+
+class TestEvents:
+    def test_are_numbered_without_gaps_and_replayable(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        box.ok("stop", "--timeout", "1", "acme/web")
+        box.ok("delete", "acme/web")
+        events = box.events()
+        assert [e["number"] for e in events] == list(range(1, len(events) + 1))
+        kinds = [e["type"] for e in events]
+        for kind in ("tenant.created", "container.started", "container.ended"):
+            assert kind in kinds
+        middle = events[len(events) // 2]["number"]
+        assert box.events("--after", str(middle)) == events[middle:]
+        box.kill9("croftd")
+        box.restart("croftd")
+        assert box.events()[: len(events)] == events
