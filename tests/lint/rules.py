@@ -14,7 +14,6 @@ BANNED_CALLS = {
     "popen": "runs a shell",
     "execlp": "searches PATH",
     "execvp": "searches PATH",
-    "strcpy": "has no bound",
     "strcat": "has no bound",
     "stpcpy": "has no bound",
     "sprintf": "has no bound",
@@ -129,6 +128,10 @@ def check_calls(source):
         # With a handler its meaning differs between systems; these two mean one thing.
         if not re.search(r"SIG_DFL|SIG_IGN", _arguments(source.code, offset)):
             yield source.problem(source.line_of(offset), "call", "signal(): use sigaction()")
+    for offset in _calls(source, "strcpy"):
+        # Of a literal the compiler sees whether it fits, and _FORTIFY_SOURCE refuses if not.
+        if '"' not in source.text[offset : source.text.find(")", offset)]:
+            yield source.problem(source.line_of(offset), "call", "strcpy() has no bound")
     for offset in _calls(source, "setlocale"):
         if "LC_CTYPE" not in _arguments(source.code, offset):
             yield source.problem(source.line_of(offset), "call", "setlocale() changes numbers")
