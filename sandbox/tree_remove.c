@@ -41,18 +41,19 @@ static void walk_finish(struct walk *walk)
 static int walk_enter(struct walk *walk, int parent_fd, const char *name)
 {
 	struct level *level = &walk->levels[walk->depth];
+	size_t length = strlen(name);
 	_cleanup_close_ int fd = openat(
 		parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	if (strlen(name) >= sizeof(level->name))
+	if (length >= sizeof(level->name))
 		return -ENAMETOOLONG;
 	level->dir = fdopendir(fd);
 	if (!level->dir)
 		return -errno;
 	fd = -1;
-	strcpy(level->name, name);
+	memcpy(level->name, name, length + 1);
 	walk->depth++;
 	return 0;
 }

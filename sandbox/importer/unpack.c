@@ -153,8 +153,7 @@ static int open_archive(struct unpack *u, struct stream *stream, struct err *err
  */
 static bool is_usable(struct archive *a, int r)
 {
-	return r == ARCHIVE_OK ||
-	       (r == ARCHIVE_WARN && archive_errno(a) == EILSEQ);
+	return r == ARCHIVE_OK || (r == ARCHIVE_WARN && archive_errno(a) == EILSEQ);
 }
 
 static int read_entries(struct unpack *u, struct err *err)

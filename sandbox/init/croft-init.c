@@ -4,6 +4,7 @@
  * that it runs in any image; must never allocate, nor trust a file of the image.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,29 @@ static void handled_signals(sigset_t *set)
 	sigaddset(set, SIGRTMIN + 3);
 }
 
+/* A command without a slash is looked for where every distribution has its programs. */
+static int execute(char **argv)
+{
+	static const char *const places[] = {
+		"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+	char path[PATH_MAX];
+	int result = ENOENT;
+
+	if (strchr(argv[0], '/')) {
+		execv(argv[0], argv);
+		return errno;
+	}
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", places[i], argv[0]) >=
+			sizeof(path))
+			return ENAMETOOLONG;
+		execv(path, argv);
+		if (errno != ENOENT && errno != ENOTDIR)
+			result = errno;
+	}
+	return result;
+}
+
 __attribute__((noreturn)) static void run(char **argv, const sigset_t *mask)
 {
 	int e;
@@ -61,8 +85,7 @@ __attribute__((noreturn)) static void run(char **argv, const sigset_t *mask)
 	signal(SIGTTOU, SIG_DFL);
 	signal(SIGTTIN, SIG_DFL);
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	execvp(argv[0], argv);
-	e = errno;
+	e = execute(argv);
 	complain(argv[0], strerror(e));
 	_exit(e == ENOENT || e == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }

@@ -492,7 +492,7 @@ int main(void)
 
 	if (geteuid() != 0) {
 		print_message("1..0 # SKIP an import needs root\n");
-		return 77;
+		return 0;
 	}
 	/* What is mounted here dies with this process. */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
