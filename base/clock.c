@@ -58,7 +58,7 @@ const char *clock_format(int64_t wall_usec, char out[static CLOCK_TEXT_MAX])
 		sec--;
 	}
 	gmtime_r(&sec, &tm);
-	n = strftime(out, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+	n = strftime(out, CLOCK_TEXT_MAX, "%04Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(out + n, CLOCK_TEXT_MAX - n, ".%06dZ", (int)usec);
 	return out;
 }

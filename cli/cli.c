@@ -255,9 +255,14 @@ int cli_number(const char *what, const char *text, uint64_t max, uint64_t *ret, 
 	uint64_t n = 0;
 	const char *p = text;
 
-	for (; *p >= '0' && *p <= '9' && n <= max / 10; p++)
-		n = n * 10 + (uint64_t)(*p - '0');
-	if (p == text || *p || n > max)
+	for (; *p >= '0' && *p <= '9'; p++) {
+		unsigned digit = (unsigned)(*p - '0');
+
+		if (digit > max || n > (max - digit) / 10)
+			break;
+		n = n * 10 + digit;
+	}
+	if (p == text || *p)
 		return usage_error(err, "%s \"%.40s\" is not a whole number from 0 to %" PRIu64,
 			what, text, max);
 	*ret = n;

@@ -1,10 +1,9 @@
 /* croft list, croft info: containers shown. */
-#include "cli/cmd_container.h"
-
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "croft/v1/containers.pb-c.h"
 #include "croft/v1/tenants.pb-c.h"
 
 #include <string.h>
@@ -12,7 +11,7 @@
 #define SERVICE	       (&croft__v1__containers__descriptor)
 #define LIST_PAGE_SIZE 500
 
-const char *container_exit_text(const Croft__V1__Exit *exit, char out[static COLUMN_TEXT_MAX])
+static const char *describe_exit(const Croft__V1__Exit *exit, char out[static COLUMN_TEXT_MAX])
 {
 	const char *signal = sigabbrev_np(exit->signal);
 
@@ -46,7 +45,7 @@ static const char *exit_text(
 	const Croft__V1__Container *c = (const void *)m;
 
 	(void)human;
-	return c->run && c->run->exit ? container_exit_text(c->run->exit, buf) : "";
+	return c->run && c->run->exit ? describe_exit(c->run->exit, buf) : "";
 }
 
 static const char *init_text(
@@ -63,7 +62,7 @@ static const char *init_text(
 	return buf;
 }
 
-static const struct column list_columns[] = {
+const struct column container_list_columns[] = {
 	{"name", "CONTAINER", "name", COLUMN_RESOURCE, NULL},
 	{"state", "STATE", "state", COLUMN_STATE, NULL},
 	{"image", "IMAGE", "image", COLUMN_RESOURCE, NULL},
@@ -149,7 +148,7 @@ static int list(struct cli *cli, struct err *err)
 	int r = tenant ? cli_tenant_name(tenant, parent, err) : 0;
 
 	if (r == 0)
-		r = output_create(cli->format, list_columns, stdout, &output, err);
+		r = output_create(cli->format, container_list_columns, stdout, &output, err);
 	if (r < 0)
 		return r;
 	r = list_parent(cli, parent, output, err);

@@ -1,10 +1,11 @@
 /* croft launch, create, set: what a container is made of and held by. */
 #include "base/cleanup.h"
 #include "cli/cli.h"
-#include "cli/cmd_container.h"
+#include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/limits_message.h"
 #include "cli/usage.h"
+#include "croft/v1/containers.pb-c.h"
 
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* croft start, stop, kill, restart, freeze, thaw, delete: a container's life. */
 #include "cli/cli.h"
-#include "cli/cmd_container.h"
+#include "cli/columns.h"
 #include "cli/commands.h"
+#include "croft/v1/containers.pb-c.h"
 
 #include <errno.h>
 

@@ -1,12 +1,13 @@
 /* croft events: what happened, by number. For people a line an event, as they come. */
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/text_filter.h"
 #include "croft/v1/events.pb-c.h"
 
 #include <string.h>
 
-static const struct column columns[] = {
+const struct column event_columns[] = {
 	{"number", "number", "number", COLUMN_PLAIN, NULL},
 	{"time", "time", "time", COLUMN_TIME, NULL},
 	{"type", "type", "type", COLUMN_PLAIN, NULL},
@@ -20,7 +21,7 @@ static const struct column columns[] = {
 
 static const struct column *column_named(const char *name)
 {
-	const struct column *c = columns;
+	const struct column *c = event_columns;
 
 	while (strcmp(c->name, name) != 0)
 		c++;
@@ -57,7 +58,7 @@ static int print_events(struct cli *cli, struct call *call, struct err *err)
 	int r = 0;
 
 	if (cli->format != OUTPUT_TABLE)
-		r = output_create(cli->format, columns, stdout, &output, err);
+		r = output_create(cli->format, event_columns, stdout, &output, err);
 	while (r == 0) {
 		_cleanup_message_ ProtobufCMessage *event = NULL;
 

@@ -1,5 +1,6 @@
 /* croft host ...: the host as croftd sees it, and its end. */
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/commands.h"
 #include "croft/v1/host.pb-c.h"
 
@@ -14,7 +15,7 @@ static const char *interval_text(
 	return buf;
 }
 
-static const struct column columns[] = {
+const struct column host_columns[] = {
 	{"hostname", "host", "hostname", COLUMN_PLAIN, NULL},
 	{"version", "croftd", "version", COLUMN_PLAIN, NULL},
 	{"start_time", "since", "start_time", COLUMN_TIME, NULL},
@@ -41,7 +42,7 @@ static int info(struct cli *cli, struct err *err)
 	Google__Protobuf__Empty request = GOOGLE__PROTOBUF__EMPTY__INIT;
 	int r = cli_call(cli, SERVICE, "GetHostInfo", &request.base, &reply, err);
 
-	return r < 0 ? r : output_one(cli->format, columns, reply, stdout, err);
+	return r < 0 ? r : output_one(cli->format, host_columns, reply, stdout, err);
 }
 
 static int shutdown_host(struct cli *cli, struct err *err)

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "cli/busybox.h"
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/image_upload.h"
 #include "croft/v1/images.pb-c.h"
@@ -28,7 +29,7 @@ static const char *signal_text(
 	return buf;
 }
 
-static const struct column list_columns[] = {
+const struct column image_list_columns[] = {
 	{"name", "IMAGE", "name", COLUMN_RESOURCE, NULL},
 	{"size_bytes", "SIZE", "size_bytes", COLUMN_SIZE, NULL},
 	{"entries", "ENTRIES", "entries", COLUMN_PLAIN, NULL},
@@ -38,7 +39,7 @@ static const struct column list_columns[] = {
 	{0},
 };
 
-static const struct column show_columns[] = {
+const struct column image_columns[] = {
 	{"name", "image", "name", COLUMN_RESOURCE, NULL},
 	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
 	{"init", "init", "init", COLUMN_PLAIN, NULL},
@@ -61,7 +62,7 @@ static int upload(struct cli *cli, const char *id, int fd, struct err *err)
 
 	if (r == 0)
 		r = image_upload(client, id, init ? init : "", fd, &image, err);
-	return r < 0 ? r : cli_report(cli, show_columns, image, err, "imported image %s", id);
+	return r < 0 ? r : cli_report(cli, image_columns, image, err, "imported image %s", id);
 }
 
 static int import(struct cli *cli, struct err *err)
@@ -106,7 +107,7 @@ static int list(struct cli *cli, struct err *err)
 	_cleanup_output_ struct output *output = NULL;
 	Croft__V1__ListImagesRequest request = CROFT__V1__LIST_IMAGES_REQUEST__INIT;
 	char token[CLI_PAGE_TOKEN_MAX] = "";
-	int r = output_create(cli->format, list_columns, stdout, &output, err);
+	int r = output_create(cli->format, image_list_columns, stdout, &output, err);
 
 	request.page_size = IMAGE_PAGE_SIZE;
 	request.page_token = token;
@@ -136,7 +137,7 @@ static int show(struct cli *cli, struct err *err)
 	request.name = name;
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "GetImage", &request.base, &reply, err);
-	return r < 0 ? r : output_one(cli->format, show_columns, reply, stdout, err);
+	return r < 0 ? r : output_one(cli->format, image_columns, reply, stdout, err);
 }
 
 static int delete_image(struct cli *cli, struct err *err)

@@ -1,6 +1,7 @@
 /* croft policy ...: system call policies. `check` reads a profile here, without any server. */
 #include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/text_filter.h"
 #include "cli/usage.h"
@@ -23,7 +24,7 @@ static const char *usable_text(
 	return *policy->error ? "no" : "yes";
 }
 
-static const struct column list_columns[] = {
+const struct column policy_columns[] = {
 	{"name", "POLICY", "name", COLUMN_RESOURCE, NULL},
 	{"usable", "USABLE", .kind = COLUMN_CUSTOM, .text = usable_text},
 	{"instructions", "INSTRUCTIONS", "instructions", COLUMN_PLAIN, NULL},
@@ -37,7 +38,7 @@ static int list(struct cli *cli, struct err *err)
 	_cleanup_output_ struct output *output = NULL;
 	Croft__V1__ListPoliciesRequest request = CROFT__V1__LIST_POLICIES_REQUEST__INIT;
 	char token[CLI_PAGE_TOKEN_MAX] = "";
-	int r = output_create(cli->format, list_columns, stdout, &output, err);
+	int r = output_create(cli->format, policy_columns, stdout, &output, err);
 
 	request.page_size = POLICY_PAGE_SIZE;
 	request.page_token = token;
@@ -73,7 +74,7 @@ static int show(struct cli *cli, struct err *err)
 	if (r < 0)
 		return r;
 	if (cli->format != OUTPUT_TABLE)
-		return output_one(cli->format, list_columns, reply, stdout, err);
+		return output_one(cli->format, policy_columns, reply, stdout, err);
 	text = ((const Croft__V1__Policy *)(const void *)reply)->json;
 	if (isatty(STDOUT_FILENO))
 		text_filter_write(&filter, (const uint8_t *)text, strlen(text), stdout);

@@ -37,7 +37,7 @@ static const char *uids_text(
 	return buf;
 }
 
-static const struct column list_columns[] = {
+const struct column tenant_list_columns[] = {
 	{"name", "TENANT", "name", COLUMN_RESOURCE, NULL},
 	{"state", "STATE", .kind = COLUMN_CUSTOM, .text = state_text},
 	{"containers", "CONTAINERS", "container_count", COLUMN_PLAIN, NULL},
@@ -50,7 +50,7 @@ static const struct column list_columns[] = {
 	{0},
 };
 
-static const struct column show_columns[] = {
+const struct column tenant_columns[] = {
 	{"name", "tenant", "name", COLUMN_RESOURCE, NULL},
 	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
 	{"state", "state", .kind = COLUMN_CUSTOM, .text = state_text},
@@ -91,7 +91,7 @@ static int create(struct cli *cli, struct err *err)
 	r = cli_call(cli, SERVICE, "CreateTenant", &request.base, &reply, err);
 	if (r < 0)
 		return r;
-	return cli_report(cli, show_columns, reply, err, "created tenant %s", cli_arg(cli, 0));
+	return cli_report(cli, tenant_columns, reply, err, "created tenant %s", cli_arg(cli, 0));
 }
 
 static int list(struct cli *cli, struct err *err)
@@ -99,7 +99,7 @@ static int list(struct cli *cli, struct err *err)
 	_cleanup_output_ struct output *output = NULL;
 	Croft__V1__ListTenantsRequest request = CROFT__V1__LIST_TENANTS_REQUEST__INIT;
 	char token[CLI_PAGE_TOKEN_MAX] = "";
-	int r = output_create(cli->format, list_columns, stdout, &output, err);
+	int r = output_create(cli->format, tenant_list_columns, stdout, &output, err);
 
 	request.page_size = TENANT_PAGE_SIZE;
 	request.page_token = token;
@@ -129,7 +129,7 @@ static int show(struct cli *cli, struct err *err)
 	request.name = name;
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "GetTenant", &request.base, &reply, err);
-	return r < 0 ? r : output_one(cli->format, show_columns, reply, stdout, err);
+	return r < 0 ? r : output_one(cli->format, tenant_columns, reply, stdout, err);
 }
 
 static int set(struct cli *cli, struct err *err)
@@ -164,7 +164,8 @@ static int set(struct cli *cli, struct err *err)
 	request.force = options_has(&cli->options, "force");
 	r = cli_call(cli, SERVICE, "UpdateTenant", &request.base, &reply, err);
 	return r < 0 ? r
-		     : cli_report(cli, show_columns, reply, err, "set tenant %s", cli_arg(cli, 0));
+		     : cli_report(
+			       cli, tenant_columns, reply, err, "set tenant %s", cli_arg(cli, 0));
 }
 
 static int suspend(struct cli *cli, struct err *err)
@@ -182,7 +183,7 @@ static int suspend(struct cli *cli, struct err *err)
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "SuspendTenant", &request.base, &reply, err);
 	return r < 0 ? r
-		     : cli_report(cli, show_columns, reply, err, "suspended tenant %s",
+		     : cli_report(cli, tenant_columns, reply, err, "suspended tenant %s",
 			       cli_arg(cli, 0));
 }
 
@@ -197,8 +198,8 @@ static int resume(struct cli *cli, struct err *err)
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "ResumeTenant", &request.base, &reply, err);
 	return r < 0 ? r
-		     : cli_report(
-			       cli, show_columns, reply, err, "resumed tenant %s", cli_arg(cli, 0));
+		     : cli_report(cli, tenant_columns, reply, err, "resumed tenant %s",
+			       cli_arg(cli, 0));
 }
 
 static int bind_uid(struct cli *cli, struct err *err)
@@ -217,7 +218,7 @@ static int bind_uid(struct cli *cli, struct err *err)
 	request.uid = (uint32_t)uid;
 	r = cli_call(cli, SERVICE, "BindTenant", &request.base, &reply, err);
 	return r < 0 ? r
-		     : cli_report(cli, show_columns, reply, err, "bound uid %s to tenant %s",
+		     : cli_report(cli, tenant_columns, reply, err, "bound uid %s to tenant %s",
 			       cli_arg(cli, 1), cli_arg(cli, 0));
 }
 

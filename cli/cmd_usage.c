@@ -24,7 +24,7 @@ static const char *memory_time_text(
 	return buf;
 }
 
-static const struct column show_columns[] = {
+const struct column usage_columns[] = {
 	{"name", "resource", "name", COLUMN_RESOURCE, NULL},
 	{"read_time", "read", "read_time", COLUMN_TIME, NULL},
 	{"running", "running now", "running", COLUMN_PLAIN, NULL},
@@ -50,7 +50,7 @@ static const struct column show_columns[] = {
 	{0},
 };
 
-static const struct column export_columns[] = {
+const struct column usage_record_columns[] = {
 	{"record_id", "record_id", "record_id", COLUMN_PLAIN, NULL},
 	{"tenant", "tenant", "tenant", COLUMN_PLAIN, NULL},
 	{"account_ref", "account_ref", "account_ref", COLUMN_PLAIN, NULL},
@@ -83,7 +83,7 @@ static int show(struct cli *cli, struct err *err)
 	request.name = name;
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "GetUsage", &request.base, &reply, err);
-	return r < 0 ? r : output_one(cli->format, show_columns, reply, stdout, err);
+	return r < 0 ? r : output_one(cli->format, usage_columns, reply, stdout, err);
 }
 
 /* Reads an option's RFC 3339 time into t and returns it; NULL when it was not given. */
@@ -131,7 +131,7 @@ static int export_format(const struct cli *cli, enum output_format *ret, struct 
 static int print_records(struct call *call, enum output_format format, struct err *err)
 {
 	_cleanup_output_ struct output *output = NULL;
-	int r = output_create(format, export_columns, stdout, &output, err);
+	int r = output_create(format, usage_record_columns, stdout, &output, err);
 
 	while (r == 0) {
 		_cleanup_message_ ProtobufCMessage *record = NULL;

@@ -1,9 +1,10 @@
 /* croft version: this command's version and the server's. */
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/commands.h"
 #include "croft/v1/host.pb-c.h"
 
-static const struct column columns[] = {
+const struct column version_columns[] = {
 	{"version", "croftd", "version", COLUMN_PLAIN, NULL},
 	{0},
 };
@@ -20,9 +21,9 @@ static int version(struct cli *cli, struct err *err)
 	if (r < 0)
 		return r;
 	if (cli->format == OUTPUT_TABLE)
-		return cli_report(cli, columns, reply, err, "croftd %s",
+		return cli_report(cli, version_columns, reply, err, "croftd %s",
 			((const Croft__V1__Version *)(const void *)reply)->version);
-	return output_one(cli->format, columns, reply, stdout, err);
+	return output_one(cli->format, version_columns, reply, stdout, err);
 }
 
 const struct command cmd_version = {

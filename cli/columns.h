@@ -1,7 +1,14 @@
-/* Texts of columns that several commands show, for struct column's `text`. */
+/* The tables of columns, and texts that several of them share. */
 #pragma once
 
 #include "cli/output.h"
+
+/* Each is defined by the command that shows it; a table's paths are checked by its unit test. */
+extern const struct column tenant_list_columns[], tenant_columns[];
+extern const struct column container_list_columns[], container_columns[];
+extern const struct column image_list_columns[], image_columns[];
+extern const struct column usage_columns[], usage_record_columns[];
+extern const struct column event_columns[], policy_columns[], host_columns[], version_columns[];
 
 /* croft.v1.Limits fields of a message with a field `limits`: "none" to people when unset. */
 const char *columns_cpu(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
