@@ -127,14 +127,16 @@ int cgroup_open_dirs(struct cgroup_root *root, const struct cgroup_id *id,
 	int ret_fds[static COUNTER_DIR_N], struct err *err);
 
 /*
- * A descriptor that becomes readable when the container met its memory or pids limit or was
- * OOM-killed: v1 an eventfd on memory.oom_control (cgroup.event_control is root's), v2 an inotify
- * descriptor on memory.events and pids.events (pids.events on v1 too, where the kernel notifies
- * it). cgroup_watch_drain() empties it; the reader then compares counters. Non-blocking.
+ * Descriptors that tell when the container met its memory or pids limit or was OOM-killed: an
+ * eventfd, readable (v1: memory.oom_control by cgroup.event_control, which is root's), and event
+ * files, which poll as EPOLLPRI (pids.events; memory.events on v2). cgroup_watch_drain() arms them
+ * again; what happened is in the counters. A watch may fire for nothing.
  */
+#define CGROUP_WATCH_FILES 2
 struct cgroup_watch {
-	int oom_fd;  /* v1 eventfd; -1 on v2 */
-	int file_fd; /* inotify */
+	int oom_fd; /* -1 on v2 */
+	int file_fds[CGROUP_WATCH_FILES];
+	size_t n_files;
 };
 int cgroup_watch_open(struct cgroup_root *root, const struct cgroup_id *id,
 	struct cgroup_watch *ret, struct err *err);

@@ -8,28 +8,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/inotify.h>
+#include <stdint.h>
 
+/*
+ * The file itself is polled: the kernel notifies cgroup files by POLLPRI. (An inotify descriptor
+ * tells the same, but closing one waits for RCU, too long for the supervisor's loop.)
+ */
 int cgroup_watch_file(struct cgroup_watch *watch, const struct cgroup_root *root,
 	enum cgroup_controller controller, const char *dir, const char *file)
 {
-	_cleanup_close_ int fd = cgroup_open_file(root, controller, dir, file, O_PATH);
-	char path[64];
+	int fd;
 
+	if (watch->n_files == ARRAY_SIZE(watch->file_fds))
+		return -ENOSPC;
+	fd = cgroup_open_file(root, controller, dir, file, O_RDONLY);
 	if (fd < 0)
 		return fd;
-	if (watch->file_fd < 0)
-		watch->file_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (watch->file_fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return inotify_add_watch(watch->file_fd, path, IN_MODIFY) < 0 ? -errno : 0;
+	watch->file_fds[watch->n_files++] = fd;
+	return 0;
 }
 
 int cgroup_watch_open(struct cgroup_root *root, const struct cgroup_id *id,
 	struct cgroup_watch *ret, struct err *err)
 {
-	struct cgroup_watch watch = {.oom_fd = -1, .file_fd = -1};
+	struct cgroup_watch watch = {.oom_fd = -1};
 	char dir[CGROUP_DIR_SIZE];
 	int r = cgroup_dir_of(id, dir, err);
 
@@ -40,30 +42,28 @@ int cgroup_watch_open(struct cgroup_root *root, const struct cgroup_id *id,
 		cgroup_watch_close(&watch);
 		return err_sys(err, r, "watch the container's limits");
 	}
+	/* What has happened so far is known: only news is told. */
+	cgroup_watch_drain(&watch);
 	*ret = watch;
 	return 0;
 }
 
-static void drain(int fd)
-{
-	char buf[4096];
-
-	while (fd >= 0) {
-		ssize_t n = read(fd, buf, sizeof(buf));
-
-		if (n == 0 || (n < 0 && errno != EINTR))
-			return;
-	}
-}
-
 void cgroup_watch_drain(const struct cgroup_watch *watch)
 {
-	drain(watch->oom_fd);
-	drain(watch->file_fd);
+	char text[4096];
+	uint64_t count;
+
+	if (watch->oom_fd >= 0 && read(watch->oom_fd, &count, sizeof(count)) < 0) {
+		/* Nothing was in it. */
+	}
+	for (size_t i = 0; i < watch->n_files; i++)
+		fd_pread_text(watch->file_fds[i], text, sizeof(text));
 }
 
 void cgroup_watch_close(struct cgroup_watch *watch)
 {
 	close_fd(&watch->oom_fd);
-	close_fd(&watch->file_fd);
+	for (size_t i = 0; i < watch->n_files; i++)
+		close_fd(&watch->file_fds[i]);
+	watch->n_files = 0;
 }

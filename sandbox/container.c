@@ -75,17 +75,23 @@ struct container *container_new(struct supervisor *s, const char *tenant, const 
 	snprintf(c->cgroup.tenant, sizeof(c->cgroup.tenant), "%s", tenant);
 	snprintf(c->cgroup.container, sizeof(c->cgroup.container), "%s", container);
 	c->pidfd = c->stdout_fd = c->console_fd = -1;
-	c->cgroup_watch.oom_fd = c->cgroup_watch.file_fd = -1;
+	c->cgroup_watch.oom_fd = -1;
 	c->next = s->containers;
 	s->containers = c;
 	return c;
+}
+
+static void stop_limit_watches(struct container *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(c->limit_watch); i++)
+		watch_stop(&c->limit_watch[i]);
 }
 
 static void stop_watching(struct container *c)
 {
 	watch_stop(&c->pid_watch);
 	watch_stop(&c->oom_watch);
-	watch_stop(&c->limit_watch);
+	stop_limit_watches(c);
 	timer_stop(&c->limit_timer);
 	timer_stop(&c->exit_timer);
 	timer_stop(&c->retry_timer);
@@ -211,13 +217,25 @@ static void on_oom(struct watch *watch, uint32_t events)
 
 static void on_limit(struct watch *watch, uint32_t events);
 
+static int start_limit_watches(struct container *c, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->cgroup_watch.n_files && r == 0; i++)
+		r = watch_start(c->s->reactor, &c->limit_watch[i], c->cgroup_watch.file_fds[i],
+			EPOLLPRI, on_limit, c, err);
+	return r;
+}
+
 static void on_limit_pause_over(struct timer *timer)
 {
 	struct container *c = timer->arg;
+	struct err err;
 
 	report_limits(c);
-	watch_start(c->s->reactor, &c->limit_watch, c->cgroup_watch.file_fd, EPOLLIN, on_limit, c,
-		NULL);
+	if (start_limit_watches(c, &err) < 0)
+		log_warning("limits not watched tenant=%s container=%s error=\"%s\"",
+			c->file.tenant, c->file.container, err.msg);
 }
 
 static void on_limit(struct watch *watch, uint32_t events)
@@ -226,7 +244,7 @@ static void on_limit(struct watch *watch, uint32_t events)
 
 	(void)events;
 	report_limits(c);
-	watch_stop(watch);
+	stop_limit_watches(c);
 	timer_start(c->s->reactor, &c->limit_timer, LIMIT_EVENT_PAUSE_MS, on_limit_pause_over, c);
 }
 
@@ -238,9 +256,8 @@ static int watch_limits(struct container *c, struct err *err)
 	if (r == 0 && c->cgroup_watch.oom_fd >= 0)
 		r = watch_start(c->s->reactor, &c->oom_watch, c->cgroup_watch.oom_fd, EPOLLIN,
 			on_oom, c, err);
-	if (r == 0 && c->cgroup_watch.file_fd >= 0)
-		r = watch_start(c->s->reactor, &c->limit_watch, c->cgroup_watch.file_fd, EPOLLIN,
-			on_limit, c, err);
+	if (r == 0)
+		r = start_limit_watches(c, err);
 	if (r == 0 && read_counters(c, &counters) == 0)
 		c->oom_kills = counters.oom_kills;
 	return r;

@@ -46,7 +46,7 @@ struct container {
 	struct timer exit_timer;  /* adopted: how long to wait for the kernel's word */
 	struct cgroup_watch cgroup_watch;
 	struct watch oom_watch;
-	struct watch limit_watch;
+	struct watch limit_watch[CGROUP_WATCH_FILES];
 	struct timer limit_timer;
 	uint64_t oom_kills; /* seen so far */
 };
