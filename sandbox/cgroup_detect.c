@@ -17,7 +17,6 @@ static const char *const names[CGROUP_CONTROLLER_N] = {
 	[CGROUP_MEMORY] = "memory",
 	[CGROUP_PIDS] = "pids",
 	[CGROUP_DEVICES] = "devices",
-	[CGROUP_BLKIO] = "blkio",
 	[CGROUP_SYSTEMD] = "name=systemd",
 };
 
@@ -187,10 +186,9 @@ static int check_unified(struct cgroup_layout *layout, struct err *err)
 			return missing(name, " controller", err);
 		layout->hierarchy[unified_required[i]] = 0;
 	}
-	/* v2 counts CPU time and guards devices without a controller; "io" is v1's blkio. */
+	/* v2 counts CPU time and guards devices without a controller. */
 	layout->hierarchy[CGROUP_CPUACCT] = 0;
 	layout->hierarchy[CGROUP_DEVICES] = 0;
-	layout->hierarchy[CGROUP_BLKIO] = cgroup_list_has(controllers, ' ', "io") ? 0 : -1;
 	/* A stray v1 hierarchy (name=systemd and the like) is none of ours here. */
 	layout->hierarchy[CGROUP_SYSTEMD] = -1;
 	layout->n_mounts = 1;

@@ -76,6 +76,14 @@ int cgroup_open_file(const struct cgroup_root *root, enum cgroup_controller cont
 	return fd < 0 ? -errno : fd;
 }
 
+bool cgroup_has_file(const struct cgroup_root *root, enum cgroup_controller controller,
+	const char *dir, const char *file)
+{
+	_cleanup_close_ int fd = cgroup_open_file(root, controller, dir, file, O_PATH);
+
+	return fd >= 0;
+}
+
 ssize_t cgroup_read_text(const struct cgroup_root *root, enum cgroup_controller controller,
 	const char *dir, const char *file, char *buf, size_t size)
 {

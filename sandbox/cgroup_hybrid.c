@@ -22,6 +22,12 @@ static int prepare_parent(struct cgroup_root *root, struct err *err)
 		return err_set_subject(err, ERR_FAILED_PRECONDITION, "CGROUP_UNSUPPORTED", "memory",
 			"this host's memory cgroups are not hierarchical "
 			"(memory.use_hierarchy), so a tenant's limit would not hold");
+	/* What is made below takes this over: no swap unless asked for. */
+	r = cgroup_write_text(root, CGROUP_MEMORY, "", "memory.swappiness", "0");
+	if (r < 0)
+		return err_sys(err, r, "set memory.swappiness");
+	root->has_swap = cgroup_has_file(root, CGROUP_MEMORY, "", "memory.memsw.limit_in_bytes");
+	root->has_cpu_quota = cgroup_has_file(root, CGROUP_CPU, "", "cpu.cfs_quota_us");
 	return cgroup_hybrid_prepare_cpuset(root, err);
 }
 
@@ -133,8 +139,8 @@ const struct cgroup_ops cgroup_hybrid_ops = {
 	.prepare_parent = prepare_parent,
 	.prepare_tenant = prepare_tenant,
 	.prepare_container = prepare_container,
+	.swap_needs_memory = true,
 	.read_limits = cgroup_hybrid_read_limits,
-	.check_supported = cgroup_hybrid_check_supported,
 	.reclaim = NULL,
 	.write_limits = cgroup_hybrid_write_limits,
 	.write_oom_group = write_oom_group,

@@ -3,6 +3,7 @@
  * is ordered such that every step in between is valid too. Must never leave a limit unread-back.
  */
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "sandbox/cgroup_internal.h"
 
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #define MEMORY_FILE "memory.limit_in_bytes"
 #define MEMSW_FILE  "memory.memsw.limit_in_bytes"
 #define QUOTA_FILE  "cpu.cfs_quota_us"
+#define PERIOD_FILE "cpu.cfs_period_us"
 
 /* How often a forced limit is tried after everything reclaimable was dropped. */
 #define FORCE_RETRIES 5
@@ -29,76 +31,61 @@ static uint64_t weight_of_shares(uint64_t shares)
 	return (shares * CPU_WEIGHT_DEFAULT + SHARES_DEFAULT / 2) / SHARES_DEFAULT;
 }
 
-/* A file that a kernel without the feature lacks reads as unlimited. */
-static int read_optional(const struct cgroup_root *root, enum cgroup_controller controller,
-	const char *dir, const char *file, uint64_t *ret)
+static int read_swap(
+	const struct cgroup_root *root, const char *dir, uint64_t memory, uint64_t *ret)
 {
-	int r = cgroup_read_u64(root, controller, dir, file, ret);
+	uint64_t memsw;
+	int r;
 
-	if (r != -ENOENT)
+	if (!root->has_swap)
+		return 0;
+	r = cgroup_read_u64(root, CGROUP_MEMORY, dir, MEMSW_FILE, &memsw);
+	/* The other way round of memsw_of(). */
+	if (r == 0 && memsw != LIMIT_UNSET && memsw > memory)
+		*ret = memsw - memory - root->page_bytes;
+	return r;
+}
+
+static int read_quota(const struct cgroup_root *root, const char *dir, uint64_t *ret_milli)
+{
+	uint64_t period;
+	uint64_t quota;
+	int r;
+
+	if (!root->has_cpu_quota)
+		return 0;
+	r = cgroup_read_u64(root, CGROUP_CPU, dir, QUOTA_FILE, &quota);
+	if (r < 0 || quota == LIMIT_UNSET)
 		return r;
-	*ret = LIMIT_UNSET;
-	return 0;
+	r = cgroup_read_u64(root, CGROUP_CPU, dir, PERIOD_FILE, &period);
+	if (r == 0)
+		*ret_milli = quota * 1000 / period;
+	return r;
 }
 
 int cgroup_hybrid_read_limits(
-	const struct cgroup_root *root, const char *dir, struct limits *ret, struct err *err)
+	const struct cgroup_root *root, const char *dir, unsigned which, struct limits *ret)
 {
 	uint64_t *value = ret->value;
-	uint64_t period = PERIOD_USEC;
-	uint64_t memsw;
 	uint64_t shares;
-	int r = cgroup_read_u64(root, CGROUP_MEMORY, dir, MEMORY_FILE, &value[LIMIT_MEMORY]);
+	int r = 0;
 
-	if (r == 0)
-		r = read_optional(root, CGROUP_MEMORY, dir, MEMSW_FILE, &memsw);
-	/* The other way round of memsw_of(). */
-	if (r == 0 && memsw != LIMIT_UNSET && memsw > value[LIMIT_MEMORY])
-		value[LIMIT_SWAP] = memsw - value[LIMIT_MEMORY] - root->page_bytes;
-	if (r == 0)
+	if (which & (LIMIT_BIT(LIMIT_MEMORY) | LIMIT_BIT(LIMIT_SWAP)))
+		r = cgroup_read_u64(root, CGROUP_MEMORY, dir, MEMORY_FILE, &value[LIMIT_MEMORY]);
+	if (r == 0 && which & LIMIT_BIT(LIMIT_SWAP))
+		r = read_swap(root, dir, value[LIMIT_MEMORY], &value[LIMIT_SWAP]);
+	if (r == 0 && which & LIMIT_BIT(LIMIT_PIDS))
 		r = cgroup_read_u64(root, CGROUP_PIDS, dir, "pids.max", &value[LIMIT_PIDS]);
-	if (r == 0)
-		r = read_optional(root, CGROUP_CPU, dir, QUOTA_FILE, &value[LIMIT_CPU]);
-	if (r == 0 && value[LIMIT_CPU] != LIMIT_UNSET)
-		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.cfs_period_us", &period);
-	if (r == 0 && value[LIMIT_CPU] != LIMIT_UNSET && period)
-		value[LIMIT_CPU] = value[LIMIT_CPU] * 1000 / period;
-	if (r == 0)
+	if (r == 0 && which & LIMIT_BIT(LIMIT_CPU))
+		r = read_quota(root, dir, &value[LIMIT_CPU]);
+	if (r == 0 && which & LIMIT_BIT(LIMIT_CPU_WEIGHT)) {
 		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.shares", &shares);
-	if (r == 0)
-		value[LIMIT_CPU_WEIGHT] = weight_of_shares(shares);
-	if (r == 0)
+		if (r == 0)
+			value[LIMIT_CPU_WEIGHT] = weight_of_shares(shares);
+	}
+	if (r == 0 && which & LIMIT_BIT(LIMIT_CORES))
 		r = cgroup_hybrid_read_cores(root, dir, ret->core_mask);
-	return r < 0 ? err_sys(err, r, "read the present limits") : 0;
-}
-
-static bool has_file(const struct cgroup_root *root, enum cgroup_controller controller,
-	const char *dir, const char *file)
-{
-	_cleanup_close_ int fd = cgroup_open_file(root, controller, dir, file, O_PATH);
-
-	return fd >= 0;
-}
-
-/*
- * Swap of 0 is accepted without swap accounting: memory.swappiness 0 keeps the kernel from
- * swapping this cgroup out, which is all that such a kernel can promise.
- */
-int cgroup_hybrid_check_supported(
-	const struct cgroup_root *root, const char *dir, const struct limits *want, struct err *err)
-{
-	if (want->value[LIMIT_SWAP] && want->value[LIMIT_MEMORY] == LIMIT_UNSET)
-		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
-			"this host (cgroup v1) limits swap only together with memory; set a memory "
-			"limit too");
-	if (want->value[LIMIT_SWAP] && !has_file(root, CGROUP_MEMORY, dir, MEMSW_FILE))
-		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
-			"this host's kernel does not account swap; boot it with swapaccount=1, or "
-			"ask for no swap");
-	if (want->value[LIMIT_CPU] != LIMIT_UNSET && !has_file(root, CGROUP_CPU, dir, QUOTA_FILE))
-		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "cpu",
-			"this host's kernel has no CPU quotas (CONFIG_CFS_BANDWIDTH)");
-	return 0;
+	return r;
 }
 
 /*
@@ -179,7 +166,7 @@ static int write_memory(const struct cgroup_root *root, const char *dir, const s
 	uint64_t memory = want->value[LIMIT_MEMORY];
 	uint64_t memsw = memsw_of(root, want);
 	uint64_t memsw_now = memsw_of(root, now);
-	bool write_memsw = memsw != memsw_now && has_file(root, CGROUP_MEMORY, dir, MEMSW_FILE);
+	bool write_memsw = memsw != memsw_now && root->has_swap;
 	bool first = write_memsw && memory > memsw_now;
 	int r = 0;
 
@@ -196,7 +183,7 @@ static int write_memory(const struct cgroup_root *root, const char *dir, const s
 
 /*
  * memsw alone would let the kernel swap out what is below the limit. Swappiness is of the cgroup
- * that holds the pages, so payload needs it as well.
+ * that holds the pages, so payload needs it as well. New directories have the parent's, 0.
  */
 static int write_swappiness(
 	const struct cgroup_root *root, const char *dir, bool swap, struct err *err)
@@ -209,7 +196,7 @@ static int write_swappiness(
 	int r = cgroup_read_u64(root, CGROUP_MEMORY, dir, file, &now);
 
 	if (r == 0 && swap)
-		r = cgroup_read_u64(root, CGROUP_MEMORY, "", file, &wanted);
+		r = fd_read_u64_at(root->mount_fd[root->hierarchy[CGROUP_MEMORY]], file, &wanted);
 	if (r < 0)
 		return err_sys(err, r, "read %s", file);
 	if (now == wanted)
@@ -232,12 +219,12 @@ static int write_cpu(const struct cgroup_root *root, const char *dir, const stru
 	int r = 0;
 
 	if (quota != now->value[LIMIT_CPU]) {
-		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.cfs_period_us", &period);
+		r = cgroup_read_u64(root, CGROUP_CPU, dir, PERIOD_FILE, &period);
 		if (r < 0)
-			return err_sys(err, r, "read cpu.cfs_period_us");
+			return err_sys(err, r, "read " PERIOD_FILE);
 		if (period != PERIOD_USEC)
-			r = cgroup_write_limit(root, CGROUP_CPU, dir, "cpu.cfs_period_us",
-				PERIOD_USEC, "", LIMIT_CPU, err);
+			r = cgroup_write_limit(root, CGROUP_CPU, dir, PERIOD_FILE, PERIOD_USEC, "",
+				LIMIT_CPU, err);
 		if (quota != LIMIT_UNSET)
 			quota = quota * PERIOD_USEC / 1000;
 		if (r == 0)

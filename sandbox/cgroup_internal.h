@@ -23,7 +23,6 @@ enum cgroup_controller {
 	CGROUP_MEMORY,
 	CGROUP_PIDS,
 	CGROUP_DEVICES,
-	CGROUP_BLKIO,
 	CGROUP_SYSTEMD, /* v1 name=systemd: no controller, but systemd inside needs its own */
 	CGROUP_CONTROLLER_N,
 };
@@ -48,6 +47,9 @@ struct cgroup_layout {
 	int8_t hierarchy[CGROUP_CONTROLLER_N]; /* index into mount; -1: not on this host */
 };
 
+#define LIMIT_BIT(id)  (1u << (id))
+#define LIMIT_BITS_ALL (LIMIT_BIT(LIMIT_N) - 1)
+
 struct cgroup_ops;
 
 struct cgroup_root {
@@ -59,6 +61,9 @@ struct cgroup_root {
 	char parent[NAME_SIZE];		       /* "" when delegated */
 	uint64_t page_bytes;
 	int device_prog_fd; /* v2: the device program once loaded; -1 before */
+	/* What the kernel can do, found by prepare_parent(). */
+	bool has_swap;	    /* swap is accounted */
+	bool has_cpu_quota; /* CONFIG_CFS_BANDWIDTH */
 };
 
 struct cgroup_ops {
@@ -74,12 +79,14 @@ struct cgroup_ops {
 	const char *memory_use_file;
 	/* The file of the CPUs that a directory may really use. */
 	const char *effective_cpus_file;
-	/* What the kernel holds now. LIMIT_UNSET and an empty core_mask where there is no limit. */
-	int (*read_limits)(const struct cgroup_root *root, const char *dir, struct limits *ret,
-		struct err *err);
-	/* Whether this kernel can enforce them at all; writes nothing. */
-	int (*check_supported)(const struct cgroup_root *root, const char *dir,
-		const struct limits *want, struct err *err);
+	/* v1 limits swap only as a sum with memory. */
+	bool swap_needs_memory;
+	/*
+	 * What the kernel holds now of the limits in `which` (bits of enum limit_id). Left alone
+	 * (LIMIT_UNSET, an empty core_mask) where there is no limit. Returns 0 or -errno.
+	 */
+	int (*read_limits)(const struct cgroup_root *root, const char *dir, unsigned which,
+		struct limits *ret);
 	/*
 	 * Gets the memory in use down to `bytes` without killing, so far as the kernel can without
 	 * a limit. NULL where the kernel refuses a limit that does not fit (v1).
@@ -137,6 +144,8 @@ int cgroup_hierarchy_fd(const struct cgroup_root *root, enum cgroup_controller c
 /* Opens dir/file of a controller's hierarchy. Returns the descriptor or -errno. */
 int cgroup_open_file(const struct cgroup_root *root, enum cgroup_controller controller,
 	const char *dir, const char *file, int flags);
+bool cgroup_has_file(const struct cgroup_root *root, enum cgroup_controller controller,
+	const char *dir, const char *file);
 /* Returns the length of the text or -errno. */
 ssize_t cgroup_read_text(const struct cgroup_root *root, enum cgroup_controller controller,
 	const char *dir, const char *file, char *buf, size_t size);
@@ -207,9 +216,7 @@ int cgroup_watch_file(struct cgroup_watch *watch, const struct cgroup_root *root
  * cgroup_hybrid_limits.c and cgroup_hybrid_cpus.c; as the cgroup_ops of the same name.
  */
 int cgroup_hybrid_read_limits(
-	const struct cgroup_root *root, const char *dir, struct limits *ret, struct err *err);
-int cgroup_hybrid_check_supported(const struct cgroup_root *root, const char *dir,
-	const struct limits *want, struct err *err);
+	const struct cgroup_root *root, const char *dir, unsigned which, struct limits *ret);
 int cgroup_hybrid_write_limits(const struct cgroup_root *root, const char *dir,
 	const struct limits *now, const struct limits *want, bool force, struct err *err);
 

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "sandbox/cgroup_internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Each CPU holds some charged pages in reserve, so that a little more has to go than is missing. */
@@ -33,11 +34,39 @@ static void normalise(struct limits *want, uint64_t page_bytes)
 	want->value[LIMIT_CONTAINERS] = LIMIT_UNSET;
 }
 
-static int read_limits(
-	const struct cgroup_root *root, const char *dir, struct limits *ret, struct err *err)
+static int read_limits(const struct cgroup_root *root, const char *dir, unsigned which,
+	struct limits *ret, struct err *err)
 {
+	int r;
+
 	limits_init(ret);
-	return root->ops->read_limits(root, dir, ret, err);
+	r = root->ops->read_limits(root, dir, which, ret);
+	if (r == -ENOENT || r == -ENODEV)
+		return err_set(err, ERR_NOT_FOUND, "CGROUP_NOT_FOUND",
+			"there is no cgroup of that tenant or container");
+	return r < 0 ? err_sys(err, r, "read the present limits") : 0;
+}
+
+/*
+ * Swap of 0 is accepted from a kernel that does not account swap: whether there is any is then the
+ * host's choice (and on v1 memory.swappiness 0 keeps the kernel from using it here).
+ */
+static int check_supported(
+	const struct cgroup_root *root, const struct limits *want, struct err *err)
+{
+	if (want->value[LIMIT_SWAP] && !root->has_swap)
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
+			"this host's kernel does not account swap; boot it with swapaccount=1, or "
+			"ask for no swap");
+	if (want->value[LIMIT_SWAP] && want->value[LIMIT_MEMORY] == LIMIT_UNSET &&
+		root->ops->swap_needs_memory)
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
+			"this host (cgroup v1) limits swap only together with memory; set a memory "
+			"limit too");
+	if (want->value[LIMIT_CPU] != LIMIT_UNSET && !root->has_cpu_quota)
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "cpu",
+			"this host's kernel has no CPU quotas (CONFIG_CFS_BANDWIDTH)");
+	return 0;
 }
 
 int cgroup_below_use(uint64_t asked_bytes, uint64_t use_bytes, struct err *err)
@@ -54,8 +83,14 @@ static int check_within_tenant(const struct cgroup_root *root, const char *tenan
 	const struct limits *want, struct err *err)
 {
 	struct limits limits;
-	int r = read_limits(root, tenant, &limits, err);
+	unsigned which = 0;
+	int r;
 
+	/* Only what is asked for can be above; and nothing is below no swap. */
+	for (size_t i = 0; i < ARRAY_SIZE(bounded); i++)
+		if (want->value[bounded[i]] != LIMIT_UNSET && want->value[bounded[i]])
+			which |= LIMIT_BIT(bounded[i]);
+	r = read_limits(root, tenant, which, &limits, err);
 	if (r == 0 && limits_has_core_mask(want))
 		r = cgroup_read_effective_cpus(root, tenant, limits.core_mask, err);
 	return r < 0 ? r : limits_check_within(want, &limits, err);
@@ -110,7 +145,7 @@ static int check_child(const char *name, void *arg)
 	if (!name_is_valid(name))
 		return 0;
 	snprintf(dir, sizeof(dir), "%s/%s", check->tenant, name);
-	check->result = read_limits(check->root, dir, &child, NULL);
+	check->result = read_limits(check->root, dir, LIMIT_BITS_ALL, &child, NULL);
 	/* Removed since it was listed: it bounds nothing any more. */
 	if (check->result < 0) {
 		check->result = 0;
@@ -193,7 +228,7 @@ static int check_all(const struct cgroup_root *root, const struct cgroup_id *id,
 	int r = check_host_cores(root, want, err);
 
 	if (r == 0)
-		r = root->ops->check_supported(root, dir, want, err);
+		r = check_supported(root, want, err);
 	if (r == 0 && id->container[0])
 		r = check_within_tenant(root, id->tenant, want, err);
 	else if (r == 0)
@@ -216,11 +251,8 @@ int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
 	r = limits_check(limits, err);
 	if (r < 0)
 		return r;
-	if (!cgroup_exists(root, id))
-		return err_set(err, ERR_NOT_FOUND, "CGROUP_NOT_FOUND",
-			"there is no cgroup of that tenant or container");
 	normalise(&want, root->page_bytes);
-	r = read_limits(root, dir, &now, err);
+	r = read_limits(root, dir, LIMIT_BITS_ALL, &now, err);
 	if (r < 0)
 		return r;
 	r = check_all(root, id, dir, &now, &want, force, err);
@@ -234,7 +266,7 @@ int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
 	if (r < 0 && !force) {
 		struct limits half;
 
-		if (read_limits(root, dir, &half, NULL) == 0)
+		if (read_limits(root, dir, LIMIT_BITS_ALL, &half, NULL) == 0)
 			root->ops->write_limits(root, dir, &half, &now, false, NULL);
 	}
 	return r < 0 ? r : root->ops->write_oom_group(root, dir, oom_group, err);

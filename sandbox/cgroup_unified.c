@@ -21,29 +21,27 @@
 /* Rounds of moving a cgroup's processes away, each of which may find some forked meanwhile. */
 #define MOVE_ROUNDS 100
 
-static const struct {
-	const char *name;
-	enum cgroup_controller controller;
-} controllers[] = {{"cpuset", CGROUP_CPUSET}, {"cpu", CGROUP_CPU}, {"memory", CGROUP_MEMORY},
-	{"pids", CGROUP_PIDS}, {"io", CGROUP_BLKIO}};
+static const enum cgroup_controller controllers[] = {
+	CGROUP_CPUSET, CGROUP_CPU, CGROUP_MEMORY, CGROUP_PIDS};
 
 #define ENABLE_SIZE 64
 
 /* "+cpuset +cpu ..." of what is not in `enabled` yet; "" when all is. */
-static void format_missing(
-	const struct cgroup_root *root, const char *enabled, char ret[static ENABLE_SIZE])
+static void format_missing(const char *enabled, char ret[static ENABLE_SIZE])
 {
 	size_t len = 0;
 
 	ret[0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
-		if (root->hierarchy[controllers[i].controller] >= 0 &&
-			!cgroup_list_has(enabled, ' ', controllers[i].name))
-			len += (size_t)snprintf(ret + len, ENABLE_SIZE - len, "%s+%s",
-				len ? " " : "", controllers[i].name);
+	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
+		const char *name = cgroup_controller_name(controllers[i]);
+
+		if (!cgroup_list_has(enabled, ' ', name))
+			len += (size_t)snprintf(
+				ret + len, ENABLE_SIZE - len, "%s+%s", len ? " " : "", name);
+	}
 }
 
-static int enable_at(const struct cgroup_root *root, int dirfd, struct err *err)
+static int enable_at(int dirfd, struct err *err)
 {
 	char missing[ENABLE_SIZE];
 	char enabled[256];
@@ -51,7 +49,7 @@ static int enable_at(const struct cgroup_root *root, int dirfd, struct err *err)
 	int r = n < 0 ? (int)n : 0;
 
 	if (r == 0)
-		format_missing(root, enabled, missing);
+		format_missing(enabled, missing);
 	if (r == 0 && missing[0])
 		r = fd_write_text_at(dirfd, "cgroup.subtree_control", missing);
 	return r < 0 ? err_sys(err, r, "enable the cgroup controllers") : 0;
@@ -73,7 +71,7 @@ static int enable_top(const struct cgroup_root *root, struct err *err)
 
 	if (n < 0)
 		return err_sys(err, (int)n, "read cgroup.controllers");
-	format_missing(root, available, missing);
+	format_missing(available, missing);
 	if (!missing[0])
 		return 0;
 	if (!root->parent[0] || is_under_systemd())
@@ -81,7 +79,7 @@ static int enable_top(const struct cgroup_root *root, struct err *err)
 			"Croft's cgroup lacks the controllers %s; run it in a systemd unit with "
 			"Delegate=yes",
 			missing);
-	return enable_at(root, root->mount_fd[0], err);
+	return enable_at(root->mount_fd[0], err);
 }
 
 /* Moves what is listed; *ret_moved tells whether there was anything. */
@@ -139,14 +137,19 @@ static int prepare_parent(struct cgroup_root *root, struct err *err)
 
 	if (r == 0 && !root->parent[0])
 		r = move_own_processes(root, err);
-	return r < 0 ? r : enable_at(root, root->fd[0], err);
+	if (r == 0)
+		r = enable_at(root->fd[0], err);
+	/* The parent itself is a child of the top, and so has every file but the top's own. */
+	root->has_swap = cgroup_has_file(root, CGROUP_MEMORY, "", "memory.swap.max");
+	root->has_cpu_quota = cgroup_has_file(root, CGROUP_CPU, "", "cpu.max");
+	return r;
 }
 
 static int prepare_tenant(struct cgroup_root *root, const char *dir, struct err *err)
 {
 	_cleanup_close_ int fd = fd_open_dir_at(root->fd[0], dir);
 
-	return fd < 0 ? err_sys(err, fd, "open the tenant's cgroup") : enable_at(root, fd, err);
+	return fd < 0 ? err_sys(err, fd, "open the tenant's cgroup") : enable_at(fd, err);
 }
 
 static int prepare_container(struct cgroup_root *root, const char *dir, struct err *err)
@@ -166,10 +169,6 @@ static int read_quota(const struct cgroup_root *root, const char *dir, uint64_t 
 	uint64_t period;
 	uint64_t quota;
 
-	if (n == -ENOENT) {
-		*ret_milli = LIMIT_UNSET;
-		return 0;
-	}
 	if (n < 0)
 		return (int)n;
 	if (!space)
@@ -191,52 +190,34 @@ static int read_cores(
 	return n < 0 ? (int)n : cgroup_parse_cpus(text, ret_mask);
 }
 
+/* Without swap accounting there is no file, and nothing to lift or lower: as if it were 0. */
+static int read_swap(const struct cgroup_root *root, const char *dir, uint64_t *ret)
+{
+	if (root->has_swap)
+		return cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.swap.max", ret);
+	*ret = 0;
+	return 0;
+}
+
 static int read_limits(
-	const struct cgroup_root *root, const char *dir, struct limits *ret, struct err *err)
+	const struct cgroup_root *root, const char *dir, unsigned which, struct limits *ret)
 {
 	uint64_t *value = ret->value;
-	int r = cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.max", &value[LIMIT_MEMORY]);
+	int r = 0;
 
-	if (r == 0) {
-		r = cgroup_read_u64(
-			root, CGROUP_MEMORY, dir, "memory.swap.max", &value[LIMIT_SWAP]);
-		/* Without swap accounting there is no file and nothing to lift or lower. */
-		if (r == -ENOENT) {
-			value[LIMIT_SWAP] = 0;
-			r = 0;
-		}
-	}
-	if (r == 0)
+	if (which & LIMIT_BIT(LIMIT_MEMORY))
+		r = cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.max", &value[LIMIT_MEMORY]);
+	if (r == 0 && which & LIMIT_BIT(LIMIT_SWAP))
+		r = read_swap(root, dir, &value[LIMIT_SWAP]);
+	if (r == 0 && which & LIMIT_BIT(LIMIT_PIDS))
 		r = cgroup_read_u64(root, CGROUP_PIDS, dir, "pids.max", &value[LIMIT_PIDS]);
-	if (r == 0)
+	if (r == 0 && which & LIMIT_BIT(LIMIT_CPU) && root->has_cpu_quota)
 		r = read_quota(root, dir, &value[LIMIT_CPU]);
-	if (r == 0)
+	if (r == 0 && which & LIMIT_BIT(LIMIT_CPU_WEIGHT))
 		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.weight", &value[LIMIT_CPU_WEIGHT]);
-	if (r == 0)
+	if (r == 0 && which & LIMIT_BIT(LIMIT_CORES))
 		r = read_cores(root, dir, ret->core_mask);
-	return r < 0 ? err_sys(err, r, "read the present limits") : 0;
-}
-
-static bool has_file(const struct cgroup_root *root, const char *dir, const char *file)
-{
-	_cleanup_close_ int fd = cgroup_open_file(root, CGROUP_CORE, dir, file, O_PATH);
-
-	return fd >= 0;
-}
-
-/* Swap of 0 is accepted from a kernel that cannot account swap: it is the host's choice to have it.
- */
-static int check_supported(
-	const struct cgroup_root *root, const char *dir, const struct limits *want, struct err *err)
-{
-	if (want->value[LIMIT_SWAP] && !has_file(root, dir, "memory.swap.max"))
-		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "swap",
-			"this host's kernel does not account swap; boot it with swapaccount=1, or "
-			"ask for no swap");
-	if (want->value[LIMIT_CPU] != LIMIT_UNSET && !has_file(root, dir, "cpu.max"))
-		return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", "cpu",
-			"this host's kernel has no CPU quotas (CONFIG_CFS_BANDWIDTH)");
-	return 0;
+	return r;
 }
 
 /* memory.reclaim fails when it got less than asked: the caller looks at what is in use then. */
@@ -379,7 +360,6 @@ const struct cgroup_ops cgroup_unified_ops = {
 	.prepare_tenant = prepare_tenant,
 	.prepare_container = prepare_container,
 	.read_limits = read_limits,
-	.check_supported = check_supported,
 	.reclaim = reclaim,
 	.write_limits = write_limits,
 	.write_oom_group = write_oom_group,

@@ -36,6 +36,8 @@ static void test_makes_finds_and_removes(void **state)
 	assert_refused(f, cgroup_make(f->root, &stray, &f->err), "CGROUP_NOT_FOUND", "");
 	assert_refused(f, cgroup_make(f->root, &bad, &f->err), "INVALID_NAME", "container");
 	assert_false(cgroup_exists(f->root, &stray));
+	assert_refused(f, cgroup_set_limits(f->root, &stray, &f->limits, false, false, &f->err),
+		"CGROUP_NOT_FOUND", "");
 	assert_ok(f, cgroup_for_each(f->root, count_one, &n, &f->err));
 	assert_int_equal(n, 3); /* the tenant and two containers; _croft is part of the tenant */
 	assert_refused(f, cgroup_remove(f->root, &f->tenant, &f->err), "CGROUP_BUSY", "");
