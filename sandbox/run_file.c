@@ -65,7 +65,8 @@ int run_file_remove(int dirfd, const char *tenant, const char *container, struct
 
 static bool load(int dirfd, const char *name, struct run_file *ret)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(
+		dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct file_image file;
 	char expected[FILE_NAME_MAX];
 
