@@ -6,6 +6,7 @@
 #include "sandbox/handlers.h"
 #include "sandbox/policies.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 static enum run_state run_state_of(struct container *c)
@@ -173,6 +174,7 @@ static void host_left(struct task *task, struct job_result *result)
 		s->shutting_down = false;
 		return;
 	}
+	unlinkat(s->run_fd, "fifos", AT_REMOVEDIR);
 	log_info("shut down");
 	reactor_stop(s->reactor);
 }
