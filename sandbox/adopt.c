@@ -134,9 +134,8 @@ static void remove_stray_fifos(struct supervisor *s)
 		char tenant[SPAWN_FIFO_NAME_MAX];
 		char *dot;
 
-		if (strlen(entry->d_name) >= sizeof(tenant))
+		if ((size_t)snprintf(tenant, sizeof(tenant), "%s", entry->d_name) >= sizeof(tenant))
 			continue;
-		strcpy(tenant, entry->d_name);
 		dot = strchr(tenant, '.');
 		if (!dot || dot == tenant)
 			continue;
