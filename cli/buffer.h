@@ -18,9 +18,10 @@ static inline size_t buffer_size(const struct buffer *b)
 	return b->end - b->start;
 }
 
+/* The first byte; NULL when nothing was ever put in. */
 static inline const uint8_t *buffer_bytes(const struct buffer *b)
 {
-	return b->data + b->start;
+	return b->data ? b->data + b->start : NULL;
 }
 
 /* Makes room for size more bytes and returns where they go, or NULL without memory. */

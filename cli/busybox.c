@@ -15,8 +15,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define BINARY_MAX  (64u << 20)
-#define APPLETS_MAX 65536u
+#define BUSYBOX_IN_TAR "bin/busybox" /* where BUSYBOX_PATH is, from the root */
+#define BINARY_MAX     (64u << 20)
+#define APPLETS_MAX    65536u
 
 static const struct {
 	const char *path;
@@ -152,7 +153,7 @@ static bool is_applet_path(const char *path, size_t len)
 			continue;
 		if (memchr(name, '/', len - n) || name[0] == '.')
 			return false;
-		return len != strlen(BUSYBOX_PATH) - 1 || memcmp(path, BUSYBOX_PATH + 1, len) != 0;
+		return len != strlen(BUSYBOX_IN_TAR) || memcmp(path, BUSYBOX_IN_TAR, len) != 0;
 	}
 	return false;
 }
@@ -187,7 +188,7 @@ int busybox_write_tar(const void *binary, size_t size, const char *applets, int6
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		tar_add_file(
 			&tar, files[i].path, files[i].mode, files[i].text, strlen(files[i].text));
-	tar_add_file(&tar, BUSYBOX_PATH + 1, 0755, binary, size);
+	tar_add_file(&tar, BUSYBOX_IN_TAR, 0755, binary, size);
 	n = add_applets(&tar, applets);
 	if (tar_end(&tar) < 0) {
 		buffer_finish(&tar.out);
