@@ -327,12 +327,12 @@ def plain_too_large():
 
 @case(TOO_LARGE)
 def gzip_bomb():
-    return gzip.compress(zeros(256 << 20), 9)
+    return gzip.compress(zeros(64 << 20), 6)
 
 
 @case(TOO_LARGE)
 def xz_bomb():
-    return lzma.compress(zeros(256 << 20), preset=1)
+    return lzma.compress(zeros(64 << 20), preset=1)
 
 
 @case(TOO_LARGE)

@@ -1,0 +1,109 @@
+/*
+ * A hostile archive, unpacked in this process. Whatever its bytes say, nothing may appear beside
+ * the tree, the limits must hold, and a refusal must have a reason. hostile_tars.py of
+ * tests/integration makes seeds: each of its files is an input.
+ *
+ * There is no chroot here, so that openat2 alone has to confine it. Without root, owners other
+ * than oneself cannot be set, and most archives end early.
+ */
+#include "base/cleanup.h"
+#include "sandbox/importer/init_detect.h"
+#include "sandbox/importer/unpack.h"
+#include "sandbox/tree_remove.h"
+
+#include <fcntl.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BYTES_MAX   (1u << 20)
+#define ENTRIES_MAX 200
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+	const uint8_t *data;
+	size_t left;
+};
+
+static char outside[] = "/tmp/croft-fuzz-importer-XXXXXX";
+static int outside_fd = -1;
+
+static void require(bool condition)
+{
+	if (!condition)
+		__builtin_trap();
+}
+
+static void remove_outside(void)
+{
+	rmdir(outside);
+}
+
+static void set_up(void)
+{
+	require(setlocale(LC_CTYPE, "C.UTF-8") != NULL);
+	require(mkdtemp(outside) != NULL);
+	outside_fd = open(outside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	require(outside_fd >= 0);
+	atexit(remove_outside);
+}
+
+static ssize_t read_input(void *arg, void *buf, size_t size)
+{
+	struct input *input = arg;
+	size_t n = size < input->left ? size : input->left;
+
+	memcpy(buf, input->data, n);
+	input->data += n;
+	input->left -= n;
+	return (ssize_t)n;
+}
+
+/* Beside the tree there is nothing; nor has it touched what it lies in. */
+static void check_outside(const struct stat *before)
+{
+	int copy = openat(outside_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fdopendir(copy);
+	struct dirent *entry;
+	struct stat after;
+
+	require(dir != NULL);
+	while ((entry = readdir(dir)))
+		require(entry->d_name[0] == '.' || !strcmp(entry->d_name, "root"));
+	require(fstat(outside_fd, &after) == 0);
+	require(after.st_mode == before->st_mode && after.st_uid == before->st_uid &&
+		after.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+		after.st_mtim.tv_nsec == before->st_mtim.tv_nsec);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = {data, size};
+	const struct unpack_config config = {
+		.read = read_input,
+		.arg = &input,
+		.limits = {.bytes = BYTES_MAX, .entries = ENTRIES_MAX},
+	};
+	struct image_report report;
+	struct err err = {0};
+	struct stat before;
+	int root;
+	int r;
+
+	if (outside_fd < 0)
+		set_up();
+	require(mkdirat(outside_fd, "root", 0755) == 0);
+	root = openat(outside_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	require(root >= 0 && fstat(outside_fd, &before) == 0);
+	r = unpack_run(root, &config, &report, &err);
+	require(r == 0 || (r < 0 && err.code != ERR_OK && err.reason[0] && err.msg[0]));
+	require(r < 0 || (report.bytes <= BYTES_MAX && report.entries <= ENTRIES_MAX));
+	init_detect(root, &report);
+	require(report.init <= IMAGE_INIT_SYSV);
+	check_outside(&before);
+	close(root);
+	require(tree_remove_at(outside_fd, "root", &err) == 0);
+	return 0;
+}
