@@ -21,7 +21,7 @@
 enum policy_exit {
 	POLICY_EXIT_OK = 0,	 /* a header with err.code ERR_OK, and the program */
 	POLICY_EXIT_REFUSED = 1, /* a header with err set, no program */
-	POLICY_EXIT_USAGE = 2,	 /* nothing was written; the reason is on standard error */
+	POLICY_EXIT_USAGE = 2,	 /* called wrongly, or the output could not be written */
 };
 
 struct policy_header {
@@ -38,9 +38,10 @@ struct policy_header {
 	(sizeof(struct policy_header) + POLICY_INSTRUCTIONS_MAX * sizeof(struct sock_filter))
 
 /*
- * Checks a worker's whole output: magic, version, exact size, and of each instruction what
- * policy_program_check() says. A header that carries an error gives that error, sanitized.
- * Returns 0 with ret_program pointing into data, or -errno (DATA_LOSS / POLICY_OUTPUT_INVALID).
+ * Checks a worker's whole output, aligned as malloc(3) aligns it: magic, version, exact size, and
+ * of each instruction what policy_program_check() says. A header that carries an error gives that
+ * error, sanitized. Returns 0 with ret_program pointing into data, or -errno (DATA_LOSS /
+ * POLICY_OUTPUT_INVALID).
  */
 int policy_output_check(const void *data, size_t size, struct policy_header *ret_header,
 	const struct sock_filter **ret_program, struct err *err);
