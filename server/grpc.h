@@ -94,7 +94,8 @@ struct grpc_server_config {
 /*
  * Makes a server. Each table in config->handlers ends with a row whose path is NULL. A method
  * without a handler answers UNIMPLEMENTED; a handler without a method is an error here, so that a
- * forgotten row cannot stay. Health and reflection are served without being listed.
+ * forgotten row cannot stay. Health and reflection are served without being listed. From here on
+ * the process ignores SIGPIPE.
  */
 int grpc_server_create(
 	const struct grpc_server_config *config, struct grpc_server **ret, struct err *err);

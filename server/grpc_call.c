@@ -8,13 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond this the handler does not ask grpc_call_writable(), or the client does not read. */
-#define OUT_MAX (GRPC_SEND_BUFFER_MAX + 2 * GRPC_MESSAGE_MAX)
-
 /* --- Accounting ------------------------------------------------------------------------------- */
 
 /* What the call holds for its peer has changed; false when that is more than the peer may have. */
-static bool recharge(struct grpc_call *call, size_t request_cost)
+bool grpc_call_recharge(struct grpc_call *call, size_t request_cost)
 {
 	size_t now = grpc_buf_size(&call->out) + grpc_buf_size(&call->held) +
 		     grpc_buf_size(&call->deframer.body) + request_cost;
@@ -31,14 +28,14 @@ static bool recharge(struct grpc_call *call, size_t request_cost)
 	return true;
 }
 
-static void refuse_bytes(struct err *err)
+void grpc_call_refuse_bytes(struct err *err)
 {
 	err_set(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_BYTES_WAITING",
 		"too many bytes of this client's calls wait to be handled or read: use fewer calls "
 		"at a time, and read their replies");
 }
 
-static void add_todo(struct grpc_call *call, unsigned what)
+void grpc_call_add_todo(struct grpc_call *call, unsigned what)
 {
 	if (!call->conn)
 		return;
@@ -48,105 +45,14 @@ static void add_todo(struct grpc_call *call, unsigned what)
 	grpc_conn_kick(call->conn);
 }
 
-static void drop_request(struct grpc_call *call)
+void grpc_call_drop_request(struct grpc_call *call)
 {
 	if (call->request)
 		protobuf_c_message_free_unpacked(call->request, NULL);
 	call->request = NULL;
 }
 
-/* --- The way out ------------------------------------------------------------------------------ */
-
-static bool out_is_done(const struct grpc_call *call)
-{
-	return call->ended && grpc_buf_size(&call->out) == 0;
-}
-
-static const struct err *status_of(const struct grpc_call *call)
-{
-	return call->status.code == ERR_OK ? NULL : &call->status;
-}
-
-static ssize_t read_out(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length,
-	uint32_t *data_flags, nghttp2_data_source *source, void *arg)
-{
-	struct grpc_call *call = source->ptr;
-	size_t n = grpc_buf_size(&call->out);
-
-	(void)arg;
-	n = n < length ? n : length;
-	if (n) {
-		memcpy(buf, call->out.data + call->out.start, n);
-		grpc_buf_consume(&call->out, n);
-		recharge(call, 0);
-	}
-	if (out_is_done(call)) {
-		*data_flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-		if (grpc_status_submit_trailers(session, stream_id, status_of(call)) != 0)
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-		return (ssize_t)n;
-	}
-	/* Half of the room is free again: not sooner, so that the handler gets to send a lot. */
-	if (call->blocked && grpc_buf_size(&call->out) <= GRPC_SEND_BUFFER_MAX / 2) {
-		call->blocked = false;
-		add_todo(call, GRPC_TODO_WRITABLE);
-	}
-	if (!n) {
-		call->deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
-	return (ssize_t)n;
-}
-
-/* Makes nghttp2 look at the call's output again; a call that it gives up on is reset. */
-static void push_out(struct grpc_call *call)
-{
-	static const nghttp2_nv headers[] = {
-		{(uint8_t *)":status", (uint8_t *)"200", 7, 3,
-			NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE},
-		{(uint8_t *)"content-type", (uint8_t *)"application/grpc", 12, 16,
-			NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE},
-	};
-	nghttp2_session *session = call->conn->session;
-	nghttp2_data_provider body = {.source.ptr = call, .read_callback = read_out};
-	int r = 0;
-
-	if (call->responded) {
-		if (call->deferred)
-			r = nghttp2_session_resume_data(session, call->stream_id);
-		call->deferred = false;
-	} else {
-		call->responded = true;
-		if (out_is_done(call))
-			r = grpc_status_submit_only(session, call->stream_id, 200, status_of(call));
-		else
-			r = nghttp2_submit_response(session, call->stream_id, headers, 2, &body);
-	}
-	if (r != 0)
-		nghttp2_submit_rst_stream(
-			session, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_INTERNAL_ERROR);
-	grpc_conn_kick(call->conn);
-}
-
-/* Ends the call from the handler's side; status NULL: OK. */
-static void end(struct grpc_call *call, const struct err *status)
-{
-	if (call->ended)
-		return;
-	call->ended = true;
-	if (!call->conn)
-		return;
-	if (status) {
-		call->status = *status;
-		if (call->status.code == ERR_OK) /* a failure must never look like success */
-			call->status.code = ERR_UNKNOWN;
-	}
-	grpc_buf_finish(&call->held);
-	grpc_deframer_finish(&call->deframer);
-	drop_request(call);
-	recharge(call, 0);
-	push_out(call);
-}
+/* --- The end ---------------------------------------------------------------------------------- */
 
 static void tell_cancelled(struct grpc_call *call)
 {
@@ -154,19 +60,19 @@ static void tell_cancelled(struct grpc_call *call)
 		call->handler->cancelled(call);
 }
 
-/* Ends the call instead of its handler, which is told. */
+/* Ends the call instead of its handler, which is told. Not from within a handler. */
 static void end_for_handler(struct grpc_call *call, const struct err *status)
 {
 	if (call->ended)
 		return;
-	end(call, status);
+	grpc_reply_end(call, status);
 	tell_cancelled(call);
 }
 
 void grpc_call_detach(struct grpc_call *call)
 {
 	struct grpc_conn *conn = call->conn;
-	bool cut = !call->ended;
+	bool cut = !call->ended || call->cancel_due;
 
 	if (call->deadline)
 		event_free(call->deadline);
@@ -180,10 +86,11 @@ void grpc_call_detach(struct grpc_call *call)
 	call->charged = 0;
 	call->conn = NULL;
 	call->ended = true;
+	call->cancel_due = false;
 	grpc_buf_finish(&call->held);
 	grpc_buf_finish(&call->out);
 	grpc_deframer_finish(&call->deframer);
-	drop_request(call);
+	grpc_call_drop_request(call);
 	if (cut)
 		tell_cancelled(call);
 	grpc_call_unref(call);
@@ -220,7 +127,7 @@ static void begin(struct grpc_call *call, const ProtobufCMessage *request)
 	if (call->method->resource[0])
 		resource = grpc_unpack_field(request, call->method->resource);
 	if (server->authorize(&call->peer, call->method, resource, server->app, &err) != 0) {
-		end(call, &err);
+		grpc_reply_end(call, &err);
 		return;
 	}
 	call->started = true;
@@ -243,13 +150,13 @@ static void take_message(struct grpc_call *call, const uint8_t *data, size_t siz
 			protobuf_c_message_free_unpacked(message, NULL);
 			err_set(&err, ERR_UNIMPLEMENTED, "TOO_MANY_MESSAGES",
 				"the method takes one request message, and a second one was sent");
-			end(call, &err);
+			grpc_reply_end(call, &err);
 			return;
 		}
 		call->request = message;
-		if (!recharge(call, cost)) {
-			refuse_bytes(&err);
-			end(call, &err);
+		if (!grpc_call_recharge(call, cost)) {
+			grpc_call_refuse_bytes(&err);
+			grpc_reply_end(call, &err);
 		}
 		return;
 	}
@@ -302,8 +209,8 @@ void grpc_call_receive(struct grpc_call *call, const uint8_t *data, size_t size)
 		err_oom(&err);
 		end_for_handler(call, &err);
 	}
-	if (!call->ended && !call->request && !recharge(call, 0)) {
-		refuse_bytes(&err);
+	if (!call->ended && !call->request && !grpc_call_recharge(call, 0)) {
+		grpc_call_refuse_bytes(&err);
 		end_for_handler(call, &err);
 	}
 	open_window(call, call->ended ? size : used);
@@ -331,11 +238,11 @@ static void finish_request(struct grpc_call *call)
 	if (!request) {
 		err_set(&err, ERR_UNIMPLEMENTED, "MESSAGE_MISSING",
 			"the request ended without a message");
-		end(call, &err);
+		grpc_reply_end(call, &err);
 		return;
 	}
 	call->request = NULL;
-	recharge(call, 0);
+	grpc_call_recharge(call, 0);
 	begin(call, request);
 	protobuf_c_message_free_unpacked(request, NULL);
 }
@@ -349,7 +256,7 @@ static void deliver(struct grpc_call *call)
 
 		if (!call->ended) {
 			grpc_buf_consume(&call->held, used);
-			recharge(call, 0);
+			grpc_call_recharge(call, 0);
 		}
 		open_window(call, used);
 	}
@@ -371,6 +278,10 @@ void grpc_call_run_todo(struct grpc_call *call)
 	unsigned todo = call->todo;
 
 	call->todo = 0;
+	if (call->cancel_due) {
+		call->cancel_due = false;
+		tell_cancelled(call);
+	}
 	if (todo & GRPC_TODO_DELIVER)
 		deliver(call);
 	if (todo & GRPC_TODO_WRITABLE && !call->ended && call->handler->writable)
@@ -465,116 +376,11 @@ void *grpc_call_data(const struct grpc_call *call)
 	return call->data;
 }
 
-/* --- What handlers send ----------------------------------------------------------------------- */
-
-/* Room for a message of this size behind its prefix; NULL: the call has been ended for it. */
-static uint8_t *begin_message(struct grpc_call *call, size_t size)
-{
-	uint8_t *room;
-	struct err err;
-
-	if (call->ended)
-		return NULL;
-	if (size > GRPC_MESSAGE_MAX) {
-		err_set(&err, ERR_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE",
-			"the reply of %zu bytes is larger than the %u that are allowed: ask for "
-			"less at a time",
-			size, GRPC_MESSAGE_MAX);
-		end_for_handler(call, &err);
-		return NULL;
-	}
-	if (grpc_buf_size(&call->out) > OUT_MAX ||
-		!grpc_user_charge(call->conn->user, GRPC_PREFIX_SIZE + size)) {
-		refuse_bytes(&err);
-		end_for_handler(call, &err);
-		return NULL;
-	}
-	call->charged += GRPC_PREFIX_SIZE + size;
-	room = grpc_buf_reserve(&call->out, GRPC_PREFIX_SIZE + size);
-	if (!room) {
-		err_oom(&err);
-		end_for_handler(call, &err);
-		return NULL;
-	}
-	grpc_frames_put_prefix(room, (uint32_t)size);
-	return room + GRPC_PREFIX_SIZE;
-}
-
-static void commit_message(struct grpc_call *call, size_t size)
-{
-	grpc_buf_commit(&call->out, GRPC_PREFIX_SIZE + size);
-	if (grpc_buf_size(&call->out) > GRPC_SEND_BUFFER_MAX)
-		call->blocked = true;
-}
-
-static bool put_message(struct grpc_call *call, const ProtobufCMessage *message)
-{
-	size_t size = protobuf_c_message_get_packed_size(message);
-	uint8_t *room = begin_message(call, size);
-
-	if (!room)
-		return false;
-	protobuf_c_message_pack(message, room);
-	commit_message(call, size);
-	return true;
-}
-
-static bool put_packed(struct grpc_call *call, const uint8_t *data, size_t size)
-{
-	uint8_t *room = begin_message(call, size);
-
-	if (!room)
-		return false;
-	if (size)
-		memcpy(room, data, size);
-	commit_message(call, size);
-	return true;
-}
-
-void grpc_reply(struct grpc_call *call, const ProtobufCMessage *reply)
-{
-	if (put_message(call, reply))
-		end(call, NULL);
-}
-
-void grpc_reply_packed(struct grpc_call *call, const uint8_t *data, size_t size)
-{
-	if (put_packed(call, data, size))
-		end(call, NULL);
-}
-
-void grpc_send(struct grpc_call *call, const ProtobufCMessage *message)
-{
-	if (put_message(call, message))
-		push_out(call);
-}
-
-void grpc_send_packed(struct grpc_call *call, const uint8_t *data, size_t size)
-{
-	if (put_packed(call, data, size))
-		push_out(call);
-}
-
-bool grpc_call_writable(const struct grpc_call *call)
-{
-	return !call->ended && grpc_buf_size(&call->out) <= GRPC_SEND_BUFFER_MAX;
-}
-
 void grpc_call_set_receiving(struct grpc_call *call, bool on)
 {
 	if (call->ended || call->receiving == on)
 		return;
 	call->receiving = on;
 	if (on)
-		add_todo(call, GRPC_TODO_DELIVER);
-}
-
-void grpc_finish(struct grpc_call *call)
-{
-	end(call, NULL);
-}
-
-void grpc_fail(struct grpc_call *call, const struct err *err)
-{
-	end(call, err);
+		grpc_call_add_todo(call, GRPC_TODO_DELIVER);
 }

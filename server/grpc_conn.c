@@ -270,6 +270,7 @@ static void advance_drain(struct grpc_conn *conn)
 /* The end of every entry from the loop: callbacks, frames, bytes; and destruction if it is due. */
 static void conn_run(struct grpc_conn *conn)
 {
+	static const struct timeval at_once = {0};
 	int rounds = 0;
 
 	conn->running = true;
@@ -283,8 +284,8 @@ static void conn_run(struct grpc_conn *conn)
 		grpc_conn_destroy(conn);
 		return;
 	}
-	if (!TAILQ_EMPTY(&conn->todo))
-		event_active(conn->run_event, EV_TIMEOUT, 0);
+	if (!TAILQ_EMPTY(&conn->todo)) /* behind what the other connections have sent meanwhile */
+		event_add(conn->run_event, &at_once);
 	update_reading(conn);
 }
 

@@ -19,9 +19,12 @@ struct event;
 
 #define GRPC_STREAM_WINDOW	(256u << 10) /* bytes a client may send ahead on one call */
 #define GRPC_CONN_WINDOW	(1u << 20)   /* and on all of a connection's calls together */
-#define GRPC_CONNS_MAX		1024u
-#define GRPC_CONNS_PER_USER	64u
-#define GRPC_USER_BYTES_MAX	(64u << 20)  /* buffered for one peer, both directions */
+#define GRPC_CONNS_MAX		1024u	     /* in all; the last are kept for operators: */
+#define GRPC_CONNS_RESERVE	64u
+#define GRPC_TENANT_CONNS_MAX	64u	    /* of one uid, or address */
+#define GRPC_OPERATOR_CONNS_MAX 768u	    /* each `croft exec` of a shell service is one */
+#define GRPC_TENANT_BYTES_MAX	(64u << 20) /* buffered for one peer, both directions */
+#define GRPC_OPERATOR_BYTES_MAX (256u << 20)
 #define GRPC_OUT_HIGH		(256u << 10) /* unwritten bytes that stop framing and reading */
 #define GRPC_SCRATCH_SIZE	(64u << 10)  /* framed bytes gathered for one write */
 #define GRPC_READ_MAX		(64u << 10)  /* read from one connection in one turn */
@@ -46,7 +49,9 @@ struct grpc_user {
 	uid_t uid;	     /* local */
 	uint8_t address[16]; /* else: IPv6, or IPv4 mapped into it */
 	unsigned connections;
+	unsigned connections_max;
 	size_t bytes;
+	size_t bytes_max;
 	LIST_ENTRY(grpc_user) link;
 };
 
@@ -114,8 +119,9 @@ struct grpc_conn {
 };
 
 enum grpc_todo {
-	GRPC_TODO_DELIVER = 1 << 0,  /* messages may wait, or the half-close */
-	GRPC_TODO_WRITABLE = 1 << 1, /* tell the handler */
+	GRPC_TODO_DELIVER = 1 << 0,   /* messages may wait, or the half-close */
+	GRPC_TODO_WRITABLE = 1 << 1,  /* tell the handler */
+	GRPC_TODO_CANCELLED = 1 << 2, /* tell it if cancel_due still holds */
 };
 
 struct grpc_call {
@@ -129,11 +135,12 @@ struct grpc_call {
 	void *data;
 	struct event *deadline;
 
-	bool started;	/* `start` was called */
-	bool ended;	/* by the handler or for it: nothing is called any more */
-	bool responded; /* the response headers are queued */
-	bool deferred;	/* nghttp2 waits for more to send */
-	bool blocked;	/* not writable: `writable` is due */
+	bool started;	 /* `start` was called */
+	bool ended;	 /* by the handler or for it: nothing is called any more */
+	bool cancel_due; /* ended for the handler, while that was on the stack */
+	bool responded;	 /* the response headers are queued */
+	bool deferred;	 /* nghttp2 waits for more to send */
+	bool blocked;	 /* not writable: `writable` is due */
 	bool receiving;
 	bool remote_closed; /* the client's last byte is in */
 	bool half_closed;   /* and the handler knows */
@@ -169,7 +176,7 @@ const struct grpc_method *grpc_method_find(const char *path);
 void grpc_server_serve(struct grpc_server *server, int fd);
 /* A connection was destroyed. */
 void grpc_server_conn_gone(struct grpc_server *server, struct grpc_user *user);
-/* Adds bytes to what a peer holds; false (and nothing added) beyond GRPC_USER_BYTES_MAX. */
+/* Adds bytes to what a peer holds; false (and nothing added) beyond its bytes_max. */
 bool grpc_user_charge(struct grpc_user *user, size_t bytes);
 
 /* grpc_peer.c */
@@ -211,9 +218,20 @@ void grpc_call_remote_close(struct grpc_call *call);
 void grpc_call_detach(struct grpc_call *call);
 /* Runs what grpc_call.todo asks for. */
 void grpc_call_run_todo(struct grpc_call *call);
-/* Sends one packed message of a streaming reply. */
-void grpc_send_packed(struct grpc_call *call, const uint8_t *data, size_t size);
 struct grpc_server *grpc_call_server(const struct grpc_call *call);
+/* Has grpc_call_run_todo() called for this (enum grpc_todo) before the turn of the loop ends. */
+void grpc_call_add_todo(struct grpc_call *call, unsigned what);
+/*
+ * Charges what the call holds now to its peer, request_cost on top; false when that is more than
+ * the peer may have: grpc_call_refuse_bytes() says so.
+ */
+bool grpc_call_recharge(struct grpc_call *call, size_t request_cost);
+void grpc_call_refuse_bytes(struct err *err);
+void grpc_call_drop_request(struct grpc_call *call);
+
+/* grpc_reply.c */
+/* Ends the call with this status (NULL: OK) and drops what it still received. */
+void grpc_reply_end(struct grpc_call *call, const struct err *status);
 
 /* grpc_status.c */
 /*

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -30,7 +31,7 @@ const struct grpc_method *grpc_method_find(const char *path)
 
 bool grpc_user_charge(struct grpc_user *user, size_t bytes)
 {
-	if (bytes > GRPC_USER_BYTES_MAX - user->bytes)
+	if (user->bytes > user->bytes_max || bytes > user->bytes_max - user->bytes)
 		return false;
 	user->bytes += bytes;
 	return true;
@@ -55,6 +56,9 @@ static struct grpc_user *user_get(
 		memcpy(user->address, address, sizeof(user->address));
 		LIST_INSERT_HEAD(&server->users, user, link);
 	}
+	/* An operator's group may have changed since the last connection. */
+	user->connections_max = peer->admin ? GRPC_OPERATOR_CONNS_MAX : GRPC_TENANT_CONNS_MAX;
+	user->bytes_max = peer->admin ? GRPC_OPERATOR_BYTES_MAX : GRPC_TENANT_BYTES_MAX;
 	user->connections++;
 	return user;
 }
@@ -146,6 +150,24 @@ static bool is_in_reserve(int fd)
 	       (rlim_t)fd >= limit.rlim_cur - GRPC_FD_RESERVE;
 }
 
+/* Replies leave at once, and a peer that vanished is noticed within two minutes (tcp(7)). */
+static void tune_tcp(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{IPPROTO_TCP, TCP_NODELAY, 1},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, 60},
+		{IPPROTO_TCP, TCP_KEEPINTVL, 10},
+		{IPPROTO_TCP, TCP_KEEPCNT, 6},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			sizeof(options[i].value));
+}
+
 void grpc_server_serve(struct grpc_server *server, int accepted)
 {
 	_cleanup_close_ int fd = accepted;
@@ -153,22 +175,21 @@ void grpc_server_serve(struct grpc_server *server, int accepted)
 	struct grpc_peer peer;
 	uint8_t address[16];
 	struct err err;
+	size_t most;
 
 	if (grpc_peer_read(fd, server->admin_group, &peer, address, &err) < 0)
 		return;
+	most = peer.admin ? GRPC_CONNS_MAX : GRPC_CONNS_MAX - GRPC_CONNS_RESERVE;
 	user = user_get(server, &peer, address);
 	if (!user)
 		return;
-	if (user->connections > GRPC_CONNS_PER_USER || server->n_conns >= GRPC_CONNS_MAX) {
+	if (user->connections > user->connections_max || server->n_conns >= most) {
 		log_refusal(server, &peer, "too many connections");
 		user_put(user);
 		return;
 	}
-	if (!peer.local) {
-		int one = 1;
-
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	}
+	if (!peer.local)
+		tune_tcp(fd);
 	if (grpc_conn_create(server, fd, &peer, user, &err) < 0) {
 		log_refusal(server, &peer, err.msg);
 		user_put(user);
@@ -301,6 +322,9 @@ int grpc_server_create(
 	server = calloc(1, sizeof(*server));
 	if (!server)
 		return err_oom(err);
+	/* libevent writes by writev(2), which cannot be told to leave a closed socket's signal out.
+	 */
+	signal(SIGPIPE, SIG_IGN);
 	server->base = config->base;
 	server->authorize = config->authorize;
 	server->app = config->app;

@@ -9,9 +9,11 @@
  * Tenants/CreateTenant  echoes the tenant, whatever its size; account_ref stays as it is
  * Tenants/GetTenant     tenants/hang never answers, tenants/quota, tenants/invalid, tenants/text
  * fail, tenants/late answers by a timer; tenants/forbidden is refused by the authorizer
- * Containers/GetLogs    sends tail_bytes in chunks of 64 KiB while writable; follow: stays open
- * Containers/Exec       echoes stdin to stdout; user "paused" takes no message before a timer has
- * fired Host/GetHostInfo      what became of the calls: tenants: open, containers: cancelled
+ *                       tenants/large answers, late, with more than a message may hold
+ * Containers/GetLogs    sends tail_bytes in chunks of 64 KiB while writable; follow: stays open;
+ * the container `greedy` sends without asking whether it may Containers/Exec       echoes stdin to
+ * stdout; user "paused" takes no message before a timer has fired Host/GetHostInfo      what became
+ * of the calls: tenants: open, containers: cancelled
  */
 #include "base/err.h"
 #include "server/grpc.h"
@@ -45,7 +47,8 @@ struct work {
 	struct grpc_call *call;
 	uint64_t left;
 	bool follow;
-	bool tty;
+	bool greedy;
+	bool large;
 	struct event *timer;
 };
 
@@ -102,11 +105,16 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
 	struct work *work = arg;
 	struct grpc_call *call = work->call;
 	Croft__V1__Tenant tenant = CROFT__V1__TENANT__INIT;
+	static char text[GRPC_MESSAGE_MAX + 1];
 
 	(void)fd;
 	(void)what;
-	work_free(work);
 	tenant.name = (char *)"tenants/late";
+	if (work->large) {
+		memset(text, 'x', sizeof(text) - 1);
+		tenant.account_ref = text;
+	}
+	work_free(work);
 	grpc_reply(call, &tenant.base);
 }
 
@@ -121,8 +129,9 @@ static void get_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 		work_new(call, NULL, 0);
 		return;
 	}
-	if (strcmp(request->name, "tenants/late") == 0) {
-		work_new(call, on_late, LATE_MS);
+	if (strcmp(request->name, "tenants/late") == 0 ||
+		strcmp(request->name, "tenants/large") == 0) {
+		work_new(call, on_late, LATE_MS)->large = strcmp(request->name, "tenants/late");
 		return;
 	}
 	if (strcmp(request->name, "tenants/quota") == 0)
@@ -170,7 +179,8 @@ static void send_logs(struct grpc_call *call)
 	static uint8_t bytes[CHUNK];
 	struct work *work = grpc_call_data(call);
 
-	while (work->left && grpc_call_writable(call)) {
+	while (work->left &&
+		(grpc_call_writable(call) || (work->greedy && grpc_call_is_open(call)))) {
 		Croft__V1__GetLogsResponse response = CROFT__V1__GET_LOGS_RESPONSE__INIT;
 
 		response.data.data = bytes;
@@ -191,6 +201,7 @@ static void get_logs(struct grpc_call *call, const ProtobufCMessage *message)
 
 	work->left = request->tail_bytes;
 	work->follow = request->follow;
+	work->greedy = strstr(request->name, "greedy");
 	send_logs(call);
 }
 

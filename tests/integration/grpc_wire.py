@@ -2,13 +2,16 @@
 (python3-grpcio), and a raw HTTP/2 client (python3-h2) that can be made to misbehave."""
 
 import contextlib
+import json
 import os
 import select
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
+import traceback
 
 import grpc
 import h2.config
@@ -33,6 +36,8 @@ def _load():
 
 
 POOL, _FACTORY = _load()
+# When its last channel closes, grpcio 1.51 waits up to ten seconds for objects that it lost.
+_NEVER_LAST = grpc.insecure_channel("unix:/nonexistent")
 
 
 def message(name):
@@ -62,6 +67,13 @@ class Server:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def check_growth(self, before, kib):
+        """A sanitizer's allocator keeps what was freed, and shadows the rest."""
+        with open(f"/proc/{self.process.pid}/exe", "rb") as f:
+            factor = 16 if b"__asan_init" in f.read() else 1
+        grown = self.resident_kib() - before
+        assert grown < kib * factor, f"the server grew by {grown} KiB"
+
     def resident_kib(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
@@ -83,9 +95,10 @@ def running(directory, prefix=(), arguments=()):
     try:
         yield server
     finally:
-        if server.process.poll() is None:
-            status = server.stop()
-            assert status == 0, f"the server ended with {status}"
+        alive = server.process.poll() is None
+        status = server.stop() if alive else server.process.returncode
+        # A test may have ended it, but it must have drained.
+        assert status == 0, f"the server ended with {status}"
 
 
 class Client:
@@ -136,6 +149,39 @@ class Client:
                 return info
             assert time.monotonic() < deadline, info
             time.sleep(0.01)
+
+
+def as_user(uid, gid, groups, work):
+    """Runs work() in a child with these ids; its answer, as JSON carries it. The child must not
+    use grpcio, which does not survive a fork: Raw is for that."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups(groups)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            os.write(write, json.dumps(work()).encode())
+        except BaseException:  # it must not return into the test runner
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as f:
+        answer = f.read()
+    os.waitpid(pid, 0)
+    assert answer, "the child failed; see its standard error"
+    return json.loads(answer)
+
+
+@contextlib.contextmanager
+def public(prefix=(), arguments=()):
+    """A server that every user can reach."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        with running(directory, prefix, arguments) as server:
+            os.chmod(server.path, 0o666)
+            yield server
 
 
 def frame(payload, flag=0, length=None):

@@ -4,7 +4,6 @@ import grp
 import os
 import pwd
 import signal
-import tempfile
 import threading
 import time
 
@@ -85,46 +84,33 @@ def test_authorizer_answers_instead_of_the_handler(client, server):
         fails(lambda: Client(channel).get_tenant("tenants/acme"), CODE.UNAUTHENTICATED)
 
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+
+
 def statuses_as(server, uid, gid, groups):
     """What a process with these ids gets: of GetHostInfo (operators), GetTenant (anyone here)."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        # Only sockets from here: grpcio does not survive a fork.
-        try:
-            os.setgroups(groups)
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            with grpc_wire.raw(server.path) as c:
-                info = c.call(grpc_wire.frame(b""), {":path": "/croft.v1.Host/GetHostInfo"})
-                tenant = c.call(grpc_wire.frame(b"\x0a\x09tenants/a"))
-            os.write(write, bytes([info["status"], tenant["status"]]))
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as f:
-        answer = list(f.read())
-    os.waitpid(pid, 0)
-    return answer
+    def work():
+        with grpc_wire.raw(server.path) as c:
+            info = c.call(grpc_wire.frame(b""), {":path": "/croft.v1.Host/GetHostInfo"})
+            tenant = c.call(grpc_wire.frame(b"\x0a\x09tenants/a"))
+            return [info["status"], tenant["status"]]
+
+    return grpc_wire.as_user(uid, gid, groups, work)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+@needs_root
 def test_operators_are_root_and_the_group():
     """Membership is asked of the user database, by uid: the process's own groups say nothing."""
     member = pwd.getpwnam("daemon")
     group = grp.getgrgid(member.pw_gid)
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o755)
-        with grpc_wire.running(directory, arguments=[f"group:{group.gr_name}"]) as own:
-            os.chmod(own.path, 0o666)
-            assert statuses_as(own, 0, 0, []) == [0, 0]
-            assert statuses_as(own, member.pw_uid, 65534, []) == [0, 0]
-            denied = [CODE.PERMISSION_DENIED.value[0], 0]
-            assert statuses_as(own, 54321, group.gr_gid, [group.gr_gid]) == denied
-            assert statuses_as(own, pwd.getpwnam("nobody").pw_uid, 65534, []) == denied
-        with grpc_wire.running(directory, arguments=["group:croft-no-such-group"]) as own:
-            os.chmod(own.path, 0o666)
-            assert statuses_as(own, member.pw_uid, 65534, []) == denied
+    denied = [CODE.PERMISSION_DENIED.value[0], 0]
+    with grpc_wire.public(arguments=[f"group:{group.gr_name}"]) as own:
+        assert statuses_as(own, 0, 0, []) == [0, 0]
+        assert statuses_as(own, member.pw_uid, 65534, []) == [0, 0]
+        assert statuses_as(own, 54321, group.gr_gid, [group.gr_gid]) == denied
+        assert statuses_as(own, pwd.getpwnam("nobody").pw_uid, 65534, []) == denied
+    with grpc_wire.public(arguments=["group:croft-no-such-group"]) as own:
+        assert statuses_as(own, member.pw_uid, 65534, []) == denied
 
 
 def test_unknown_method(client):
@@ -207,9 +193,29 @@ def test_a_slow_reader_costs_no_memory(server, client):
         client.wait_for(lambda i: i.tenants == 1)
         for _ in range(50):
             client.get_tenant("tenants/acme")  # others are served meanwhile
-        assert server.resident_kib() - before < 8 << 10
+        server.check_growth(before, 8 << 10)
         stream.cancel()
     client.wait_for(lambda i: i.tenants == 0)
+
+
+def test_a_reply_too_large(client):
+    """The handler has replied and freed what it had: it must not be told of a cancel as well."""
+    before = client.host_info()
+    error = fails(lambda: client.get_tenant("tenants/large"), CODE.RESOURCE_EXHAUSTED)
+    assert "reply" in error.details()
+    client.wait_for(lambda i: i.tenants == 0 and i.containers == before.containers)
+
+
+def test_a_handler_that_sends_without_asking(server, client):
+    """It is stopped before it fills the memory, and told when it has returned."""
+    before = client.host_info()
+    resident = server.resident_kib()
+    request = message("croft.v1.GetLogsRequest")(name="tenants/a/containers/greedy",
+                                                 tail_bytes=1 << 30)
+    fails(lambda: list(client.stream("Containers/GetLogs")(request, timeout=WAIT)),
+          CODE.RESOURCE_EXHAUSTED)
+    client.wait_for(lambda i: i.tenants == 0 and i.containers == before.containers + 1)
+    server.check_growth(resident, 32 << 10)
 
 
 def exec_requests(chunks, user=""):
@@ -263,7 +269,7 @@ def test_a_handler_that_does_not_take_messages_stops_the_client(server, client):
         count += reply.WhichOneof("kind") == "stdout"
     assert count == 256
     assert most < 64, "4 MiB and more were let through to a handler that takes nothing"
-    assert server.resident_kib() - before < 16 << 10
+    server.check_growth(before, 16 << 10)
 
 
 def test_many_streams_at_once(client):
@@ -386,24 +392,19 @@ def test_drain_without_calls(tmp_path):
         assert time.monotonic() - start < 3
 
 
-def test_connections_of_one_user_are_bounded(server, client):
-    client.get_tenant("tenants/acme")
-    connections = []
-    try:
-        for _ in range(80):
-            c = grpc_wire.Raw(server.path)
-            connections.append(c)
-        open_ones = 0
-        for c in connections:
-            stream = c.headers()
-            c.data(stream, grpc_wire.frame(b"\x0a\x09tenants/a"), end=True)
-            open_ones += c.reply(stream)["status"] == 0
-        assert 1 < open_ones < 64
-        assert client.get_tenant("tenants/acme").name == "tenants/acme"
-    finally:
-        for c in connections:
-            c.close()
-    client.wait_for(lambda i: server.descriptors() < 20)
+@needs_root
+def test_connections_of_one_user_are_bounded():
+    def work():
+        """How many of 80 connections are served."""
+        connections = [grpc_wire.Raw(own.path) for _ in range(80)]
+        return sum(c.call(grpc_wire.frame(b"\x0a\x09tenants/a"))["status"] == 0
+                   for c in connections)
+
+    with grpc_wire.public() as own, own.channel() as channel:
+        assert grpc_wire.as_user(54321, 54321, [], work) == 64
+        client = Client(channel)
+        client.wait_for(lambda i: own.descriptors() < 20)
+        assert grpc_wire.as_user(0, 0, [], work) == 80  # operators have more
 
 
 def test_out_of_descriptors_stops_accepting(tmp_path):
