@@ -14,7 +14,7 @@ BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchiv
 	libsqlite3-dev libssl-dev meson ninja-build pkg-config protobuf-c-compiler \
 	protobuf-compiler python3 python3-protobuf
 # And to test it.
-TEST_DEPS := binutils clang clang-format-14 crun libclang-rt-14-dev mmdebstrap nghttp2-client \
+TEST_DEPS := acl binutils clang clang-format-14 crun libclang-rt-14-dev mmdebstrap nghttp2-client \
 	python3-grpcio python3-h2 python3-pytest qemu-system-x86 runc uidmap xz-utils zstd
 COVER_DEPS := gcovr
 

@@ -18,7 +18,7 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 SUITE = "bookworm"
 # What Croft's binaries are linked with, what its tests run on, and what a host would have.
 PACKAGES = (
-    "btrfs-progs busybox-static ca-certificates iproute2 kmod libarchive13 libcap2 libcmocka0 "
+    "acl btrfs-progs busybox-static ca-certificates iproute2 kmod libarchive13 libcap2 libcmocka0 "
     "libevent-2.1-7 libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 "
     "libevent-pthreads-2.1-7 libjansson4 libmnl0 libnftables1 libnghttp2-14 libprotobuf-c1 "
     "libseccomp2 libsmartcols1 libsqlite3-0 libssl3 procps python3-grpcio python3-h2 "
