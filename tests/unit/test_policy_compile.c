@@ -522,7 +522,7 @@ static void compiles_the_shape_of_engines(void **state)
 }
 
 /* Podman's own file, where Debian's golang-github-containers-common is installed. */
-static void loads_podmans_profile(void **state)
+static void loads_podmans_profile_where_it_is_installed(void **state)
 {
 	_cleanup_free_ char *text = policy_util_read("/usr/share/containers/seccomp.json");
 	_cleanup_(cleanup_compiled) struct compiled *c = NULL;
@@ -555,7 +555,7 @@ int main(void)
 		cmocka_unit_test(refuses_programs_too_long_for_the_kernel),
 		cmocka_unit_test(counts_how_calls_fare),
 		cmocka_unit_test(compiles_the_shape_of_engines),
-		cmocka_unit_test(loads_podmans_profile),
+		cmocka_unit_test(loads_podmans_profile_where_it_is_installed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
