@@ -27,8 +27,8 @@ static struct run start(const char *script, bool pid_namespace)
 
 	assert_non_null(init);
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	run.pid = (pid_t)syscall(
-		SYS_clone, SIGCHLD | (pid_namespace ? CLONE_NEWPID : 0), NULL, NULL, NULL, 0);
+	run.pid = (pid_t)syscall(SYS_clone,
+		SIGCHLD | (pid_namespace ? CLONE_NEWPID | CLONE_NEWNS : 0), NULL, NULL, NULL, 0);
 	assert_true(run.pid >= 0);
 	if (run.pid == 0) {
 		dup2(fds[1], 1);
