@@ -29,9 +29,10 @@ struct cgroup_id {
 /*
  * Detects the driver (which hierarchy holds pids, memory and cpu), makes the parent directory with
  * its controllers enabled, and opens it. parent is a plain name ("croft"), or "" to use the cgroup
- * that the caller was delegated (systemd's Delegate=). sysfs is "/sys/fs/cgroup" but for tests.
- * Returns 0 with *ret owned by the caller. Errors: FAILED_PRECONDITION / CGROUP_UNSUPPORTED naming
- * the controller that is missing.
+ * that the caller was delegated (systemd's Delegate=; v2 only): the processes in it then move to
+ * its leaf _supervisor, since a cgroup with processes cannot have limited children. sysfs is
+ * "/sys/fs/cgroup" but for tests. Returns 0 with *ret owned by the caller. Errors:
+ * FAILED_PRECONDITION / CGROUP_UNSUPPORTED naming the controller that is missing.
  */
 int cgroup_root_open(
 	const char *sysfs, const char *parent, struct cgroup_root **ret, struct err *err);
@@ -48,11 +49,16 @@ int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err
  * Checks first, then writes, then reads back what the kernel made of it (rounded values compare
  * equal); a limit that did not take is INTERNAL / LIMIT_NOT_APPLIED. core_mask must be resolved
  * (a mere count is not applied here). Refusals, nothing having been written:
- *   FAILED_PRECONDITION / LIMIT_BELOW_USE (subject "memory", present use in the message), unless
- * force FAILED_PRECONDITION / LIMIT_BELOW_CHILD (a tenant's limit under a container's, which is
- * named) INVALID_ARGUMENT / LIMIT_ABOVE_TENANT (a container's limit above its tenant's)
- *   UNIMPLEMENTED / LIMIT_UNSUPPORTED (the kernel lacks the controller, e.g. swap accounting)
- * oom_group: an OOM kill takes the whole container (v1: the supervisor emulates it, see below).
+ * - FAILED_PRECONDITION / LIMIT_BELOW_USE (subject "memory", present use in the message), unless
+ *   force: then v2 kills until it fits; v1 takes back what it can, sets the lowest limit that fits,
+ *   and still reports LIMIT_BELOW_USE if that is not what was asked
+ * - FAILED_PRECONDITION / LIMIT_BELOW_CHILD (a tenant's limit under a container's, which is named)
+ * - INVALID_ARGUMENT / LIMIT_ABOVE_TENANT (a container's limit above its tenant's)
+ * - INVALID_ARGUMENT / LIMIT_INVALID (out of bounds, or a core that the host cannot use)
+ * - UNIMPLEMENTED / LIMIT_UNSUPPORTED (the kernel cannot, e.g. swap without swap accounting)
+ * Use is the working set: the inactive page cache can go. A swap of 0 is accepted where the kernel
+ * does not account swap. oom_group: an OOM kill takes the whole container (v1 has none: the
+ * supervisor kills it when the watch below tells).
  */
 int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
 	const struct limits *limits, bool oom_group, bool force, struct err *err);
@@ -118,7 +124,8 @@ bool cgroup_exists(struct cgroup_root *root, const struct cgroup_id *id);
 
 /*
  * Removes a container's or tenant's directories with whatever a tenant's init made below payload,
- * deepest first. Idempotent; -EBUSY while a process is left.
+ * deepest first. Idempotent; -EBUSY (FAILED_PRECONDITION / CGROUP_BUSY) while a process is left, or
+ * while a tenant still has containers.
  */
 int cgroup_remove(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 
@@ -147,7 +154,11 @@ void cgroup_watch_close(struct cgroup_watch *watch);
 int cgroup_host_cpus(
 	struct cgroup_root *root, uint64_t ret_mask[static LIMITS_CPU_WORDS], struct err *err);
 
-/* Calls fn for every tenant or container directory found below the parent (restart, clean-up). */
+/*
+ * Calls fn for every container found below the parent, and for each tenant after its containers
+ * (restart, clean-up: fn may remove what it is called for). _croft belongs to its tenant. Stops at
+ * the first value of fn that is not 0, and returns it.
+ */
 int cgroup_for_each(struct cgroup_root *root,
 	int (*fn)(const struct cgroup_id *id, void *arg, struct err *err), void *arg,
 	struct err *err);

@@ -11,6 +11,21 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
+/*
+ * Below a hierarchy of the host's systemd, an emptied cgroup would start a program on the host, as
+ * root and on nobody's bill.
+ */
+static int forbid_release_agent(const struct cgroup_root *root, struct err *err)
+{
+	for (size_t i = 1; i < root->n_hierarchies; i++) {
+		int r = fd_write_text_at(root->fd[i], "notify_on_release", "0");
+
+		if (r < 0)
+			return err_sys(err, r, "set notify_on_release");
+	}
+	return 0;
+}
+
 static int prepare_parent(struct cgroup_root *root, struct err *err)
 {
 	uint64_t hierarchical;
@@ -28,7 +43,8 @@ static int prepare_parent(struct cgroup_root *root, struct err *err)
 		return err_sys(err, r, "set memory.swappiness");
 	root->has_swap = cgroup_has_file(root, CGROUP_MEMORY, "", "memory.memsw.limit_in_bytes");
 	root->has_cpu_quota = cgroup_has_file(root, CGROUP_CPU, "", "cpu.cfs_quota_us");
-	return cgroup_hybrid_prepare_cpuset(root, err);
+	r = forbid_release_agent(root, err);
+	return r < 0 ? r : cgroup_hybrid_prepare_cpuset(root, err);
 }
 
 static int prepare_tenant(struct cgroup_root *root, const char *dir, struct err *err)

@@ -13,12 +13,13 @@ int cgroup_hybrid_prepare_cpuset(struct cgroup_root *root, struct err *err)
 {
 	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
 	int mount_fd = root->mount_fd[root->hierarchy[CGROUP_CPUSET]];
+	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		char text[CGROUP_TEXT_MAX];
 		ssize_t n = cgroup_read_text(root, CGROUP_CPUSET, "", files[i], text, sizeof(text));
-		int r = n < 0 ? (int)n : 0;
 
+		r = n < 0 ? (int)n : 0;
 		if (n == 0) {
 			n = fd_read_text_at(mount_fd, files[i], text, sizeof(text));
 			r = n < 0 ? (int)n
@@ -27,9 +28,8 @@ int cgroup_hybrid_prepare_cpuset(struct cgroup_root *root, struct err *err)
 		if (r < 0)
 			return err_sys(err, r, "set %s", files[i]);
 	}
-	if (cgroup_write_text(root, CGROUP_CPUSET, "", "cgroup.clone_children", "1") < 0)
-		return err_sys(err, EIO, "set cgroup.clone_children");
-	return 0;
+	r = cgroup_write_text(root, CGROUP_CPUSET, "", "cgroup.clone_children", "1");
+	return r < 0 ? err_sys(err, r, "set cgroup.clone_children") : 0;
 }
 
 static int read_cpus(

@@ -30,14 +30,24 @@ enum counter_dir {
 /* How many directories a driver passes: 1 or COUNTER_DIR_N. */
 size_t counters_n_dirs(enum cgroup_kind kind);
 
-/* Fixed size: part of wire messages, state files and samples. Cumulative unless said otherwise. */
+/*
+ * Fixed size: part of wire messages, state files and samples. Cumulative unless said otherwise.
+ *
+ * Of a container (or _croft), every counter means the same on both drivers but for one:
+ * - pids_denied counts forks refused in it by its own limit. By its tenant's limit as well on v1,
+ *   and on v2 up to Linux 6.10; later kernels count those on v2 at the tenant alone.
+ * Of a tenant, what is cumulative over its containers depends on the kernel:
+ * - oom_kills: all on v2; always 0 on v1, which counts only where the process was. Sum the rows.
+ * - memory_at_limit: hits of its own limit on v1; of its containers' too on v2.
+ * - pids_denied: always 0 on v1 and on v2 up to 6.10; of its own and its containers' limits later.
+ */
 struct counters {
 	uint64_t cpu_usec;
 	uint64_t cpu_throttled_usec;
 	uint64_t memory_bytes;		   /* gauge: usage with its page cache */
 	uint64_t memory_working_set_bytes; /* gauge: usage less the inactive file cache */
 	uint64_t memory_peak_bytes;	   /* highest usage since the cgroup was made */
-	uint64_t memory_at_limit;	   /* times the limit was hit */
+	uint64_t memory_at_limit;	   /* times the limit was hit; how often tells little */
 	uint64_t oom_kills;		   /* processes killed by the OOM killer */
 	uint64_t pids;			   /* gauge */
 	uint64_t pids_peak;   /* highest count; UINT64_MAX where the kernel keeps none */
