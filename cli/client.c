@@ -183,7 +183,7 @@ static int flush_output(struct client *client)
 		if (gather_frames(client) < 0)
 			return -ECONNRESET;
 		if (!buffer_size(&client->out))
-			return 0;
+			break;
 		n = send(client->fd, buffer_bytes(&client->out), buffer_size(&client->out),
 			MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
@@ -194,6 +194,12 @@ static int flush_output(struct client *client)
 			return break_connection(client, strerror(errno));
 		buffer_take(&client->out, (size_t)n);
 	}
+	/* After a fault of the peer's, nghttp2 sends GOAWAY, and then waits for nothing any more.
+	 */
+	if (!nghttp2_session_want_read(client->session) &&
+		!nghttp2_session_want_write(client->session))
+		return break_connection(client, "HTTP/2 protocol error");
+	return 0;
 }
 
 /* Reads what is there. A peer that closed may have answered first, so sending comes second. */

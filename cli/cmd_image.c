@@ -6,6 +6,7 @@
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/image_upload.h"
+#include "cli/usage.h"
 #include "croft/v1/images.pb-c.h"
 
 #include <fcntl.h>
@@ -74,6 +75,8 @@ static int import(struct cli *cli, struct err *err)
 
 	if (r < 0)
 		return r;
+	if (!strcmp(path, "-") && isatty(STDIN_FILENO))
+		return usage_error(err, "standard input is a terminal; give it the archive");
 	if (!strcmp(path, "-"))
 		return upload(cli, cli_arg(cli, 0), STDIN_FILENO, err);
 	fd = open(path, O_RDONLY | O_CLOEXEC);

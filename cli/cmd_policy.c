@@ -114,7 +114,8 @@ static int check(struct cli *cli, struct err *err)
 	if (!summary)
 		return err_oom(err);
 	if (cli->format != OUTPUT_TABLE)
-		return usage_error(err, "policy check has no output for programs but its status");
+		return usage_error(
+			err, "policy check prints for people only; programs need its exit status");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, errno, "open %s", path);

@@ -120,6 +120,7 @@ static int call_bytes(struct buffer *b, bool hang_up, char version[static 64], s
 	char dir[] = "/tmp/croft-client-XXXXXX";
 	struct client *client = NULL;
 	char address[64];
+	int status;
 	pid_t pid;
 	int r;
 
@@ -134,7 +135,8 @@ static int call_bytes(struct buffer *b, bool hang_up, char version[static 64], s
 	if (r == 0)
 		snprintf(version, 64, "%s", ((Croft__V1__Version *)(void *)reply)->version);
 	client_destroy(client);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0); /* SIGALRM: the client hung */
 	unlink(address + 5);
 	rmdir(dir);
 	return r;

@@ -291,6 +291,62 @@ static void the_table_of_commands_is_sound(void **state)
 	}
 }
 
+static int status_of(const char *line)
+{
+	char copy[256];
+	const char *words[WORDS_MAX];
+	size_t n;
+
+	snprintf(copy, sizeof(copy), "croft --host unix:/nonexistent/croft.sock%s%s",
+		*line ? " " : "", line);
+	n = split(copy, words);
+	return cli_run((int)n, (char **)words);
+}
+
+/* The sentences go to standard error; TAP has standard output. */
+static void exit_statuses_tell_what_went_wrong(void **state)
+{
+	static const struct {
+		const char *line;
+		int status;
+	} rows[] = {
+		{"", CLI_USAGE},
+		{"nonsense", CLI_USAGE},
+		{"tenant", CLI_USAGE},
+		{"-o xml list", CLI_USAGE},
+		{"list -o xml", CLI_USAGE},
+		{"--nonsense list", CLI_USAGE},
+		{"--host", CLI_USAGE},
+		{"info acme", CLI_USAGE},
+		{"info Acme/web", CLI_USAGE},
+		{"set acme/web", CLI_USAGE},
+		{"tenant suspend acme", CLI_USAGE},
+		{"tenant bind acme 4294967295", CLI_USAGE},
+		{"stop acme/web --timeout 3601", CLI_USAGE},
+		{"usage export --from yesterday", CLI_USAGE},
+		{"usage export --format focus", CLI_USAGE},
+		{"events --after x", CLI_USAGE},
+		{"logs acme/web --tail x", CLI_USAGE},
+		{"list --host nowhere", CLI_USAGE},
+		{"list", CLI_REFUSED},
+		{"tenant create acme --memory 64M", CLI_REFUSED},
+		{"image import x /nonexistent/file", CLI_REFUSED},
+		/* exec's own statuses are the command's: 125 stands apart from them. */
+		{"exec acme/web -- true", 125},
+		{"exec acme/web", 125},
+		{"exec -tT acme/web -- true", 125},
+		{"shell acme/web", 125},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int status = status_of(rows[i].line);
+
+		if (status != rows[i].status)
+			fail_msg("croft %s: %d", rows[i].line, status);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +361,7 @@ int main(void)
 		cmocka_unit_test(names_and_numbers),
 		cmocka_unit_test(endless_lists_are_errors),
 		cmocka_unit_test(the_table_of_commands_is_sound),
+		cmocka_unit_test(exit_statuses_tell_what_went_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
