@@ -1,0 +1,198 @@
+"""A tenant reaches for another's things: every method, with every kind of resource name."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from croft_harness import BUILD, HERE, run_program
+
+ACME, OTHER = 4321, 4322
+
+# Run as another user, who may not be able to read the tree: a copy and plain words.
+CLIENT = """
+import json, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import api, grpc
+schema = api.Schema(sys.argv[1] + "/croft.desc")
+with api.Api(schema, sys.argv[2]) as client:
+    for method, request in json.loads(sys.argv[3]):
+        try:
+            streams = schema.method(method)[3:]
+            if any(streams):
+                for _ in client.stream(method, [request] if streams[0] else request):
+                    pass
+            else:
+                client.call(method, request)
+            print(json.dumps([method, "OK", "", None]))
+        except grpc.RpcError as e:
+            print(json.dumps([method, e.code().name, e.details(), api.error_reason(e)]))
+"""
+
+
+def calls(daemon, uid, requests):
+    """[(method, code, details, reason)] of calls made by another local user."""
+    folder = f"{daemon.base}/client"
+    if not os.path.isdir(folder):
+        os.mkdir(folder)
+        os.chmod(folder, 0o755)
+        shutil.copy(os.path.join(HERE, "api.py"), folder)
+        shutil.copy(os.path.join(BUILD, "proto", "croft.desc"), folder)
+    result = run_program(
+        ["/usr/bin/python3", "-c", CLIENT, folder, daemon.host, json.dumps(requests)],
+        uid=uid, timeout=60, env={"HOME": folder},
+    )
+    assert result.rc == 0, result
+    return [tuple(json.loads(line)) for line in result.out.splitlines()]
+
+
+@pytest.fixture
+def two(box):
+    """Tenants acme and other, each with a container `web` and a user of its own."""
+    for name, uid in (("acme", ACME), ("other", OTHER)):
+        box.tenant(name)
+        box.ok("tenant", "bind", name, str(uid))
+        box.launch(f"{name}/web")
+    return box
+
+
+def container(tenant, name="web"):
+    return f"tenants/{tenant}/containers/{name}"
+
+
+def on_containers(tenant):
+    """A request of each method that names a container or a tenant."""
+    name = container(tenant)
+    image = {"image": "images/busybox"}
+    return [
+        ("Containers/CreateContainer",
+         {"parent": f"tenants/{tenant}", "container_id": "new", "container": image}),
+        ("Containers/LaunchContainer",
+         {"parent": f"tenants/{tenant}", "container_id": "new", "container": image}),
+        ("Containers/GetContainer", {"name": name}),
+        ("Containers/ListContainers", {"parent": f"tenants/{tenant}"}),
+        ("Containers/UpdateContainer",
+         {"container": {"name": name, "limits": {"pids": 50}}, "update_mask": "limits.pids"}),
+        ("Containers/StartContainer", {"name": name}),
+        ("Containers/StopContainer", {"name": name}),
+        ("Containers/KillContainer", {"name": name}),
+        ("Containers/RestartContainer", {"name": name}),
+        ("Containers/FreezeContainer", {"name": name}),
+        ("Containers/ThawContainer", {"name": name}),
+        ("Containers/DeleteContainer", {"name": name, "force": True}),
+        ("Containers/Exec", {"start": {"name": name, "args": ["/bin/true"]}}),
+        ("Containers/GetLogs", {"name": name}),
+        ("Tenants/GetTenant", {"name": f"tenants/{tenant}"}),
+        ("Usage/GetUsage", {"name": name}),
+        ("Usage/GetUsage", {"name": f"tenants/{tenant}"}),
+    ]
+
+
+OPERATOR_ONLY = [
+    ("Tenants/CreateTenant", {"tenant_id": "mine"}),
+    ("Tenants/UpdateTenant",
+     {"tenant": {"name": "tenants/acme", "limits": {"pids": 10000}}}),
+    ("Tenants/SuspendTenant", {"name": "tenants/other", "reason": "x"}),
+    ("Tenants/ResumeTenant", {"name": "tenants/acme"}),
+    ("Tenants/BindTenant", {"name": "tenants/other", "uid": ACME}),
+    ("Tenants/DeleteTenant", {"name": "tenants/other", "force": True}),
+    ("Images/ImportImage", {"start": {"image_id": "mine"}}),
+    ("Images/DeleteImage", {"name": "images/busybox"}),
+    ("Host/GetHostInfo", {}),
+    ("Host/Shutdown", {}),
+]
+
+
+def test_every_method_is_in_a_table(schema):
+    """A method that nobody put into a list here is a method that nobody tried."""
+    ours = {m for m, _ in on_containers("x") + OPERATOR_ONLY}
+    own_only = {"Tenants/ListTenants", "Images/GetImage", "Images/ListImages",
+                "Usage/ExportUsage", "Events/ListEvents", "Policies/GetPolicy",
+                "Policies/ListPolicies", "Host/GetVersion"}
+    every = {m.removeprefix("croft.v1.") for m in schema.methods()}
+    assert every == ours | own_only
+
+
+def test_anothers_is_not_there(two):
+    """NOT_FOUND, never PERMISSION_DENIED, and in the same words as for what does not exist."""
+    before = two.info("other/web")
+    theirs = calls(two, ACME, on_containers("other"))
+    absent = calls(two, ACME, on_containers("nobody"))
+    for (method, code, words, reason), (_, code2, words2, reason2) in zip(theirs, absent):
+        assert code == code2 == "NOT_FOUND", (method, code, words)
+        assert reason == reason2, method
+        assert words.replace("other", "X") == words2.replace("nobody", "X"), method
+    assert two.info("other/web") == before
+
+
+def test_control_its_own_is_there(two):
+    """The same requests on what is its own are not NOT_FOUND."""
+    for method, code, words, _ in calls(two, ACME, on_containers("acme")):
+        assert code != "PERMISSION_DENIED", (method, words)
+        if method not in ("Containers/GetContainer",):
+            continue
+        assert code == "OK", words
+    own = calls(two, OTHER, [m for m in on_containers("other")
+                             if m[0].split("/")[1].startswith(("Get", "List", "Exec"))])
+    assert [c for _, c, _, _ in own] == ["OK"] * len(own), own
+
+
+def test_operators_methods_are_refused(two):
+    for method, code, words, _ in calls(two, ACME, OPERATOR_ONLY):
+        assert code in ("PERMISSION_DENIED", "NOT_FOUND"), (method, code, words)
+    assert two.json("tenant", "show", "acme")["limits"]["pids"] == 256
+    assert two.json("tenant", "show", "other")["bound_uids"] == [OTHER]
+
+
+def test_a_stranger_is_nobody(two):
+    for method, code, words, _ in calls(two, 9999, on_containers("acme") + OPERATOR_ONLY):
+        assert code in ("PERMISSION_DENIED", "NOT_FOUND", "UNAUTHENTICATED"), (method, code)
+        assert "other" not in (words or "")
+
+
+def test_lists_hold_only_its_own(two):
+    for command in (("list",), ("tenant", "list"), ("events",),
+                    ("usage", "export", "--format", "csv")):
+        result = two.croft(*command, uid=ACME)
+        assert "other" not in result.out + result.err, (command, result)
+
+
+def test_its_own_fields_only(two):
+    """Limits of the tenant, roles and the server's own fields cannot be set from below."""
+    (answer,) = calls(two, ACME, [("Containers/CreateContainer", {
+        "parent": "tenants/acme", "container_id": "new", "container": {
+            "name": "tenants/other/containers/new", "uid": "x", "image": "images/busybox",
+            "state": "RUNNING", "run": {"host_pid": 1, "id_base": 0}, "cores": "0"}})])
+    assert answer[1] in ("OK", "INVALID_ARGUMENT"), answer
+    two.refused("info", "other/new", match=".")
+    if answer[1] == "OK":
+        made = two.info("acme/new")
+        assert made["name"] == "tenants/acme/containers/new"
+        assert made.get("state") == "STOPPED"
+        assert made.get("uid") != "x"
+
+
+def test_connections_of_one_user_do_not_shut_out_another(two):
+    """A peer has so many connections, and the server keeps some for others."""
+    import socket
+
+    opened = []
+    try:
+        for _ in range(2000):
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(1)
+            try:
+                s.connect(two.socket)
+            except OSError:
+                s.close()
+                break
+            opened.append(s)
+        (answer,) = calls(two, ACME, [("Containers/GetContainer",
+                                       {"name": container("acme")})])
+        assert answer[1] == "OK", answer
+    finally:
+        for s in opened:
+            s.close()
+    assert two.exec("acme/web", "/bin/true").rc == 0
