@@ -1,0 +1,91 @@
+/* Authorization; see auth.h. Must not tell a tenant whether another one exists. */
+#include "server/auth.h"
+
+#include <string.h>
+
+static bool is_operator(const struct grpc_peer *peer)
+{
+	return peer->local && peer->admin;
+}
+
+static int find_caller(const struct server *server, const struct grpc_peer *peer,
+	struct tenant **ret, struct err *err)
+{
+	struct tenant *t;
+
+	if (!peer->local)
+		return err_set(err, ERR_UNAUTHENTICATED, "NOT_AUTHENTICATED",
+			"connections over the network cannot be authenticated by this croftd; use "
+			"its unix socket");
+	t = model_bound_tenant(&server->model, (uint32_t)peer->uid);
+	if (!t)
+		return err_set(err, ERR_PERMISSION_DENIED, "USER_NOT_BOUND",
+			"user %u is bound to no tenant; an operator can do that with croft tenant "
+			"bind",
+			(unsigned)peer->uid);
+	*ret = t;
+	return 0;
+}
+
+/* True when the resource is the tenant's, or has no form that could name anybody's. */
+static int check_owner(const struct tenant *t, const char *resource, struct err *err)
+{
+	char owner[NAME_SIZE];
+	char container[NAME_SIZE];
+	int r;
+
+	if (!strcmp(resource, "tenants/-"))
+		return err_set(err, ERR_PERMISSION_DENIED, "OPERATORS_ONLY",
+			"only operators may name every tenant; name your own");
+	r = name_parse_resource(resource, owner, container, err);
+	if (r < 0)
+		return r;
+	if (strcmp(owner, t->name) != 0)
+		return model_no_tenant(owner, err);
+	return 0;
+}
+
+int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *method,
+	const char *resource, void *app, struct err *err)
+{
+	struct server *server = app;
+	struct tenant *t = NULL;
+	int r;
+
+	if (method->role == GRPC_ROLE_ANYONE || is_operator(peer))
+		return 0;
+	r = find_caller(server, peer, &t, err);
+	if (r < 0)
+		return r;
+	if (method->role != GRPC_ROLE_TENANT)
+		return err_set(
+			err, ERR_PERMISSION_DENIED, "OPERATORS_ONLY", "only operators may do this");
+	return *method->resource ? check_owner(t, resource, err) : 0;
+}
+
+int auth_tenant_of(const struct server *server, const struct grpc_peer *peer, struct tenant **ret,
+	struct err *err)
+{
+	if (is_operator(peer)) {
+		*ret = NULL;
+		return 0;
+	}
+	return find_caller(server, peer, ret, err);
+}
+
+int auth_scope(const struct server *server, const struct grpc_peer *peer, const char *resource,
+	struct tenant **ret, struct err *err)
+{
+	struct tenant *t;
+	int r = auth_tenant_of(server, peer, &t, err);
+
+	if (r < 0)
+		return r;
+	if (*resource)
+		r = t ? check_owner(t, resource, err)
+		      : model_find_tenant(&server->model, resource, &t, err);
+	if (r < 0)
+		return r;
+	*ret = t;
+	return 0;
+}

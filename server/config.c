@@ -1,0 +1,291 @@
+/*
+ * One table of settings for the command line and the file; see config.h. Only checks the form:
+ * whether a path can be used is found out where it is used.
+ */
+#include "server/config.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/name.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 4096
+
+typedef int (*set_fn)(struct config *c, void *field, size_t size, const char *value);
+
+static int set_text(struct config *c, void *field, size_t size, const char *value)
+{
+	(void)c;
+	if (!*value || strlen(value) >= size)
+		return -EINVAL;
+	memcpy(field, value, strlen(value) + 1);
+	return 0;
+}
+
+/* A directory or program: absolute, so that it means the same after chdir and in the supervisor. */
+static int set_path(struct config *c, void *field, size_t size, const char *value)
+{
+	return value[0] == '/' ? set_text(c, field, size, value) : -EINVAL;
+}
+
+static int set_name(struct config *c, void *field, size_t size, const char *value)
+{
+	return name_is_valid(value) ? set_text(c, field, size, value) : -EINVAL;
+}
+
+static int set_driver(struct config *c, void *field, size_t size, const char *value)
+{
+	if (strcmp(value, "btrfs") != 0 && strcmp(value, "plain") != 0)
+		return -EINVAL;
+	return set_text(c, field, size, value);
+}
+
+static int set_level(struct config *c, void *field, size_t size, const char *value)
+{
+	static const char *const levels[] = {"error", "warning", "info", "debug"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		if (!strcmp(value, levels[i]))
+			return set_text(c, field, size, value);
+	return -EINVAL;
+}
+
+static int set_size(struct config *c, void *field, size_t size, const char *value)
+{
+	(void)c;
+	(void)size;
+	return size_parse(value, field);
+}
+
+/* Seconds with at most three decimals, from 0.1 to a day. */
+static int set_interval(struct config *c, void *field, size_t size, const char *value)
+{
+	uint64_t *ms = field;
+	char *end;
+	double seconds;
+
+	(void)c;
+	(void)size;
+	if (!isdigit((unsigned char)*value))
+		return -EINVAL;
+	seconds = strtod(value, &end);
+	if (*end || !(seconds >= 0.1) || seconds > 86400)
+		return -EINVAL;
+	*ms = (uint64_t)(seconds * 1000 + 0.5);
+	return 0;
+}
+
+static int add_listen(struct config *c, void *field, size_t size, const char *value)
+{
+	bool is_unix = !strncmp(value, "unix:/", 6);
+
+	(void)field;
+	(void)size;
+	if (!is_unix && strncmp(value, "tcp:", 4) != 0)
+		return -EINVAL;
+	if (c->n_listen == CONFIG_LISTEN_MAX || strlen(value) >= CONFIG_LISTEN_LEN)
+		return -EINVAL;
+	strcpy(c->listen[c->n_listen++], value);
+	return 0;
+}
+
+#define FIELD(name) offsetof(struct config, name), sizeof(((struct config *)0)->name)
+
+static const struct setting {
+	const char *name;
+	set_fn set;
+	size_t offset;
+	size_t size;
+	const char *form;
+} settings[] = {
+	{"state", set_path, FIELD(state), "an absolute path"},
+	{"run", set_path, FIELD(run), "an absolute path"},
+	{"listen", add_listen, FIELD(listen), "unix:/PATH or tcp:ADDRESS:PORT, at most 8 times"},
+	{"user", set_text, FIELD(user), "a user's name"},
+	{"cgroup-parent", set_name, FIELD(cgroup_parent), "a plain name such as croft"},
+	{"sample-interval", set_interval, FIELD(sample_interval_ms), "seconds, 0.1 to 86400"},
+	{"pool-driver", set_driver, FIELD(pool_driver), "btrfs or plain"},
+	{"pool-size", set_size, FIELD(pool_size_bytes), "a size such as 20G"},
+	{"supervisor", set_path, FIELD(supervisor), "an absolute path"},
+	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path"},
+	{"log-level", set_level, FIELD(log_level), "error, warning, info or debug"},
+};
+
+static const char usage[] =
+	"usage: croftd [--config FILE] [--state DIR] [--run DIR]\n"
+	"              [--listen unix:PATH | tcp:ADDRESS:PORT]... [--user NAME]\n"
+	"              [--cgroup-parent NAME] [--sample-interval SECONDS]\n"
+	"              [--pool-driver btrfs|plain] [--pool-size SIZE] [--supervisor PATH]\n"
+	"              [--policy-dir DIR] [--log-level error|warning|info|debug]\n"
+	"       croftd --help | --version\n";
+
+const char *config_usage(void)
+{
+	return usage;
+}
+
+static int set_one(struct config *c, const char *name, size_t name_len, const char *value,
+	const char *where, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		const struct setting *s = &settings[i];
+
+		if (strlen(s->name) != name_len || strncmp(s->name, name, name_len) != 0)
+			continue;
+		if (s->set(c, (char *)c + s->offset, s->size, value) == 0)
+			return 0;
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "CONFIG_INVALID", s->name,
+			"%s: %s \"%.100s\" is not %s", where, s->name, value, s->form);
+	}
+	return err_set(err, ERR_INVALID_ARGUMENT, "CONFIG_INVALID",
+		"%s: there is no setting \"%.*s\"", where, (int)(name_len > 60 ? 60 : name_len),
+		name);
+}
+
+static char *trim(char *s)
+{
+	size_t len;
+
+	while (isspace((unsigned char)*s))
+		s++;
+	len = strlen(s);
+	while (len && isspace((unsigned char)s[len - 1]))
+		s[--len] = '\0';
+	return s;
+}
+
+static int read_line(struct config *c, char *line, unsigned number, struct err *err)
+{
+	char where[32];
+	char *text = trim(line);
+	char *equals = strchr(text, '=');
+	char *name;
+
+	if (!*text || *text == '#')
+		return 0;
+	snprintf(where, sizeof(where), "line %u", number);
+	if (!equals)
+		return err_set(err, ERR_INVALID_ARGUMENT, "CONFIG_INVALID",
+			"%s: \"%.60s\" is not of the form key = value", where, text);
+	*equals = '\0';
+	name = trim(text);
+	return set_one(c, name, strlen(name), trim(equals + 1), where, err);
+}
+
+static int read_file(struct config *c, const char *path, struct err *err)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char line[LINE_MAX_BYTES];
+	int r = 0;
+
+	if (!f)
+		return err_sys(err, errno, "read the configuration %s", path);
+	for (unsigned number = 1; r == 0 && fgets(line, sizeof(line), f); number++)
+		r = read_line(c, line, number, err);
+	return r < 0 ? err_wrap(err, r, "%s", path) : 0;
+}
+
+/* "--name=value" or "--name" "value"; *i is left at the last argument used. */
+static int split_flag(int argc, char **argv, int *i, const char **ret_name, size_t *ret_len,
+	const char **ret_value, struct err *err)
+{
+	const char *arg = argv[*i];
+	const char *equals = strchr(arg, '=');
+
+	if (strncmp(arg, "--", 2) != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "CONFIG_INVALID",
+			"\"%.60s\" is not a flag", arg);
+	*ret_name = arg + 2;
+	*ret_len = equals ? (size_t)(equals - arg - 2) : strlen(arg + 2);
+	if (equals) {
+		*ret_value = equals + 1;
+	} else {
+		if (*i + 1 >= argc)
+			return err_set(err, ERR_INVALID_ARGUMENT, "CONFIG_INVALID",
+				"%.60s wants a value", arg);
+		*ret_value = argv[++*i];
+	}
+	return 0;
+}
+
+static void set_defaults(struct config *c)
+{
+	memset(c, 0, sizeof(*c));
+	strcpy(c->state, "/var/lib/croft");
+	strcpy(c->run, "/run/croft");
+	strcpy(c->cgroup_parent, "croft");
+	c->sample_interval_ms = 10000;
+}
+
+static bool is_config_flag(const char *name, size_t len)
+{
+	return len == strlen("config") && !strncmp(name, "config", len);
+}
+
+/* Goes over the flags: first for the file's name only, then for the settings. */
+static int read_flags(
+	struct config *c, int argc, char **argv, const char **ret_file, struct err *err)
+{
+	size_t file_listens = c->n_listen;
+	bool listens = false;
+
+	for (int i = 1; i < argc; i++) {
+		const char *name = NULL;
+		const char *value = NULL;
+		size_t len = 0;
+		int r = split_flag(argc, argv, &i, &name, &len, &value, err);
+
+		if (r < 0)
+			return r;
+		if (is_config_flag(name, len)) {
+			if (ret_file)
+				*ret_file = value;
+			continue;
+		}
+		if (ret_file)
+			continue;
+		/* Flags replace the file's list instead of growing it. */
+		if (!listens && len == 6 && !strncmp(name, "listen", 6)) {
+			listens = true;
+			c->n_listen -= file_listens;
+		}
+		r = set_one(c, name, len, value, "command line", err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int config_parse(
+	struct config *ret, int argc, char **argv, enum config_action *ret_action, struct err *err)
+{
+	struct config c;
+	const char *file = NULL;
+	int r;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "--version")) {
+			*ret_action = argv[i][2] == 'h' ? CONFIG_HELP : CONFIG_VERSION;
+			return 0;
+		}
+	}
+	set_defaults(&c);
+	r = read_flags(&c, argc, argv, &file, err);
+	if (r == 0 && file)
+		r = read_file(&c, file, err);
+	if (r == 0)
+		r = read_flags(&c, argc, argv, NULL, err);
+	if (r < 0)
+		return r;
+	if (!c.n_listen) {
+		snprintf(c.listen[0], sizeof(c.listen[0]), "unix:%s/croft.sock", c.run);
+		c.n_listen = 1;
+	}
+	*ret = c;
+	*ret_action = CONFIG_RUN;
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* croftd's settings: a file of `key = value` lines, and flags of the same names that win over it.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_PATH_MAX	  1024
+#define CONFIG_LISTEN_MAX 8
+#define CONFIG_LISTEN_LEN (CONFIG_PATH_MAX + 24)
+
+struct config {
+	char state[CONFIG_PATH_MAX];
+	char run[CONFIG_PATH_MAX];
+	char listen[CONFIG_LISTEN_MAX][CONFIG_LISTEN_LEN]; /* "unix:PATH" or "tcp:ADDR:PORT" */
+	size_t n_listen;
+	char user[64]; /* "": croft, else nobody */
+	char cgroup_parent[64];
+	uint64_t sample_interval_ms;
+	char pool_driver[16]; /* "": the supervisor's choice */
+	uint64_t pool_size_bytes;
+	char supervisor[CONFIG_PATH_MAX]; /* "": the one installed with croftd */
+	char policy_dir[CONFIG_PATH_MAX]; /* "": the supervisor's own */
+	char log_level[16];		  /* "": as $CROFT_LOG says */
+};
+
+enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
+
+/*
+ * Reads the command line and the file it names. Returns 0 with what to do, or -EINVAL with a
+ * sentence that names the flag or line. listen defaults to a socket in the run directory.
+ */
+int config_parse(
+	struct config *ret, int argc, char **argv, enum config_action *ret_action, struct err *err);
+
+/* The text of --help. */
+const char *config_usage(void);

@@ -1,0 +1,126 @@
+/* Checking and making a new container; see container_new.h. Nothing is written before all holds. */
+#include "server/container_new.h"
+
+#include "server/convert.h"
+#include "server/cores.h"
+#include "server/init_args.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char default_policy[] = "default";
+
+int container_place(struct server *server, struct container *c, struct err *err)
+{
+	if (!cores_empty(c->cpus) && cores_within(c->cpus, c->tenant->cpus))
+		return 0;
+	return cores_resolve_container(&server->model, server->host.cpu_mask, c->tenant->cpus, c,
+		&c->limits, c->cpus, err);
+}
+
+static int check_room(const struct tenant *t, const char *name, struct err *err)
+{
+	uint64_t max = t->limits.value[LIMIT_CONTAINERS];
+
+	if (max == LIMIT_UNSET)
+		max = limit_rule(LIMIT_CONTAINERS)->max;
+	if (t->deleting)
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_DELETING",
+			"tenant %s is being deleted", t->name);
+	if (model_any_container(t, name))
+		return err_set(err, ERR_ALREADY_EXISTS, "CONTAINER_EXISTS",
+			"there is a container %s/%s already", t->name, name);
+	if (t->containers.n >= max)
+		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_CONTAINERS",
+			"containers",
+			"tenant %s has %zu containers, and may have %" PRIu64
+			"; delete one, or have the limit raised",
+			t->name, t->containers.n, max);
+	return 0;
+}
+
+/* The limits of the tenant as its containers meet them: cores as those it has. */
+static void effective_limits(const struct tenant *t, struct limits *ret)
+{
+	*ret = t->limits;
+	if (cores_empty(t->cpus))
+		return;
+	memcpy(ret->core_mask, t->cpus, sizeof(ret->core_mask));
+	ret->value[LIMIT_CORES] = LIMIT_UNSET;
+}
+
+struct wanted {
+	struct tenant *tenant;
+	char image[NAME_SIZE];
+	char policy[NAME_SIZE];
+	struct limits limits;
+};
+
+static int check_request(struct server *server, const Croft__V1__CreateContainerRequest *request,
+	struct wanted *w, struct err *err)
+{
+	const Croft__V1__Container *c = request->container;
+	struct limits tenant_limits;
+	struct image *image;
+	int r = model_find_tenant(&server->model, request->parent, &w->tenant, err);
+
+	if (r == 0)
+		r = name_check("container", request->container_id, err);
+	if (r == 0 && !c)
+		r = err_set_subject(err, ERR_INVALID_ARGUMENT, "FIELD_MISSING", "container",
+			"the request has no container");
+	if (r == 0)
+		r = check_room(w->tenant, request->container_id, err);
+	if (r == 0)
+		r = model_find_image(&server->model, c->image, &image, err);
+	if (r < 0)
+		return r;
+	if (image->deleting)
+		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_DELETING",
+			"image %s is being deleted", image->name);
+	memcpy(w->image, image->name, sizeof(w->image));
+	strcpy(w->policy, default_policy);
+	if (c->policy[0])
+		r = name_parse_in("policies", c->policy, w->policy, err);
+	if (r == 0)
+		r = convert_limits_back(c->limits, false, &w->limits, err);
+	if (r < 0)
+		return r;
+	effective_limits(w->tenant, &tenant_limits);
+	return limits_check_within(&w->limits, &tenant_limits, err);
+}
+
+int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
+	struct container **ret, struct err *err)
+{
+	const Croft__V1__Container *from = request->container;
+	char **init_args = NULL;
+	struct container *c;
+	struct wanted w;
+	int r = check_request(server, request, &w, err);
+
+	if (r == 0)
+		r = init_args_copy(from->init_args, from->n_init_args, &init_args, err);
+	if (r < 0)
+		return r;
+	c = model_add_container(w.tenant, request->container_id);
+	if (!c) {
+		init_args_free(init_args);
+		return err_oom(err);
+	}
+	memcpy(c->image, w.image, sizeof(c->image));
+	memcpy(c->policy, w.policy, sizeof(c->policy));
+	c->limits = w.limits;
+	c->init_args = init_args;
+	c->with_init = from->with_init;
+	c->ephemeral = from->ephemeral;
+	c->oom_group = from->oom_group;
+	c->created_wall_usec = clock_wall_usec();
+	r = container_place(server, c, err);
+	if (r < 0) {
+		model_remove_container(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}

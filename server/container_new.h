@@ -1,0 +1,17 @@
+/* A new container from a request: the checks and the filling-in that create and launch share. */
+#pragma once
+
+#include "server/container_op.h"
+
+#include "croft/v1/containers.pb-c.h"
+
+/*
+ * Checks the request against its tenant, the image and every limit, and adds the container to the
+ * model, not visible yet. Returns 0 with *ret in the model, or -errno with nothing changed.
+ * RESOURCE_EXHAUSTED / TOO_MANY_CONTAINERS (subject "containers") when the tenant has its fill.
+ */
+int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
+	struct container **ret, struct err *err);
+
+/* Chooses a container's cores anew when they are not (or no longer) among its tenant's. */
+int container_place(struct server *server, struct container *container, struct err *err);

@@ -1,0 +1,140 @@
+/*
+ * Changing a container's limits live: checked against its tenant's, applied by the supervisor, then
+ * committed. When the commit fails, the old limits are put back.
+ */
+#include "server/container_update.h"
+
+#include "base/log.h"
+#include "server/container_op.h"
+#include "server/convert.h"
+#include "server/cores.h"
+#include "server/events.h"
+#include "server/link.h"
+#include "server/store.h"
+
+#include <string.h>
+
+/* Exchanges what the container is and what the operation holds. */
+static void swap(struct container_op *op)
+{
+	struct container *c = op->container;
+	struct container_op before = *op;
+
+	op->limits = c->limits;
+	memcpy(op->cpus, c->cpus, sizeof(op->cpus));
+	op->oom_group = c->oom_group;
+	c->limits = before.limits;
+	memcpy(c->cpus, before.cpus, sizeof(c->cpus));
+	c->oom_group = before.oom_group;
+}
+
+static void fill_message(const struct container *c, bool force, struct msg_limits *msg)
+{
+	memset(msg, 0, sizeof(*msg));
+	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
+	memcpy(msg->container, c->name, sizeof(msg->container));
+	msg->oom_group = c->oom_group;
+	msg->force = force;
+	msg->running = container_state_is_live(c->state);
+	container_fill_limits(c, &msg->limits);
+}
+
+static int fill(
+	struct container_op *op, const Croft__V1__UpdateContainerRequest *request, struct err *err)
+{
+	static const char *const others[] = {"oom_group", NULL};
+	Google__Protobuf__FieldMask *mask = request->update_mask;
+	struct container *c = op->container;
+	struct tenant *t = c->tenant;
+	struct limits allowed = t->limits;
+	unsigned bits;
+	int r;
+
+	op->limits = c->limits;
+	r = convert_limits_update(request->container->limits, mask ? mask->paths : NULL,
+		mask ? mask->n_paths : 0, false, others, &op->limits, &bits, err);
+	if (r < 0)
+		return r;
+	op->oom_group = bits & 1 ? request->container->oom_group : c->oom_group;
+	if (!cores_empty(t->cpus)) {
+		memcpy(allowed.core_mask, t->cpus, sizeof(allowed.core_mask));
+		allowed.value[LIMIT_CORES] = LIMIT_UNSET;
+	}
+	r = limits_check_within(&op->limits, &allowed, err);
+	if (r < 0)
+		return r;
+	return cores_resolve_container(&op->server->model, op->server->host.cpu_mask, t->cpus, c,
+		&op->limits, op->cpus, err);
+}
+
+static void on_committed(void *arg, const struct err *err)
+{
+	struct container_op *op = arg;
+	struct msg_limits msg;
+	struct err ignored;
+
+	if (!err) {
+		log_info("container-updated tenant=%s container=%s", op->container->tenant->name,
+			op->container->name);
+		container_op_reply(op);
+		return;
+	}
+	swap(op);
+	fill_message(op->container, true, &msg);
+	link_send(op->server->link, MSG_CONTAINER_LIMITS, &msg, NULL, 0, NULL, NULL, &ignored);
+	container_op_fail(op, err);
+}
+
+static void on_applied(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct container_op *op = arg;
+	struct container *c = op->container;
+	struct db_tx *tx;
+
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (err) {
+		container_op_fail(op, err);
+		return;
+	}
+	swap(op);
+	tx = db_tx_new();
+	store_put_container(tx, c);
+	events_add_container(tx, c, c->run.id, "container.updated", "{}", "%s/%s was changed",
+		c->tenant->name, c->name);
+	container_op_store(op, tx);
+	db_commit(op->server->db, tx, on_committed, op);
+}
+
+void container_update(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__UpdateContainerRequest *request = (const void *)message;
+	struct container_op *op;
+	struct msg_limits msg;
+	struct err err;
+	int r;
+
+	if (!request->container) {
+		err_set_subject(&err, ERR_INVALID_ARGUMENT, "FIELD_MISSING", "container",
+			"the request names no container");
+		grpc_fail(call, &err);
+		return;
+	}
+	op = container_op_find(call, message, request->request_id, request->container->name);
+	if (!op)
+		return;
+	r = container_op_hold(op, &err);
+	if (r == 0)
+		r = fill(op, request, &err);
+	if (r == 0) {
+		/* The message is made from the container as it is to be. */
+		swap(op);
+		fill_message(op->container, request->force, &msg);
+		swap(op);
+		r = link_send(op->server->link, MSG_CONTAINER_LIMITS, &msg, NULL, 0, on_applied, op,
+			&err);
+	}
+	if (r < 0)
+		container_op_fail(op, &err);
+}

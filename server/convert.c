@@ -1,0 +1,144 @@
+/* Messages made from the model; see convert.h. Pure: reads the model, allocates nothing. */
+#include "server/convert.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define USEC 1000000
+
+void convert_time(int64_t wall_usec, Google__Protobuf__Timestamp *out)
+{
+	google__protobuf__timestamp__init(out);
+	out->seconds = wall_usec / USEC;
+	out->nanos = (int32_t)(wall_usec % USEC) * 1000;
+}
+
+int convert_time_back(
+	const Google__Protobuf__Timestamp *time, int64_t *ret_wall_usec, struct err *err)
+{
+	/* 9999-12-31T23:59:59Z, the last that a Timestamp may hold (timestamp.proto). */
+	if (time->seconds < 0 || time->seconds > INT64_C(253402300799) || time->nanos < 0 ||
+		time->nanos > 999999999)
+		return err_set(err, ERR_INVALID_ARGUMENT, "TIME_INVALID",
+			"a time is outside 1970 to 9999");
+	*ret_wall_usec = time->seconds * USEC + time->nanos / 1000;
+	return 0;
+}
+
+int convert_timeout_ms(const Google__Protobuf__Duration *duration, uint32_t unset, uint32_t max,
+	uint32_t *ret, struct err *err)
+{
+	if (!duration) {
+		*ret = unset;
+		return 0;
+	}
+	if (duration->seconds < 0 || duration->nanos < 0 || duration->nanos > 999999999 ||
+		duration->seconds > max / 1000)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "TIMEOUT_INVALID", "timeout",
+			"a timeout is 0 to %u seconds", max / 1000);
+	*ret = (uint32_t)duration->seconds * 1000 + (uint32_t)(duration->nanos / 1000000);
+	return 0;
+}
+
+const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_message *out)
+{
+	croft__v1__tenant__init(&out->msg);
+	snprintf(out->name, sizeof(out->name), "tenants/%s", t->name);
+	convert_limits(&t->limits, &out->limits);
+	convert_time(t->created_wall_usec, &out->created);
+	out->msg.name = out->name;
+	out->msg.uid = (char *)t->uid;
+	out->msg.plan = (char *)t->plan;
+	out->msg.account_ref = (char *)t->account_ref;
+	out->msg.limits = &out->limits.msg;
+	out->msg.suspended = t->suspended;
+	out->msg.suspend_reason = (char *)t->suspend_reason;
+	out->msg.bound_uids = (uint32_t *)t->uids;
+	out->msg.n_bound_uids = t->n_uids;
+	out->msg.create_time = &out->created;
+	out->msg.container_count = (uint32_t)t->containers.n;
+	out->msg.running_count = tenant_running_count(t);
+	return &out->msg.base;
+}
+
+static void fill_run(const struct run *run, struct container_message *out)
+{
+	croft__v1__run__init(&out->run);
+	out->run.id = (char *)run->id;
+	out->run.host_pid = (uint32_t)run->pid;
+	out->run.id_base = run->id_base;
+	if (run->confirmed) {
+		convert_time(run->start_wall_usec, &out->started);
+		out->run.start_time = &out->started;
+	}
+	if (!run->end_wall_usec)
+		return;
+	convert_time(run->end_wall_usec, &out->ended);
+	out->run.end_time = &out->ended;
+	croft__v1__exit__init(&out->exit);
+	out->exit.kind = (Croft__V1__Exit__Kind)run->exit;
+	out->exit.status = run->exit_status;
+	out->exit.signal = run->exit_signal;
+	out->run.exit = &out->exit;
+}
+
+/* A suspended tenant's containers are frozen, whatever they themselves were told. */
+static Croft__V1__Container__State shown_state(const struct container *c)
+{
+	if (c->state == CONTAINER_RUNNING && c->tenant->suspended)
+		return CROFT__V1__CONTAINER__STATE__FROZEN;
+	return (Croft__V1__Container__State)c->state;
+}
+
+const ProtobufCMessage *convert_container(const struct container *c, struct container_message *out)
+{
+	Croft__V1__Container *msg = &out->msg;
+
+	croft__v1__container__init(msg);
+	snprintf(
+		out->name, sizeof(out->name), "tenants/%s/containers/%s", c->tenant->name, c->name);
+	snprintf(out->image, sizeof(out->image), "images/%s", c->image);
+	snprintf(out->policy, sizeof(out->policy), "policies/%s", c->policy);
+	limits_format_cores(c->cpus, out->cores, sizeof(out->cores));
+	convert_limits(&c->limits, &out->limits);
+	convert_time(c->created_wall_usec, &out->created);
+	msg->name = out->name;
+	msg->uid = (char *)c->uid;
+	msg->image = out->image;
+	msg->policy = out->policy;
+	msg->limits = &out->limits.msg;
+	msg->init_args = c->init_args;
+	while (msg->init_args && msg->init_args[msg->n_init_args])
+		msg->n_init_args++;
+	msg->with_init = c->with_init;
+	msg->ephemeral = c->ephemeral;
+	msg->oom_group = c->oom_group;
+	msg->state = shown_state(c);
+	msg->create_time = &out->created;
+	msg->cores = out->cores;
+	msg->disk_used_bytes = c->disk_used_bytes;
+	msg->disk_limit_enforced = c->disk_enforced;
+	if (c->run.id[0]) {
+		fill_run(&c->run, out);
+		msg->run = &out->run;
+	}
+	return &msg->base;
+}
+
+const ProtobufCMessage *convert_image(
+	const struct model *model, const struct image *image, struct image_message *out)
+{
+	croft__v1__image__init(&out->msg);
+	snprintf(out->name, sizeof(out->name), "images/%s", image->name);
+	convert_time(image->created_wall_usec, &out->created);
+	out->msg.name = out->name;
+	out->msg.uid = (char *)image->uid;
+	out->msg.init = (char *)image->init;
+	out->msg.stop_signal = image->stop_signal;
+	out->msg.size_bytes = image->size_bytes;
+	out->msg.entries = image->entries;
+	out->msg.skipped_devices = image->skipped_devices;
+	out->msg.create_time = &out->created;
+	out->msg.container_count = model_image_users(model, image->name);
+	return &out->msg.base;
+}

@@ -1,0 +1,77 @@
+/*
+ * Between the model and the API's messages. A message made here points into its holder and into the
+ * model, so it is to be sent or packed before either changes.
+ */
+#pragma once
+
+#include "croft/v1/containers.pb-c.h"
+#include "croft/v1/images.pb-c.h"
+#include "croft/v1/tenants.pb-c.h"
+#include "server/model.h"
+
+#define CORES_TEXT_SIZE 512
+
+struct limits_message {
+	Croft__V1__Limits msg;
+	char core_list[CORES_TEXT_SIZE];
+};
+
+struct tenant_message {
+	Croft__V1__Tenant msg;
+	struct limits_message limits;
+	Google__Protobuf__Timestamp created;
+	char name[RESOURCE_SIZE];
+};
+
+struct container_message {
+	Croft__V1__Container msg;
+	struct limits_message limits;
+	Croft__V1__Run run;
+	Croft__V1__Exit exit;
+	Google__Protobuf__Timestamp created;
+	Google__Protobuf__Timestamp started;
+	Google__Protobuf__Timestamp ended;
+	char name[RESOURCE_SIZE];
+	char image[RESOURCE_SIZE];
+	char policy[RESOURCE_SIZE];
+	char cores[CORES_TEXT_SIZE];
+};
+
+struct image_message {
+	Croft__V1__Image msg;
+	Google__Protobuf__Timestamp created;
+	char name[RESOURCE_SIZE];
+};
+
+/* Each returns &out->msg as a ProtobufCMessage, to be sent. */
+const ProtobufCMessage *convert_tenant(const struct tenant *tenant, struct tenant_message *out);
+const ProtobufCMessage *convert_container(
+	const struct container *container, struct container_message *out);
+const ProtobufCMessage *convert_image(
+	const struct model *model, const struct image *image, struct image_message *out);
+
+void convert_time(int64_t wall_usec, Google__Protobuf__Timestamp *out);
+/* -EINVAL when it is out of the range of microseconds since 1970. */
+int convert_time_back(
+	const Google__Protobuf__Timestamp *time, int64_t *ret_wall_usec, struct err *err);
+
+void convert_limits(const struct limits *limits, struct limits_message *out);
+
+/*
+ * Limits of a request: NULL is none at all. Checked against the table; limits that only a tenant
+ * has are refused unless `tenant`.
+ */
+int convert_limits_back(
+	const Croft__V1__Limits *msg, bool tenant, struct limits *ret, struct err *err);
+
+/*
+ * Changes `limits` as an update asks: by mask paths `limits` and `limits.<field>` (an unset field
+ * lifts the limit), or, without a mask, every limit that is set. Other paths are looked up in
+ * `others` (NULL-terminated), and their bit is set in ret_others.
+ */
+int convert_limits_update(const Croft__V1__Limits *msg, char **paths, size_t n_paths, bool tenant,
+	const char *const *others, struct limits *limits, unsigned *ret_others, struct err *err);
+
+/* Milliseconds of a duration; NULL gives `unset`. INVALID_ARGUMENT below 0 or above max. */
+int convert_timeout_ms(const Google__Protobuf__Duration *duration, uint32_t unset, uint32_t max,
+	uint32_t *ret, struct err *err);

@@ -1,0 +1,141 @@
+/*
+ * Limits between the API and base/limits.h, by one table of fields; see convert.h. Every limit of a
+ * request passes limits_check() here, before anything else sees it.
+ */
+#include "server/convert.h"
+
+#include "base/cleanup.h"
+
+#include <string.h>
+
+static const struct field {
+	const char *path;
+	enum limit_id id;
+	size_t offset;
+} fields[] = {
+	{"limits.cpu_milli", LIMIT_CPU, offsetof(Croft__V1__Limits, cpu_milli)},
+	{"limits.cpu_weight", LIMIT_CPU_WEIGHT, offsetof(Croft__V1__Limits, cpu_weight)},
+	{"limits.core_count", LIMIT_CORES, offsetof(Croft__V1__Limits, core_count)},
+	{"limits.memory_bytes", LIMIT_MEMORY, offsetof(Croft__V1__Limits, memory_bytes)},
+	{"limits.swap_bytes", LIMIT_SWAP, offsetof(Croft__V1__Limits, swap_bytes)},
+	{"limits.pids", LIMIT_PIDS, offsetof(Croft__V1__Limits, pids)},
+	{"limits.disk_bytes", LIMIT_DISK, offsetof(Croft__V1__Limits, disk_bytes)},
+	{"limits.containers", LIMIT_CONTAINERS, offsetof(Croft__V1__Limits, containers)},
+};
+
+_Static_assert(ARRAY_SIZE(fields) == LIMIT_N, "every limit has a field");
+
+static uint64_t *field_of(const Croft__V1__Limits *msg, const struct field *field)
+{
+	return (uint64_t *)((char *)msg + field->offset);
+}
+
+void convert_limits(const struct limits *limits, struct limits_message *out)
+{
+	croft__v1__limits__init(&out->msg);
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (limits->value[fields[i].id] != LIMIT_UNSET)
+			*field_of(&out->msg, &fields[i]) = limits->value[fields[i].id];
+	limits_format_cores(limits->core_mask, out->core_list, sizeof(out->core_list));
+	out->msg.core_list = out->core_list;
+}
+
+int convert_limits_back(
+	const Croft__V1__Limits *msg, bool tenant, struct limits *ret, struct err *err)
+{
+	struct limits limits;
+	int r;
+
+	limits_init(&limits);
+	for (size_t i = 0; msg && i < ARRAY_SIZE(fields); i++) {
+		const struct limit_rule *rule = limit_rule(fields[i].id);
+		uint64_t value = *field_of(msg, &fields[i]);
+
+		if (!value)
+			continue;
+		if (rule->tenant_only && !tenant)
+			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID",
+				rule->name, "%s is a limit of tenants, not of containers",
+				rule->name);
+		/* The one value that stands for "none" here cannot be asked for. */
+		limits.value[fields[i].id] = value == LIMIT_UNSET ? value - 1 : value;
+	}
+	if (msg && msg->core_list[0]) {
+		if (limits.value[LIMIT_CORES] != LIMIT_UNSET)
+			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
+				"give a number of cores or a list of them, not both");
+		if (limits_parse_cores(msg->core_list, limits.core_mask) < 0)
+			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
+				"\"%.40s\" is not a list of cores such as 0,2-3", msg->core_list);
+	}
+	r = limits_check(&limits, err);
+	if (r < 0)
+		return r;
+	*ret = limits;
+	return 0;
+}
+
+static void copy_cores(struct limits *to, const struct limits *from)
+{
+	to->value[LIMIT_CORES] = from->value[LIMIT_CORES];
+	memcpy(to->core_mask, from->core_mask, sizeof(to->core_mask));
+}
+
+/* Carries out one path of a mask. False when it is none of the limits'. */
+static bool apply_path(struct limits *limits, const struct limits *from, const char *path)
+{
+	if (!strcmp(path, "limits")) {
+		*limits = *from;
+		return true;
+	}
+	if (!strcmp(path, "limits.core_list")) {
+		copy_cores(limits, from);
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (strcmp(path, fields[i].path) != 0)
+			continue;
+		if (fields[i].id == LIMIT_CORES)
+			copy_cores(limits, from);
+		else
+			limits->value[fields[i].id] = from->value[fields[i].id];
+		return true;
+	}
+	return false;
+}
+
+static int find_other(const char *const *others, const char *path, unsigned *bits, struct err *err)
+{
+	for (unsigned i = 0; others[i]; i++) {
+		if (strcmp(others[i], path) != 0)
+			continue;
+		*bits |= 1u << i;
+		return 0;
+	}
+	return err_set_subject(err, ERR_INVALID_ARGUMENT, "FIELD_MASK_INVALID", "update_mask",
+		"\"%.60s\" cannot be changed", path);
+}
+
+int convert_limits_update(const Croft__V1__Limits *msg, char **paths, size_t n_paths, bool tenant,
+	const char *const *others, struct limits *limits, unsigned *ret_others, struct err *err)
+{
+	struct limits result = *limits;
+	unsigned bits = 0;
+	struct limits from;
+	int r = convert_limits_back(msg, tenant, &from, err);
+
+	if (r < 0)
+		return r;
+	if (!n_paths)
+		limits_merge(&result, &from);
+	for (size_t i = 0; i < n_paths; i++) {
+		if (apply_path(&result, &from, paths[i]))
+			continue;
+		r = find_other(others, paths[i], &bits, err);
+		if (r < 0)
+			return r;
+	}
+	*limits = result;
+	*ret_others = bits;
+	return 0;
+}

@@ -1,0 +1,143 @@
+/*
+ * The schema as a list of steps; user_version counts those taken. A step that was released is never
+ * edited: a change is a new step behind it.
+ *
+ * Times: *_wall is CLOCK_REALTIME, *_boot CLOCK_BOOTTIME, both in microseconds. Limits are text
+ * ("cpu=500 memory=67108864"), so that a new limit needs no step. Samples, runs, gaps and events
+ * are the record that bills rest on: no statement anywhere deletes or changes a sample.
+ */
+#include "server/db_schema.h"
+
+#include "base/cleanup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+static const char first[] =
+	"CREATE TABLE tenants (uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, plan TEXT NOT NULL,"
+	" account_ref TEXT NOT NULL, limits TEXT NOT NULL, cpus TEXT NOT NULL,"
+	" disk_by_plan INTEGER NOT NULL, suspended INTEGER NOT NULL,"
+	" suspend_reason TEXT NOT NULL, created_wall INTEGER NOT NULL) WITHOUT ROWID;"
+
+	"CREATE TABLE tenant_uids (uid INTEGER PRIMARY KEY,"
+	" tenant_uid TEXT NOT NULL REFERENCES tenants(uid) ON DELETE CASCADE);"
+	"CREATE INDEX tenant_uids_by_tenant ON tenant_uids(tenant_uid);"
+
+	"CREATE TABLE images (uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, init TEXT NOT NULL,"
+	" stop_signal INTEGER NOT NULL, size_bytes INTEGER NOT NULL, entries INTEGER NOT NULL,"
+	" skipped_devices INTEGER NOT NULL, created_wall INTEGER NOT NULL) WITHOUT ROWID;"
+
+	/* launching: made by a launch whose start is not confirmed; deleting: to be gone on with.
+	 */
+	"CREATE TABLE containers (uid TEXT PRIMARY KEY,"
+	" tenant_uid TEXT NOT NULL REFERENCES tenants(uid), name TEXT NOT NULL, image TEXT NOT "
+	"NULL,"
+	" policy TEXT NOT NULL, limits TEXT NOT NULL, cpus TEXT NOT NULL, init_args BLOB NOT NULL,"
+	" with_init INTEGER NOT NULL, ephemeral INTEGER NOT NULL, oom_group INTEGER NOT NULL,"
+	" launching INTEGER NOT NULL, deleting INTEGER NOT NULL, created_wall INTEGER NOT NULL,"
+	" UNIQUE (tenant_uid, name)) WITHOUT ROWID;"
+
+	/* One boot of a container; a run with container '' is a tenant's own directory (a check on
+	   the sum of its containers, never billed). Names are kept here, as runs outlive both. */
+	"CREATE TABLE runs (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
+	" tenant_uid TEXT NOT NULL, tenant TEXT NOT NULL, account_ref TEXT NOT NULL,"
+	" container_uid TEXT NOT NULL, container TEXT NOT NULL, boot_id TEXT NOT NULL,"
+	" cgroup_inode INTEGER NOT NULL DEFAULT 0, id_base INTEGER NOT NULL DEFAULT 0,"
+	" start_boot INTEGER, start_wall INTEGER, end_boot INTEGER, end_wall INTEGER,"
+	" exit_kind INTEGER NOT NULL DEFAULT 0, exit_status INTEGER NOT NULL DEFAULT 0,"
+	" exit_signal INTEGER NOT NULL DEFAULT 0);"
+	"CREATE INDEX runs_by_container ON runs(container_uid, key);"
+	"CREATE INDEX runs_by_tenant ON runs(tenant_uid, key);"
+	"CREATE INDEX runs_open ON runs(key) WHERE end_wall IS NULL;"
+
+	/* A run has its tenant, container, boot id and cgroup inode, so this key is the ledger's
+	   (container, run, meter, sequence); in this order one sweep touches one page a run. */
+	"CREATE TABLE samples (run INTEGER NOT NULL REFERENCES runs(key), sequence INTEGER NOT "
+	"NULL,"
+	" meter INTEGER NOT NULL, boot INTEGER NOT NULL, wall INTEGER NOT NULL,"
+	" value INTEGER NOT NULL, PRIMARY KEY (run, sequence, meter)) WITHOUT ROWID;"
+
+	"CREATE TABLE gaps (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs(key),"
+	" reason TEXT NOT NULL, from_boot INTEGER NOT NULL, to_boot INTEGER NOT NULL,"
+	" from_wall INTEGER NOT NULL, to_wall INTEGER NOT NULL);"
+	"CREATE INDEX gaps_by_run ON gaps(run);"
+
+	/* What all samples of a tenant or container add up to, for a quick answer. The ledger can
+	   rebuild it. memory is KiB*us in two halves, as it outgrows 64 bits. */
+	"CREATE TABLE totals (uid TEXT PRIMARY KEY, cpu INTEGER NOT NULL, throttled INTEGER NOT "
+	"NULL,"
+	" memory_high INTEGER NOT NULL, memory_low INTEGER NOT NULL, memory_peak INTEGER NOT NULL,"
+	" pids_peak INTEGER NOT NULL, pids_denied INTEGER NOT NULL, oom_kills INTEGER NOT NULL,"
+	" at_limit INTEGER NOT NULL, running INTEGER NOT NULL, runs INTEGER NOT NULL) WITHOUT "
+	"ROWID;"
+
+	"CREATE TABLE events (number INTEGER PRIMARY KEY, wall INTEGER NOT NULL, type TEXT NOT "
+	"NULL,"
+	" tenant_uid TEXT NOT NULL, tenant TEXT NOT NULL, resource TEXT NOT NULL,"
+	" run_id TEXT NOT NULL, message TEXT NOT NULL, details TEXT NOT NULL);"
+	"CREATE INDEX events_by_tenant ON events(tenant_uid, number);"
+
+	"CREATE TABLE requests (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL,"
+	" caller TEXT NOT NULL, reply BLOB NOT NULL, wall INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX requests_by_wall ON requests(wall);";
+
+static const char *const steps[] = {first};
+
+static int fail(sqlite3 *handle, struct err *err)
+{
+	int code = sqlite3_errcode(handle);
+
+	if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+		return err_set(err, ERR_DATA_LOSS, "STATE_DAMAGED",
+			"the state database is damaged (%s); restore it from a backup",
+			sqlite3_errmsg(handle));
+	return err_set(err, ERR_INTERNAL, "STATE_FAILED", "prepare the state database: %s",
+		sqlite3_errmsg(handle));
+}
+
+static int read_version(sqlite3 *handle, int *ret, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	int r = -1;
+
+	if (sqlite3_prepare_v2(handle, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK)
+		return fail(handle, err);
+	if (sqlite3_step(stmt) == SQLITE_ROW) {
+		*ret = sqlite3_column_int(stmt, 0);
+		r = 0;
+	}
+	sqlite3_finalize(stmt);
+	return r == 0 ? 0 : fail(handle, err);
+}
+
+static int take_step(sqlite3 *handle, int version, struct err *err)
+{
+	char pragma[64];
+	int r;
+
+	/* user_version is part of the transaction, so a step is taken wholly or not at all. */
+	snprintf(pragma, sizeof(pragma), "PRAGMA user_version=%d; COMMIT", version + 1);
+	if (sqlite3_exec(handle, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
+		sqlite3_exec(handle, steps[version], NULL, NULL, NULL) == SQLITE_OK &&
+		sqlite3_exec(handle, pragma, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	r = fail(handle, err);
+	sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+int db_schema_migrate(sqlite3 *handle, struct err *err)
+{
+	int version = 0;
+	int r = read_version(handle, &version, err);
+
+	if (r < 0)
+		return r;
+	if (version < 0 || version > (int)ARRAY_SIZE(steps))
+		return err_set(err, ERR_FAILED_PRECONDITION, "STATE_TOO_NEW",
+			"the state was written by a later version of croftd; run that one");
+	for (; version < (int)ARRAY_SIZE(steps) && r == 0; version++)
+		r = take_step(handle, version, err);
+	return r;
+}

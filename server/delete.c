@@ -1,0 +1,203 @@
+/*
+ * Deleting a container in two commits: that it is to go, then that it is gone. Whatever dies in
+ * between, the deletion is gone on with; see lifecycle.h.
+ */
+#include "server/lifecycle.h"
+
+#include "base/log.h"
+#include "server/events.h"
+#include "server/link.h"
+#include "server/logs.h"
+#include "server/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct deletion {
+	struct server *server;
+	struct container *container; /* a reference */
+	int waiting;		     /* for the mark's commit and the supervisor */
+	bool failed;
+	struct err err;
+};
+
+static void deletion_free(struct deletion *d)
+{
+	container_unref(d->container);
+	free(d);
+}
+
+/* Not deleted: it stays, stopped, unless nobody was told that it exists. */
+static void give_up(struct deletion *d)
+{
+	struct container *c = d->container;
+	struct db_tx *tx;
+
+	log_warning("container-not-deleted tenant=%s container=%s error=\"%s\"", c->tenant->name,
+		c->name, d->err.msg);
+	c->delete_hook = NULL;
+	/* Without a supervisor it goes on after the next reconciliation. */
+	if (strcmp(d->err.reason, "SUPERVISOR_GONE") != 0) {
+		c->state = CONTAINER_STOPPED;
+		c->condemned = !c->visible;
+		tx = db_tx_new();
+		store_put_container(tx, c);
+		db_commit(d->server->db, tx, NULL, NULL);
+	}
+	waiters_call(&c->gone_waiters, &d->err);
+	deletion_free(d);
+}
+
+static void on_row_deleted(void *arg, const struct err *err)
+{
+	struct deletion *d = arg;
+	struct container *c = d->container;
+
+	if (err) {
+		d->err = *err;
+		give_up(d);
+		return;
+	}
+	log_info("container-deleted tenant=%s container=%s", c->tenant->name, c->name);
+	logs_remove(d->server, c->uid);
+	model_remove_container(c);
+	waiters_call(&c->gone_waiters, NULL);
+	deletion_free(d);
+}
+
+static void delete_row(struct deletion *d)
+{
+	struct container *c = d->container;
+	struct db_tx *tx = db_tx_new();
+
+	store_delete_container(tx, c);
+	if (c->visible)
+		events_add_container(tx, c, "", "container.deleted", "{}", "%s/%s was deleted",
+			c->tenant->name, c->name);
+	if (c->delete_hook)
+		c->delete_hook(c->delete_arg, tx);
+	db_commit(d->server->db, tx, on_row_deleted, d);
+}
+
+static void join(struct deletion *d)
+{
+	if (--d->waiting)
+		return;
+	if (d->failed)
+		give_up(d);
+	else
+		delete_row(d);
+}
+
+static void note(struct deletion *d, const struct err *err)
+{
+	if (err && !d->failed) {
+		d->failed = true;
+		d->err = *err;
+	}
+	join(d);
+}
+
+static void on_marked(void *arg, const struct err *err)
+{
+	note(arg, err);
+}
+
+static void on_removed(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	note(arg, err && err->code != ERR_NOT_FOUND ? err : NULL);
+}
+
+void delete_continue(struct server *server, struct container *c)
+{
+	struct deletion *d = calloc(1, sizeof(*d));
+	struct msg_container msg = {0};
+	struct db_tx *tx;
+	struct err err;
+
+	if (!d) {
+		err_oom(&err);
+		waiters_call(&c->gone_waiters, &err);
+		return;
+	}
+	d->server = server;
+	d->container = container_ref(c);
+	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
+	memcpy(msg.container, c->name, sizeof(msg.container));
+	c->condemned = true;
+	c->state = CONTAINER_DELETING;
+	if (link_send_early(server->link, MSG_CONTAINER_REMOVE, &msg, NULL, 0, on_removed, d,
+		    &d->err) < 0) {
+		/* Marked all the same, so that it goes on when there is a supervisor again. */
+		d->failed = true;
+		d->waiting = 1;
+	} else {
+		d->waiting = 2;
+	}
+	tx = db_tx_new();
+	store_put_container(tx, c);
+	db_commit(server->db, tx, on_marked, d);
+}
+
+/* Undoes the last waiters_add(). */
+static void drop_last(struct waiter_list *list)
+{
+	struct waiter *last = TAILQ_LAST(list, waiter_list);
+
+	TAILQ_REMOVE(list, last, entry);
+	free(last);
+}
+
+static void on_ended(void *arg, const struct err *err)
+{
+	(void)arg;
+	(void)err;
+}
+
+static int check(const struct container *c, bool force, struct err *err)
+{
+	if (c->changing)
+		return err_set(err, ERR_ABORTED, "CONTAINER_BUSY",
+			"%s/%s is being changed; try again", c->tenant->name, c->name);
+	if (!force && container_state_is_live(c->state))
+		return container_state_check(
+			c->tenant->name, c->name, c->state, CONTAINER_DELETING, err);
+	return 0;
+}
+
+int delete_container(struct server *server, struct container *c, bool force,
+	void (*hook)(void *arg, struct db_tx *tx), void (*done)(void *arg, const struct err *err),
+	void *arg, struct err *err)
+{
+	int r = check(c, force, err);
+
+	if (r == 0 && !link_is_connected(server->link))
+		r = err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
+			"the supervisor is not running; try again when it is");
+	if (r == 0)
+		r = waiters_add(&c->gone_waiters, done, arg, err);
+	if (r < 0)
+		return r;
+	if (!c->delete_hook) {
+		c->delete_hook = hook;
+		c->delete_arg = arg;
+	}
+	if (c->state == CONTAINER_DELETING || c->condemned)
+		return 0;
+	if (!container_state_is_live(c->state)) {
+		delete_continue(server, c);
+		return 0;
+	}
+	/* run_end.c goes on with what is condemned. */
+	c->condemned = true;
+	r = stop_container(server, c, 0, on_ended, NULL, err);
+	if (r < 0) {
+		c->condemned = false;
+		c->delete_hook = NULL;
+		drop_last(&c->gone_waiters);
+	}
+	return r;
+}

@@ -1,0 +1,19 @@
+/*
+ * Events: what happened, durable and numbered without gaps. An event is part of the transaction
+ * that makes its subject durable, so that neither is ever seen without the other.
+ */
+#pragma once
+
+#include "server/db.h"
+#include "server/model.h"
+
+/* details is a JSON object ("{}" for none) of numbers and checked names. */
+void events_add_tenant(struct db_tx *tx, const struct tenant *tenant, const char *type,
+	const char *details, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void events_add_container(struct db_tx *tx, const struct container *container, const char *run_id,
+	const char *type, const char *details, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+void events_add_image(struct db_tx *tx, const struct image *image, const char *type,
+	const char *details, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void events_add_host(struct db_tx *tx, const char *type, const char *details, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));

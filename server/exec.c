@@ -1,0 +1,372 @@
+/*
+ * Sessions of commands in containers; see exec.h.
+ *
+ * A session lives from the request to the supervisor until the command has ended (or the supervisor
+ * is gone); the call may leave earlier. Must never leave a command running whose client has gone.
+ */
+#include "server/exec.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "server/exec_args.h"
+#include "server/exec_io.h"
+#include "server/link.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <string.h>
+
+/* Between SIGHUP and SIGKILL when the client has gone. */
+#define HANG_UP_SECONDS 5
+
+struct exec_session {
+	LIST_ENTRY(exec_session) entry;
+	struct server *server;
+	struct grpc_call *call;	     /* a reference; NULL: the client is gone */
+	struct container *container; /* a reference */
+	struct exec_io io;
+	struct event *kill_timer;
+	uint64_t id;
+	bool started;
+};
+
+struct exec_table {
+	LIST_HEAD(, exec_session) sessions;
+};
+
+int exec_table_create(struct server *server, struct err *err)
+{
+	server->execs = calloc(1, sizeof(*server->execs));
+	return server->execs ? 0 : err_oom(err);
+}
+
+static void session_free(struct exec_session *s)
+{
+	LIST_REMOVE(s, entry);
+	exec_io_finish(&s->io);
+	if (s->kill_timer)
+		event_free(s->kill_timer);
+	if (s->call) {
+		grpc_call_set_data(s->call, NULL);
+		grpc_call_unref(s->call);
+	}
+	container_unref(s->container);
+	free(s);
+}
+
+void exec_table_destroy(struct server *server)
+{
+	if (!server->execs)
+		return;
+	exec_lost(server);
+	free(server->execs);
+	server->execs = NULL;
+}
+
+/* --- output and input --- */
+
+static bool on_output(void *arg, int stream, const void *data, size_t size)
+{
+	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
+	struct exec_session *s = arg;
+
+	if (!s->call)
+		return true;
+	if (stream == 1) {
+		response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STDOUT;
+		response.stdout.data = (uint8_t *)data;
+		response.stdout.len = size;
+	} else {
+		response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STDERR;
+		response.stderr.data = (uint8_t *)data;
+		response.stderr.len = size;
+	}
+	grpc_send(s->call, &response.base);
+	return grpc_call_writable(s->call);
+}
+
+static void on_input_drained(void *arg)
+{
+	struct exec_session *s = arg;
+
+	if (s->call)
+		grpc_call_set_receiving(s->call, true);
+}
+
+static const struct exec_io_ops io_ops = {.output = on_output, .input_drained = on_input_drained};
+
+void exec_input(struct exec_session *s, const void *data, size_t size)
+{
+	if (!exec_io_write(&s->io, data, size) && s->call)
+		grpc_call_set_receiving(s->call, false);
+}
+
+void exec_close_input(struct exec_session *s)
+{
+	exec_io_close_input(&s->io);
+}
+
+void exec_resize(struct exec_session *s, uint32_t rows, uint32_t columns)
+{
+	exec_io_resize(&s->io, rows, columns);
+}
+
+void exec_resume_output(struct exec_session *s)
+{
+	exec_io_resume(&s->io);
+}
+
+int exec_signal(struct exec_session *s, uint32_t signal, struct err *err)
+{
+	struct msg_exec_signal msg = {.exec_id = s->id, .signal = (int32_t)signal};
+
+	if (signal < 1 || signal > (uint32_t)SIGRTMAX)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "SIGNAL_INVALID", "signal",
+			"there is no signal %u", signal);
+	if (!s->started)
+		return 0;
+	return link_send(s->server->link, MSG_EXEC_SIGNAL, &msg, NULL, 0, NULL, NULL, err);
+}
+
+/* --- the end --- */
+
+/* The API's names for the two refusals that a shell has statuses for (126 and 127). */
+static void name_reason(struct err *err)
+{
+	if (!strcmp(err->reason, "EXEC_NOT_FOUND"))
+		strcpy(err->reason, "COMMAND_NOT_FOUND");
+	else if (!strcmp(err->reason, "EXEC_NOT_EXECUTABLE"))
+		strcpy(err->reason, "COMMAND_NOT_EXECUTABLE");
+}
+
+static void send_exit(struct exec_session *s, const struct msg_exec_ended *msg)
+{
+	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
+	Croft__V1__Exit exit = CROFT__V1__EXIT__INIT;
+
+	switch (msg->exit.kind) {
+	case EXIT_KIND_EXITED:
+		exit.kind = CROFT__V1__EXIT__KIND__EXITED;
+		exit.status = msg->exit.status;
+		break;
+	case EXIT_KIND_SIGNALLED:
+		exit.kind = CROFT__V1__EXIT__KIND__SIGNALLED;
+		exit.signal = msg->exit.signal;
+		break;
+	default:
+		exit.kind = CROFT__V1__EXIT__KIND__UNKNOWN;
+		break;
+	}
+	response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_EXIT;
+	response.exit = &exit;
+	grpc_send(s->call, &response.base);
+	grpc_finish(s->call);
+}
+
+static struct exec_session *find(struct server *server, uint64_t id)
+{
+	struct exec_session *s;
+
+	LIST_FOREACH (s, &server->execs->sessions, entry)
+		if (s->started && s->id == id)
+			return s;
+	return NULL;
+}
+
+void exec_ended(struct server *server, const struct msg_exec_ended *msg)
+{
+	struct exec_session *s = find(server, msg->exec_id);
+	struct err failure;
+
+	if (!s)
+		return;
+	exec_io_drain(&s->io);
+	if (s->call && msg->exit.kind == EXIT_KIND_REFUSED) {
+		failure = msg->err;
+		err_sanitize(&failure);
+		name_reason(&failure);
+		grpc_fail(s->call, &failure);
+	} else if (s->call) {
+		send_exit(s, msg);
+	}
+	session_free(s);
+}
+
+void exec_lost(struct server *server)
+{
+	struct exec_session *s;
+	struct exec_session *next;
+	struct err err;
+
+	err_set(&err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
+		"the supervisor was lost; how the command ended cannot be told");
+	for (s = LIST_FIRST(&server->execs->sessions); s; s = next) {
+		next = LIST_NEXT(s, entry);
+		/* One that has not started is ended by its own reply. */
+		if (!s->started)
+			continue;
+		if (s->call)
+			grpc_fail(s->call, &err);
+		session_free(s);
+	}
+}
+
+static void send_signal(struct exec_session *s, int signal)
+{
+	struct msg_exec_signal msg = {.exec_id = s->id, .signal = signal};
+	struct err err;
+
+	link_send(s->server->link, MSG_EXEC_SIGNAL, &msg, NULL, 0, NULL, NULL, &err);
+}
+
+static void on_kill_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	send_signal(arg, SIGKILL);
+}
+
+/* Closes what the command reads and writes, and signals it. */
+static void disconnect(struct exec_session *s)
+{
+	static const struct timeval pause = {.tv_sec = HANG_UP_SECONDS};
+
+	exec_io_finish(&s->io);
+	send_signal(s, SIGHUP);
+	s->kill_timer = evtimer_new(s->server->base, on_kill_timer, s);
+	if (!s->kill_timer || evtimer_add(s->kill_timer, &pause) < 0)
+		send_signal(s, SIGKILL);
+}
+
+void exec_hang_up(struct exec_session *s)
+{
+	grpc_call_set_data(s->call, NULL);
+	grpc_call_unref(s->call);
+	s->call = NULL;
+	/* Before it has started, the reply's handler does the same. */
+	if (s->started)
+		disconnect(s);
+}
+
+/* --- the start --- */
+
+static void send_started(struct exec_session *s, int32_t pid)
+{
+	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
+	Croft__V1__ExecStarted started = CROFT__V1__EXEC_STARTED__INIT;
+
+	started.host_pid = (uint32_t)pid;
+	response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STARTED;
+	response.started = &started;
+	grpc_send(s->call, &response.base);
+}
+
+static void on_started(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	const struct msg_exec_started *started = reply;
+	struct exec_session *s = arg;
+	struct err failure;
+
+	if (err) {
+		link_close_fds(fds, n_fds);
+		failure = *err;
+		name_reason(&failure);
+		if (s->call)
+			grpc_fail(s->call, &failure);
+		session_free(s);
+		return;
+	}
+	s->started = true;
+	s->id = started->exec_id;
+	if (n_fds && s->io.tty)
+		exec_io_take_pty(&s->io, fds[0]);
+	else
+		link_close_fds(fds, n_fds);
+	if (!s->call) {
+		disconnect(s);
+		return;
+	}
+	send_started(s, started->pid);
+	if (exec_io_begin(&s->io, s->server->base, &failure) < 0) {
+		grpc_fail(s->call, &failure);
+		exec_hang_up(s);
+		return;
+	}
+	grpc_call_set_receiving(s->call, true);
+}
+
+static int check(const struct container *c, struct err *err)
+{
+	const struct tenant *t = c->tenant;
+
+	if (t->suspended)
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_SUSPENDED",
+			"tenant %s is suspended (%.100s); resume it first", t->name,
+			t->suspend_reason);
+	if (c->state == CONTAINER_FROZEN || c->state == CONTAINER_FREEZING)
+		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_FROZEN",
+			"%s/%s is frozen; thaw it first", t->name, c->name);
+	if (c->state != CONTAINER_RUNNING)
+		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_NOT_RUNNING",
+			"%s/%s is %s; start it first", t->name, c->name,
+			container_state_name(c->state));
+	return 0;
+}
+
+static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, struct err *err)
+{
+	_cleanup_close_ int args = -1;
+	int fds[4] = {-1, -1, -1, -1};
+	struct msg_exec msg = {.tty = start->tty != 0};
+	int r = exec_args_pack(start, &args, err);
+
+	if (r < 0)
+		return r;
+	memcpy(msg.tenant, s->container->tenant->name, sizeof(msg.tenant));
+	memcpy(msg.container, s->container->name, sizeof(msg.container));
+	if (start->size) {
+		msg.rows = (uint16_t)start->size->rows;
+		msg.columns = (uint16_t)start->size->columns;
+	}
+	fds[0] = args;
+	s->io.tty = start->tty;
+	if (!start->tty)
+		r = exec_io_make_pipes(&s->io, fds + 1, err);
+	if (r == 0)
+		r = link_send(s->server->link, MSG_EXEC, &msg, fds, start->tty ? 1 : 4, on_started,
+			s, err);
+	for (int i = 1; i < 4; i++)
+		cleanup_close(&fds[i]);
+	return r;
+}
+
+int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, struct err *err)
+{
+	struct server *server = grpc_call_app(call);
+	struct exec_session *s;
+	struct container *c;
+	int r = model_find_container(&server->model, start->name, &c, err);
+
+	if (r == 0)
+		r = check(c, err);
+	if (r < 0)
+		return r;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_oom(err);
+	s->server = server;
+	s->container = container_ref(c);
+	exec_io_init(&s->io, &io_ops, s);
+	LIST_INSERT_HEAD(&server->execs->sessions, s, entry);
+	r = ask(s, start, err);
+	if (r < 0) {
+		session_free(s);
+		return r;
+	}
+	s->call = grpc_call_ref(call);
+	grpc_call_set_data(call, s);
+	/* Input waits until there is somebody to take it. */
+	grpc_call_set_receiving(call, false);
+	return 0;
+}

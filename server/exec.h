@@ -1,0 +1,36 @@
+/*
+ * Commands run inside containers: a session joins a bidirectional call with the pipes or the pty of
+ * the command. Both belong to the call: when the client leaves, the command is hung up.
+ */
+#pragma once
+
+#include "sandbox/protocol.h"
+#include "server/server.h"
+
+#include "croft/v1/containers.pb-c.h"
+
+struct exec_session;
+
+int exec_table_create(struct server *server, struct err *err);
+void exec_table_destroy(struct server *server);
+
+/*
+ * Checks the request, makes the descriptors and asks the supervisor. Returns 0 with the session
+ * attached to the call (grpc_call_set_data()), or -errno: the caller fails the call.
+ */
+int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, struct err *err);
+
+/* What the client sends. */
+void exec_input(struct exec_session *session, const void *data, size_t size);
+void exec_close_input(struct exec_session *session);
+void exec_resize(struct exec_session *session, uint32_t rows, uint32_t columns);
+int exec_signal(struct exec_session *session, uint32_t signal, struct err *err);
+/* The client reads again. */
+void exec_resume_output(struct exec_session *session);
+/* The client is gone: SIGHUP, and SIGKILL some seconds later. */
+void exec_hang_up(struct exec_session *session);
+
+/* The supervisor's word that a command has ended. */
+void exec_ended(struct server *server, const struct msg_exec_ended *msg);
+/* The supervisor is gone, and with it every session. */
+void exec_lost(struct server *server);

@@ -1,0 +1,398 @@
+/*
+ * ImportImage: the client's bytes go through a pipe to the supervisor's importer, no faster than it
+ * takes them; see import.h. croftd never looks into the archive.
+ *
+ * A client that leaves in the middle makes the archive end early; whatever the importer makes of
+ * it, no image may come of that, so a finished one is removed again.
+ */
+#include "server/import.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "server/convert.h"
+#include "server/events.h"
+#include "server/import_handlers.h"
+#include "server/link.h"
+#include "server/mutation.h"
+#include "server/store.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define IMPORTS_MAX	    8
+#define PIPE_SIZE	    (1 << 20)
+#define UNPACKED_MAX	    (UINT64_C(16) << 30)
+#define ENTRIES_MAX	    UINT64_C(2000000)
+#define NO_PROGRESS_SECONDS 120
+#define PROGRESS_EVERY_USEC 200000u
+
+struct import {
+	LIST_ENTRY(import) entry;
+	struct server *server;
+	struct mutation *mutation; /* ended: NULL */
+	struct grpc_call *call;	   /* a reference */
+	struct image *image;	   /* in the model, not visible */
+	char init[IMAGE_INIT_PATH_MAX];
+	int pipe; /* -1: the archive has ended, or nobody reads it */
+	struct evbuffer *buffer;
+	struct event *writable;
+	uint64_t told_boot_usec; /* when progress was last sent */
+	bool ending;		 /* the client has sent all */
+	bool cancelled;
+};
+
+struct import_table {
+	LIST_HEAD(, import) imports;
+	size_t n;
+};
+
+int import_table_create(struct server *server, struct err *err)
+{
+	server->imports = calloc(1, sizeof(*server->imports));
+	return server->imports ? 0 : err_oom(err);
+}
+
+static void close_pipe(struct import *import)
+{
+	if (import->writable)
+		event_free(import->writable);
+	import->writable = NULL;
+	close_fd(&import->pipe);
+	if (import->buffer)
+		evbuffer_drain(import->buffer, evbuffer_get_length(import->buffer));
+}
+
+static void import_free(struct import *import)
+{
+	LIST_REMOVE(import, entry);
+	import->server->imports->n--;
+	close_pipe(import);
+	if (import->buffer)
+		evbuffer_free(import->buffer);
+	grpc_call_set_data(import->call, NULL);
+	grpc_call_unref(import->call);
+	free(import);
+}
+
+void import_table_destroy(struct server *server)
+{
+	free(server->imports);
+	server->imports = NULL;
+}
+
+static void import_fail(struct import *import, const struct err *err)
+{
+	model_remove_image(&import->server->model, import->image);
+	mutation_fail(import->mutation, err);
+	import_free(import);
+}
+
+/* --- the archive --- */
+
+static void flush(struct import *import)
+{
+	while (import->pipe >= 0 && evbuffer_get_length(import->buffer)) {
+		int n = evbuffer_write(import->buffer, import->pipe);
+
+		if (n < 0 && errno == EAGAIN) {
+			event_add(import->writable, NULL);
+			return;
+		}
+		/* The importer has stopped reading: its answer says why. */
+		if (n <= 0)
+			close_pipe(import);
+	}
+	if (import->ending)
+		close_pipe(import);
+	else
+		grpc_call_set_receiving(import->call, true);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	flush(arg);
+}
+
+void import_message(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__ImportImageRequest *request = (const void *)message;
+	struct import *import = grpc_call_data(call);
+
+	if (!import || import->pipe < 0 ||
+		request->kind_case != CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_DATA)
+		return;
+	if (evbuffer_add(import->buffer, request->data.data, request->data.len) < 0) {
+		close_pipe(import);
+		return;
+	}
+	/* Let through again when the pipe has taken it. */
+	grpc_call_set_receiving(call, false);
+	flush(import);
+}
+
+void import_half_closed(struct grpc_call *call)
+{
+	struct import *import = grpc_call_data(call);
+
+	if (!import)
+		return;
+	import->ending = true;
+	flush(import);
+}
+
+void import_cancelled(struct grpc_call *call)
+{
+	struct import *import = grpc_call_data(call);
+
+	if (!import)
+		return;
+	import->cancelled = true;
+	close_pipe(import);
+}
+
+/* --- the answer --- */
+
+static void remove_unwanted(struct import *import)
+{
+	struct msg_image msg = {0};
+	struct err err;
+
+	memcpy(msg.image, import->image->name, sizeof(msg.image));
+	link_send(import->server->link, MSG_IMAGE_REMOVE, &msg, NULL, 0, NULL, NULL, &err);
+}
+
+static void on_committed(void *arg, const struct err *err)
+{
+	Croft__V1__ImportImageResponse response = CROFT__V1__IMPORT_IMAGE_RESPONSE__INIT;
+	struct import *import = arg;
+	struct image_message out;
+
+	if (err) {
+		remove_unwanted(import);
+		import_fail(import, err);
+		return;
+	}
+	import->image->visible = true;
+	log_info("image-imported image=%s bytes=%llu", import->image->name,
+		(unsigned long long)import->image->size_bytes);
+	convert_image(&import->server->model, import->image, &out);
+	response.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_IMAGE;
+	response.image = &out.msg;
+	mutation_reply(import->mutation, &response.base);
+	import_free(import);
+}
+
+static uint32_t stop_signal(uint32_t init)
+{
+	switch (init) {
+	case IMAGE_INIT_SYSTEMD:
+		/* systemd(1): SIGRTMIN+3 halts the machine. */
+		return (uint32_t)SIGRTMIN + 3;
+	case IMAGE_INIT_BUSYBOX:
+		/* busybox init: SIGUSR2 is poweroff. */
+		return SIGUSR2;
+	case IMAGE_INIT_SYSV:
+		return SIGPWR;
+	default:
+		return SIGTERM;
+	}
+}
+
+static void fill_image(struct import *import, const struct image_report *report)
+{
+	struct image *image = import->image;
+
+	memcpy(image->init, report->init_path, sizeof(image->init));
+	image->init[sizeof(image->init) - 1] = '\0';
+	image->stop_signal = stop_signal(report->init);
+	if (import->init[0] && strcmp(import->init, image->init) != 0) {
+		memcpy(image->init, import->init, sizeof(image->init));
+		image->stop_signal = SIGTERM;
+	}
+	image->size_bytes = report->bytes;
+	image->entries = report->entries;
+	image->skipped_devices = report->skipped_devices;
+	image->created_wall_usec = clock_wall_usec();
+}
+
+static void store_image(struct import *import)
+{
+	Croft__V1__ImportImageResponse response = CROFT__V1__IMPORT_IMAGE_RESPONSE__INIT;
+	struct db_tx *tx = db_tx_new();
+	struct image_message out;
+
+	store_put_image(tx, import->image);
+	events_add_image(tx, import->image, "image.imported", "{}", "image %s was imported",
+		import->image->name);
+	convert_image(&import->server->model, import->image, &out);
+	response.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_IMAGE;
+	response.image = &out.msg;
+	mutation_store(import->mutation, tx, &response.base);
+	db_commit(import->server->db, tx, on_committed, import);
+}
+
+static void on_imported(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	const struct msg_image_imported *imported = reply;
+	struct import *import = arg;
+	struct err failure;
+
+	link_close_fds(fds, n_fds);
+	close_pipe(import);
+	if (err) {
+		import_fail(import, err);
+		return;
+	}
+	if (import->cancelled) {
+		err_set(&failure, ERR_CANCELLED, "IMPORT_CANCELLED",
+			"the archive was not sent to its end");
+		remove_unwanted(import);
+		import_fail(import, &failure);
+		return;
+	}
+	fill_image(import, &imported->report);
+	store_image(import);
+}
+
+void import_progress(struct server *server, const struct msg_import_progress *msg)
+{
+	Croft__V1__ImportImageResponse response = CROFT__V1__IMPORT_IMAGE_RESPONSE__INIT;
+	Croft__V1__ImportProgress progress = CROFT__V1__IMPORT_PROGRESS__INIT;
+	uint64_t now = clock_boot_usec();
+	struct import *import;
+
+	LIST_FOREACH (import, &server->imports->imports, entry)
+		if (!strncmp(import->image->name, msg->image, sizeof(msg->image)))
+			break;
+	if (!import || now - import->told_boot_usec < PROGRESS_EVERY_USEC ||
+		!grpc_call_writable(import->call))
+		return;
+	import->told_boot_usec = now;
+	progress.bytes = msg->bytes;
+	progress.entries = msg->entries;
+	response.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_PROGRESS;
+	response.progress = &progress;
+	grpc_send(import->call, &response.base);
+}
+
+/* --- the start --- */
+
+static int check(
+	struct server *server, const Croft__V1__ImportImageRequest *request, struct err *err)
+{
+	const Croft__V1__ImportImageStart *start = request->start;
+	int r;
+
+	if (request->kind_case != CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_START)
+		return err_set(err, ERR_INVALID_ARGUMENT, "START_MISSING",
+			"the first request of an import is its start");
+	r = name_check("image", start->image_id, err);
+	if (r < 0)
+		return r;
+	if (start->init[0] && (start->init[0] != '/' || strlen(start->init) >= IMAGE_INIT_PATH_MAX))
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "INIT_INVALID", "init",
+			"the init \"%.60s\" is not an absolute path", start->init);
+	if (model_any_image(&server->model, start->image_id))
+		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
+			"there is an image %s already; delete it first", start->image_id);
+	if (server->imports->n >= IMPORTS_MAX)
+		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMPORTS", "imports",
+			"%d imports are under way, which is the most; try again later",
+			IMPORTS_MAX);
+	if (server->model.images.n >= IMAGES_MAX)
+		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMAGES", "images",
+			"this host has %d images, which is the most", IMAGES_MAX);
+	return 0;
+}
+
+static int open_pipe(struct import *import, int *ret_theirs, struct err *err)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "make a pipe");
+	import->pipe = fds[1];
+	*ret_theirs = fds[0];
+	/* Larger where the host allows it; the default works too. */
+	fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE);
+	import->buffer = evbuffer_new();
+	import->writable = event_new(
+		import->server->base, import->pipe, EV_WRITE, on_writable, import);
+	if (!import->buffer || !import->writable || fd_set_nonblock(import->pipe, true) < 0)
+		return err_oom(err);
+	return 0;
+}
+
+static int send_import(struct import *import, struct err *err)
+{
+	struct msg_image msg = {.limits = {.bytes = UNPACKED_MAX,
+					.entries = ENTRIES_MAX,
+					.seconds = NO_PROGRESS_SECONDS}};
+	_cleanup_close_ int theirs = -1;
+	int r = open_pipe(import, &theirs, err);
+
+	if (r < 0)
+		return r;
+	memcpy(msg.image, import->image->name, sizeof(msg.image));
+	return link_send(
+		import->server->link, MSG_IMAGE_IMPORT, &msg, &theirs, 1, on_imported, import, err);
+}
+
+static struct import *import_new(struct mutation *m, const Croft__V1__ImportImageStart *start)
+{
+	struct import *import = calloc(1, sizeof(*import));
+	struct server *server = m->server;
+
+	if (!import)
+		return NULL;
+	import->image = model_add_image(&server->model, start->image_id);
+	if (!import->image) {
+		free(import);
+		return NULL;
+	}
+	import->server = server;
+	import->mutation = m;
+	import->call = grpc_call_ref(m->call);
+	import->pipe = -1;
+	snprintf(import->init, sizeof(import->init), "%s", start->init);
+	LIST_INSERT_HEAD(&server->imports->imports, import, entry);
+	server->imports->n++;
+	return import;
+}
+
+void import_start(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__ImportImageRequest *request = (const void *)message;
+	bool is_start = request->kind_case == CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_START;
+	struct mutation *m = mutation_begin(
+		call, message, is_start ? request->start->request_id : "");
+	struct import *import;
+	struct err err;
+
+	if (!m)
+		return;
+	if (check(m->server, request, &err) < 0) {
+		mutation_fail(m, &err);
+		return;
+	}
+	import = import_new(m, request->start);
+	if (!import) {
+		err_oom(&err);
+		mutation_fail(m, &err);
+		return;
+	}
+	if (send_import(import, &err) < 0) {
+		import_fail(import, &err);
+		return;
+	}
+	grpc_call_set_data(call, import);
+}

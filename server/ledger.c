@@ -1,0 +1,54 @@
+/* One sample's way into the ledger and the totals; see ledger.h. */
+#include "server/ledger.h"
+
+#include "server/events.h"
+#include "server/faults.h"
+#include "server/store.h"
+
+uint64_t ledger_gap_usec(const struct server *server)
+{
+	return LEDGER_GAP_INTERVALS * server->config->sample_interval_ms * 1000 + 1000000;
+}
+
+void ledger_add_totals(struct db_tx *tx, const struct container *c)
+{
+	store_totals(tx, c->uid, &c->totals);
+	store_totals(tx, c->tenant->uid, &c->tenant->totals);
+}
+
+static void add_point(
+	struct db_tx *tx, struct run *run, const struct usage_point *point, unsigned flags)
+{
+	store_sample(tx, run, point);
+	if (flags & USAGE_GAP)
+		store_gap(tx, run, "not sampled", &run->last, point);
+	run->last = *point;
+}
+
+void ledger_add_sample(struct server *server, struct db_tx *tx, struct container *c,
+	const struct usage_point *point, bool final)
+{
+	struct usage_totals delta = {0};
+	unsigned flags = usage_add(&delta, &c->run.last, point, ledger_gap_usec(server));
+
+	if (flags & USAGE_COUNTER_FELL)
+		events_add_container(tx, c, c->run.id, "usage.counter_fell", "{}",
+			"a counter of %s/%s fell; nothing is counted for that interval",
+			c->tenant->name, c->name);
+	if (!c->run.last.sequence)
+		delta.runs = 1;
+	usage_totals_merge(&c->totals, &delta);
+	usage_totals_merge(&c->tenant->totals, &delta);
+	add_point(tx, &c->run, point, flags);
+	faults_add_events(tx, c, &point->counters, point->boot_usec, final);
+}
+
+void ledger_add_own_sample(
+	struct server *server, struct db_tx *tx, struct tenant *t, const struct usage_point *point)
+{
+	unsigned flags = usage_add(&t->own_totals, &t->own.last, point, ledger_gap_usec(server));
+	char uid[OWN_UID_SIZE];
+
+	add_point(tx, &t->own, point, flags);
+	store_totals(tx, store_own_uid(t, uid), &t->own_totals);
+}

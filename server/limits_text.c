@@ -1,0 +1,67 @@
+/* Limits as text, by the names of the one table; see limits_text.h. Never drops a word silently. */
+#include "server/limits_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char core_list[] = "core-list";
+
+const char *limits_text_write(const struct limits *limits, char out[static LIMITS_TEXT_SIZE])
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (int i = 0; i < LIMIT_N; i++)
+		if (limits->value[i] != LIMIT_UNSET)
+			len += (size_t)snprintf(out + len, LIMITS_TEXT_SIZE - len, "%s%s=%" PRIu64,
+				len ? " " : "", limit_rule((enum limit_id)i)->name,
+				limits->value[i]);
+	if (limits_has_core_mask(limits)) {
+		len += (size_t)snprintf(
+			out + len, LIMITS_TEXT_SIZE - len, "%s%s=", len ? " " : "", core_list);
+		limits_format_cores(limits->core_mask, out + len, LIMITS_TEXT_SIZE - len);
+	}
+	return out;
+}
+
+static int read_word(struct limits *limits, const char *word, struct err *err)
+{
+	const char *equals = strchr(word, '=');
+	size_t len = equals ? (size_t)(equals - word) : 0;
+
+	if (len == strlen(core_list) && !strncmp(word, core_list, len) &&
+		limits_parse_cores(equals + 1, limits->core_mask) == 0)
+		return 0;
+	for (int i = 0; len && i < LIMIT_N; i++) {
+		const char *name = limit_rule((enum limit_id)i)->name;
+		char *end;
+
+		if (strlen(name) != len || strncmp(name, word, len) != 0)
+			continue;
+		limits->value[i] = strtoull(equals + 1, &end, 10);
+		if (end != equals + 1 && !*end)
+			return 0;
+	}
+	return err_set(err, ERR_DATA_LOSS, "STATE_DAMAGED",
+		"the state database has a limit that is not known: \"%.40s\"", word);
+}
+
+int limits_text_read(const char *text, struct limits *ret, struct err *err)
+{
+	char copy[LIMITS_TEXT_SIZE];
+	struct limits limits;
+	char *save = NULL;
+
+	limits_init(&limits);
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		int r = read_word(&limits, word, err);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = limits;
+	return 0;
+}

@@ -1,0 +1,55 @@
+/*
+ * What containers write to their standard output and console: taken from the pipe and the pty at a
+ * bounded rate, kept in a file of croftd's own with one rotation.
+ *
+ * A container that writes faster fills its pipe and waits: that is its own time. Files are named by
+ * the container's uid, so that a later container of the same name never shows them.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#define LOGS_FILE_MAX	 (1u << 20)  /* bytes before the rotation */
+#define LOGS_READ_MAX	 (64u << 10) /* bytes taken at a time from one descriptor... */
+#define LOGS_PAUSE_MS	 50	     /* ...and the pause after it */
+#define LOGS_MESSAGE_MAX (32u << 10)
+
+struct log_source;
+struct server;
+
+/*
+ * Takes both descriptors (either may be -1) and begins reading them. NULL when that is impossible:
+ * logged, and no reason not to run.
+ */
+struct log_source *log_source_open(
+	struct server *server, const char *uid, int output_fd, int console_fd);
+/* Takes what is left, a bounded amount. NULL is allowed. */
+void log_source_drain(struct log_source *source);
+void log_source_close(struct log_source *source);
+
+/* Deletes a container's files. */
+void logs_remove(struct server *server, const char *uid);
+
+/* A position in a container's kept output, which survives rotations while it is open. */
+struct log_reader {
+	LIST_ENTRY(log_reader) entry;
+	struct server *server;
+	char uid[64];
+	int fd; /* -1: nothing was written yet */
+	off_t offset;
+	/* Something new was written; may be NULL. */
+	void (*wake)(void *arg);
+	void *arg;
+};
+
+/* Begins at the oldest byte kept, or tail_bytes before the end. Nothing kept is no error. */
+void log_reader_open(
+	struct log_reader *reader, struct server *server, const char *uid, uint64_t tail_bytes);
+void log_reader_close(struct log_reader *reader);
+/* The next bytes: 0 at the present end, -errno. */
+ssize_t log_reader_read(struct log_reader *reader, void *buf, size_t size);

@@ -1,0 +1,232 @@
+/*
+ * What croftd knows, in memory: tenants, their containers, images. Every read is answered from
+ * here; the database holds the same for the next start.
+ *
+ * Only the loop's thread touches it. An object that asynchronous work still needs is held by a
+ * reference; `gone` tells that it has left the model meanwhile.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/name.h"
+#include "sandbox/protocol.h"
+#include "server/container_state.h"
+#include "server/map.h"
+#include "server/usage_sum.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define UID_SIZE	    33 /* 32 hexadecimal digits and a terminator */
+#define TENANT_UIDS_MAX	    64
+#define ACCOUNT_REF_MAX	    128
+#define SUSPEND_REASON_MAX  256
+#define TENANTS_MAX	    4096
+#define IMAGES_MAX	    4096
+#define INIT_ARGS_MAX	    64
+#define INIT_ARGS_BYTES_MAX 8192
+
+struct db_tx;
+struct event;
+struct log_source;
+struct server;
+
+/* Somebody who waits for something to happen to a container. fn is called once. */
+struct waiter {
+	TAILQ_ENTRY(waiter) entry;
+	void (*fn)(void *arg, const struct err *err);
+	void *arg;
+};
+TAILQ_HEAD(waiter_list, waiter);
+
+/* Adds a waiter. Returns 0 or -ENOMEM. */
+int waiters_add(struct waiter_list *list, void (*fn)(void *arg, const struct err *err), void *arg,
+	struct err *err);
+/* Empties the list and calls each; err is NULL when what they waited for happened. */
+void waiters_call(struct waiter_list *list, const struct err *err);
+
+/* As in croft.v1.Exit.Kind. */
+enum run_exit {
+	RUN_EXIT_NONE = 0,
+	RUN_EXIT_EXITED = 1,
+	RUN_EXIT_SIGNALLED = 2,
+	RUN_EXIT_POWEROFF = 3,
+	RUN_EXIT_REBOOT = 4,
+	RUN_EXIT_UNKNOWN = 5,
+	RUN_EXIT_OOM = 6,
+};
+
+/* What was already told by events about the limits of a run. */
+struct fault_report {
+	uint64_t oom_kills;
+	uint64_t pids_denied;
+	uint64_t last_boot_usec[2];
+};
+
+/* One boot of a container, or a tenant's own cgroup directory as long as it exists. */
+struct run {
+	uint64_t key; /* in the database; 0: there is none */
+	char id[RUN_ID_SIZE];
+	char boot_id[BOOT_ID_LEN];
+	uint64_t cgroup_inode;
+	bool stored;	/* its row is in the database */
+	bool confirmed; /* the supervisor has started it */
+	uint64_t start_boot_usec;
+	int64_t start_wall_usec;
+	uint64_t end_boot_usec;
+	int64_t end_wall_usec; /* 0: it has not ended */
+	int32_t pid;
+	uint32_t id_base;
+	enum run_exit exit;
+	int32_t exit_status;
+	int32_t exit_signal;
+	struct counter_files *files; /* owned; NULL when there is nothing to read */
+	struct usage_point last;
+	struct fault_report reported;
+};
+
+struct tenant {
+	struct map_node by_name;
+	unsigned refs;
+	bool gone;
+	bool visible;  /* its creation is committed */
+	bool changing; /* a change is under way */
+	bool deleting;
+	bool ready; /* the supervisor has its limits */
+	bool seen;  /* during a reconciliation: the supervisor named it */
+	char name[NAME_SIZE];
+	char uid[UID_SIZE];
+	char plan[NAME_SIZE];
+	char account_ref[ACCOUNT_REF_MAX + 1];
+	struct limits limits;		 /* as asked */
+	uint64_t cpus[LIMITS_CPU_WORDS]; /* its cores; all zero: every core of the host */
+	bool disk_by_plan;		 /* nobody asked for its disk limit: may be unenforced */
+	bool disk_unenforced;		 /* and is */
+	bool suspended;
+	char suspend_reason[SUSPEND_REASON_MAX + 1];
+	uint32_t uids[TENANT_UIDS_MAX];
+	size_t n_uids;
+	int64_t created_wall_usec;
+	struct map containers;
+	struct run own; /* its directory: a check on the sum of its containers */
+	struct usage_totals totals;
+	struct usage_totals own_totals;
+};
+
+struct container {
+	struct map_node by_name;
+	unsigned refs;
+	bool gone;
+	bool visible;
+	bool changing;
+	struct tenant *tenant; /* holds a reference */
+	char name[NAME_SIZE];
+	char uid[UID_SIZE];
+	char image[NAME_SIZE];
+	char policy[NAME_SIZE];
+	struct limits limits;		 /* as asked */
+	uint64_t cpus[LIMITS_CPU_WORDS]; /* the cores chosen; all zero: all of the tenant's */
+	char **init_args;		 /* NULL-terminated; owned */
+	bool with_init;
+	bool ephemeral;
+	bool oom_group;
+	int64_t created_wall_usec;
+
+	enum container_state state;
+	struct run run; /* the present one, or the last */
+	struct usage_totals totals;
+	bool start_pending; /* its commit or the supervisor's answer is awaited */
+	bool kill_wanted;   /* to be killed as soon as it has started */
+	bool launching;	    /* a launch whose start is not confirmed */
+	bool condemned;	    /* goes when its run has ended, or is found not to exist */
+	bool killed;	    /* Croft killed the present run, so a SIGKILL tells nothing */
+	bool end_pending;   /* a RUN_ENDED is being committed */
+	struct msg_run_ended *early_end; /* owned: ended before its start was committed */
+	struct event *stop_timer;	 /* owned: SIGKILL after the stop signal */
+	struct server *stop_server;	 /* for the timer */
+	unsigned reboots;		 /* since reboot_boot_usec */
+	uint64_t reboot_boot_usec;
+	struct log_source *logs;	/* owned */
+	struct waiter_list end_waiters; /* the run has ended and is committed */
+	struct waiter_list gone_waiters;
+	/* Adds to the transaction that deletes it (the first deleter's reply); may be NULL. */
+	void (*delete_hook)(void *arg, struct db_tx *tx);
+	void *delete_arg;
+	bool seen;		  /* during a reconciliation: the supervisor named it */
+	uint64_t disk_used_bytes; /* as last measured */
+	bool disk_enforced;
+};
+
+struct image {
+	struct map_node by_name;
+	bool visible; /* its import is committed */
+	bool deleting;
+	char name[NAME_SIZE];
+	char uid[UID_SIZE];
+	char init[IMAGE_INIT_PATH_MAX];
+	uint32_t stop_signal;
+	uint64_t size_bytes;
+	uint64_t entries;
+	uint64_t skipped_devices;
+	int64_t created_wall_usec;
+};
+
+struct model {
+	struct map tenants;
+	struct map images;
+	struct map bindings; /* of local user ids to tenants */
+};
+
+void model_finish(struct model *model);
+
+/* A new random id of 32 hexadecimal digits. */
+void model_make_uid(char ret[static UID_SIZE]);
+
+/* Adds an object that is not visible yet. NULL when out of memory. The name must be free. */
+struct tenant *model_add_tenant(struct model *model, const char *name);
+struct container *model_add_container(struct tenant *tenant, const char *name);
+struct image *model_add_image(struct model *model, const char *name);
+
+/* By name, whether visible or not. NULL when there is none. */
+struct tenant *model_any_tenant(const struct model *model, const char *name);
+struct container *model_any_container(const struct tenant *tenant, const char *name);
+struct image *model_any_image(const struct model *model, const char *name);
+
+/* Visible ones; NOT_FOUND. The names may come from a client; a bad one is INVALID_ARGUMENT. */
+int model_find_tenant(
+	const struct model *model, const char *resource, struct tenant **ret, struct err *err);
+int model_find_container(
+	const struct model *model, const char *resource, struct container **ret, struct err *err);
+int model_find_image(
+	const struct model *model, const char *resource, struct image **ret, struct err *err);
+
+/* NOT_FOUND for a tenant of that name, the same whether it exists or may not be seen. */
+int model_no_tenant(const char *name, struct err *err);
+
+/* Takes an object out; it is freed with its last reference. */
+void model_remove_tenant(struct model *model, struct tenant *tenant);
+void model_remove_container(struct container *container);
+void model_remove_image(struct model *model, struct image *image);
+
+struct tenant *tenant_ref(struct tenant *tenant);
+void tenant_unref(struct tenant *tenant);
+struct container *container_ref(struct container *container);
+void container_unref(struct container *container);
+
+/* The tenant a local user id is bound to, or NULL. */
+struct tenant *model_bound_tenant(const struct model *model, uint32_t uid);
+/* Binds a user id that is bound to nobody. RESOURCE_EXHAUSTED at TENANT_UIDS_MAX. */
+int model_bind(struct model *model, struct tenant *tenant, uint32_t uid, struct err *err);
+
+/* How many containers of a tenant have (or may have) processes. */
+uint32_t tenant_running_count(const struct tenant *tenant);
+/* How many containers use an image. */
+uint32_t model_image_users(const struct model *model, const char *image);
+
+/* Next containers in order of (tenant, name): NULL when there are no more. */
+struct container *model_next_container(const struct model *model, const struct container *prev);
+
+/* Forgets a run's descriptors. */
+void run_close(struct run *run);

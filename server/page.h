@@ -1,0 +1,30 @@
+/*
+ * Pages of a list in order of names. A token is opaque to clients: it says after which name the
+ * next page begins, so pages stay right while things come and go.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_DEFAULT	100
+#define PAGE_MAX	1000
+#define PAGE_KEY_SIZE	80
+#define PAGE_TOKEN_SIZE 128
+
+struct page {
+	size_t size;
+	char after[PAGE_KEY_SIZE]; /* "": from the first */
+};
+
+/*
+ * Reads a request's page_size and page_token. `list` names the list, so that a token of another is
+ * refused. INVALID_ARGUMENT / PAGE_INVALID.
+ */
+int page_parse(const char *list, int32_t page_size, const char *page_token, struct page *ret,
+	struct err *err);
+
+/* The token of the page after `key`. Returns out. */
+const char *page_token(const char *list, const char *key, char out[static PAGE_TOKEN_SIZE]);

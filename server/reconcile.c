@@ -1,0 +1,335 @@
+/*
+ * Taking stock with the supervisor; see reconcile.h.
+ *
+ * Order: MSG_LIST, whose events mark what exists; then what croftd believed to run and nobody named
+ * is ended as lost; then every tenant's limits are sent anew; when the last is answered, the link
+ * is ready. Must never end a run that the supervisor named.
+ */
+#include "server/reconcile.h"
+
+#include "base/log.h"
+#include "server/cores.h"
+#include "server/exec.h"
+#include "server/import.h"
+#include "server/lifecycle.h"
+#include "server/link.h"
+#include "server/sampler.h"
+#include "server/server.h"
+#include "server/store.h"
+#include "server/svc_policies.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One tenant's limits on their way. */
+struct resend {
+	struct server *server;
+	struct tenant *tenant; /* a reference */
+};
+
+static void finish(struct server *server);
+
+static void step_done(struct server *server)
+{
+	if (server->reconcile_waiting && !--server->reconcile_waiting)
+		finish(server);
+}
+
+void reconcile_lost(struct server *server)
+{
+	struct map_node *node;
+
+	server->reconcile_waiting = 0;
+	MAP_FOREACH(node, &server->model.tenants)
+	map_object(node, struct tenant, by_name)->ready = false;
+	exec_lost(server);
+}
+
+void reconcile_fill_tenant(const struct tenant *t, bool force, struct msg_tenant_set *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->tenant, t->name, sizeof(ret->tenant));
+	ret->force = force;
+	tenant_fill_limits(t, &ret->limits);
+}
+
+static int send_tenant(struct server *server, struct tenant *t);
+
+static void on_tenant_set(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct resend *resend = arg;
+	struct server *server = resend->server;
+	struct tenant *t = resend->tenant;
+
+	(void)reply;
+	if (err && !strcmp(err->reason, "DISK_LIMIT_UNSUPPORTED") && t->disk_by_plan &&
+		!t->disk_unenforced) {
+		t->disk_unenforced = true;
+		if (send_tenant(server, t) == 0)
+			server->reconcile_waiting++;
+	} else if (err) {
+		log_error("tenant-not-restored tenant=%s error=\"%s\"", t->name, err->msg);
+	} else if (!t->gone) {
+		t->ready = true;
+		run_adopt_tenant(server, t, fds, n_fds);
+		n_fds = 0;
+	}
+	link_close_fds(fds, n_fds);
+	tenant_unref(t);
+	free(resend);
+	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
+		step_done(server);
+}
+
+static int send_tenant(struct server *server, struct tenant *t)
+{
+	struct resend *resend = calloc(1, sizeof(*resend));
+	struct msg_tenant_set msg;
+	struct err err;
+	int r;
+
+	if (!resend)
+		return -ENOMEM;
+	resend->server = server;
+	resend->tenant = tenant_ref(t);
+	/* Forced: these limits were in force before; what is in use now must not stop that. */
+	reconcile_fill_tenant(t, true, &msg);
+	r = link_send_early(
+		server->link, MSG_TENANT_SET, &msg, NULL, 0, on_tenant_set, resend, &err);
+	if (r < 0) {
+		tenant_unref(t);
+		free(resend);
+	}
+	return r;
+}
+
+/* After the limits: a suspended tenant is frozen also when the host has booted since. */
+static void send_freezes(struct server *server)
+{
+	struct map_node *node;
+	struct err err;
+
+	MAP_FOREACH(node, &server->model.tenants)
+	{
+		const struct tenant *t = map_object(node, struct tenant, by_name);
+		struct msg_freeze msg = {.frozen = t->suspended};
+
+		memcpy(msg.tenant, t->name, sizeof(msg.tenant));
+		link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, NULL, NULL, &err);
+	}
+}
+
+/* A container of croftd's: what to do about what the supervisor said, or did not say. */
+static void settle(struct server *server, struct container *c)
+{
+	if (c->seen || c->end_pending || c->start_pending)
+		return;
+	if (container_state_is_live(c->state)) {
+		if (c->run.confirmed) {
+			run_end_lost(server, c);
+			return;
+		}
+		/* Asked for, but never carried out. */
+		if (c->run.stored) {
+			struct db_tx *tx = db_tx_new();
+
+			store_delete_run(tx, &c->run);
+			db_commit(server->db, tx, NULL, NULL);
+		}
+		memset(&c->run, 0, sizeof(c->run));
+		c->state = CONTAINER_STOPPED;
+		waiters_call(&c->end_waiters, NULL);
+		c->condemned |= c->launching;
+	}
+	if (c->condemned)
+		delete_continue(server, c);
+}
+
+void reconcile_settle_start(struct server *server, struct container *c)
+{
+	if (!c->run.confirmed) {
+		/* Before the list is answered, it is settled with all the others. */
+		if (link_is_ready(server->link))
+			settle(server, c);
+		return;
+	}
+	c->state = CONTAINER_RUNNING;
+	if (c->condemned || c->kill_wanted)
+		stop_kill(server, c);
+}
+
+static void on_listed(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct server *server = arg;
+	struct container *c = NULL;
+	struct container *next;
+	struct map_node *node;
+
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (err) {
+		log_error("reconciliation-failed error=\"%s\"", err->msg);
+		return;
+	}
+	for (c = model_next_container(&server->model, NULL); c; c = next) {
+		next = model_next_container(&server->model, c);
+		settle(server, c);
+	}
+	MAP_FOREACH(node, &server->model.tenants)
+	if (send_tenant(server, map_object(node, struct tenant, by_name)) == 0)
+		server->reconcile_waiting++;
+	step_done(server);
+}
+
+static void on_host_info(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct server *server = arg;
+
+	link_close_fds(fds, n_fds);
+	if (!err)
+		memcpy(&server->host, reply, sizeof(server->host));
+	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
+		step_done(server);
+}
+
+static void finish(struct server *server)
+{
+	send_freezes(server);
+	link_set_ready(server->link);
+	log_info("reconciled tenants=%zu", server->model.tenants.n);
+	if (server->on_ready)
+		server->on_ready(server);
+}
+
+void reconcile_begin(struct server *server)
+{
+	static const struct msg_empty empty;
+	struct container *c = NULL;
+	struct err err;
+
+	while ((c = model_next_container(&server->model, c)))
+		c->seen = false;
+	/* One step for the list, one for the host's figures. */
+	server->reconcile_waiting = 2;
+	if (link_send_early(
+		    server->link, MSG_HOST_INFO, &empty, NULL, 0, on_host_info, server, &err) < 0 ||
+		link_send_early(server->link, MSG_LIST, &empty, NULL, 0, on_listed, server, &err) <
+			0)
+		log_error("reconciliation-failed error=\"%s\"", err.msg);
+}
+
+/* --- events --- */
+
+static void kill_unknown(struct server *server, const char *tenant, const char *container)
+{
+	struct msg_container msg = {0};
+	struct err err;
+
+	log_warning("unknown-container-killed tenant=%s container=%s", tenant, container);
+	memcpy(msg.tenant, tenant, sizeof(msg.tenant));
+	memcpy(msg.container, container, sizeof(msg.container));
+	link_send_early(server->link, MSG_CONTAINER_KILL, &msg, NULL, 0, NULL, NULL, &err);
+}
+
+static enum container_state adopted_state(const struct container *c, uint32_t state)
+{
+	if (c->state == CONTAINER_STOPPING && (c->end_waiters.tqh_first || c->condemned))
+		return CONTAINER_STOPPING;
+	switch (state) {
+	case RUN_FROZEN:
+		/* A suspended tenant's freeze is not the container's own. */
+		return c->tenant->suspended ? CONTAINER_RUNNING : CONTAINER_FROZEN;
+	case RUN_STOPPING:
+		return CONTAINER_STOPPING;
+	default:
+		return CONTAINER_RUNNING;
+	}
+}
+
+static void on_container(
+	struct server *server, const struct msg_event_container *msg, const int *fds, size_t n_fds)
+{
+	struct tenant *t = model_any_tenant(&server->model, msg->tenant);
+	struct container *c = t ? model_any_container(t, msg->container) : NULL;
+
+	if (!c || strcmp(c->run.id, msg->started.run_id) != 0 || c->run.end_wall_usec) {
+		link_close_fds(fds, n_fds);
+		/* One that has ended is told of by its final counters. */
+		if (msg->state != RUN_ENDED)
+			kill_unknown(server, msg->tenant, msg->container);
+		return;
+	}
+	c->seen = true;
+	if (msg->state == RUN_ENDED || c->end_pending) {
+		link_close_fds(fds, n_fds);
+		return;
+	}
+	run_adopt(server, c, &msg->started, fds, n_fds);
+	if (c->start_pending)
+		return;
+	c->state = adopted_state(c, msg->state);
+	c->launching = false;
+	if (c->condemned || c->kill_wanted)
+		stop_kill(server, c);
+}
+
+static void on_tenant(
+	struct server *server, const struct msg_tenant *msg, const int *fds, size_t n_fds)
+{
+	struct tenant *t = model_any_tenant(&server->model, msg->tenant);
+	struct err err;
+
+	if (t) {
+		run_adopt_tenant(server, t, fds, n_fds);
+		return;
+	}
+	link_close_fds(fds, n_fds);
+	log_warning("unknown-tenant-removed tenant=%s", msg->tenant);
+	link_send_early(server->link, MSG_TENANT_REMOVE, msg, NULL, 0, NULL, NULL, &err);
+}
+
+static void on_run_ended(struct server *server, const struct msg_run_ended *msg)
+{
+	struct tenant *t = model_any_tenant(&server->model, msg->tenant);
+	struct container *c = t ? model_any_container(t, msg->container) : NULL;
+
+	if (c && !strcmp(c->run.id, msg->run_id))
+		c->seen = true;
+	run_end_take(server, msg);
+}
+
+void reconcile_event(
+	struct server *server, enum msg_op op, const void *msg, const int *fds, size_t n_fds)
+{
+	switch (op) {
+	case MSG_EVENT_CONTAINER:
+		on_container(server, msg, fds, n_fds);
+		return;
+	case MSG_EVENT_TENANT:
+		on_tenant(server, msg, fds, n_fds);
+		return;
+	case MSG_EVENT_RUN_ENDED:
+		on_run_ended(server, msg);
+		break;
+	case MSG_EVENT_EXEC_ENDED:
+		exec_ended(server, msg);
+		break;
+	case MSG_EVENT_LIMIT_HIT:
+		sampler_limit_hit(server, msg);
+		break;
+	case MSG_EVENT_IMPORT_PROGRESS:
+		import_progress(server, msg);
+		break;
+	case MSG_EVENT_POLICY:
+		policies_take(server, msg);
+		break;
+	default:
+		log_warning("unexpected-event op=%d", op);
+		break;
+	}
+	link_close_fds(fds, n_fds);
+}

@@ -1,0 +1,125 @@
+/*
+ * The end of a run that the model does not hold: one whose acknowledgement was lost, or whose
+ * container's rows were never committed because croftd died. It ran, so it is on the record.
+ */
+#include "server/lifecycle.h"
+
+#include "base/log.h"
+#include "server/ledger.h"
+#include "server/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct stray {
+	struct server *server;
+	struct tenant *tenant; /* a reference */
+	struct msg_run_ended msg;
+	bool recorded;
+};
+
+static void stray_free(struct stray *stray)
+{
+	tenant_unref(stray->tenant);
+	free(stray);
+}
+
+static int note_row(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)row;
+	(void)err;
+	*(bool *)arg = true;
+	return 0;
+}
+
+static int look_up(struct db *db, void *arg, struct err *err)
+{
+	struct stray *stray = arg;
+
+	return db_query(db, "SELECT 1 FROM runs WHERE id=?1 AND end_wall IS NOT NULL", note_row,
+		&stray->recorded, err, "s", stray->msg.run_id);
+}
+
+static void on_recorded(void *arg, const struct err *err)
+{
+	struct stray *stray = arg;
+
+	if (!err)
+		run_end_ack(stray->server, &stray->msg);
+	else
+		log_error(
+			"stray-run-not-committed run=%s error=\"%s\"", stray->msg.run_id, err->msg);
+	stray_free(stray);
+}
+
+static void record(struct stray *stray)
+{
+	const struct msg_run_ended *msg = &stray->msg;
+	struct usage_totals delta = {.runs = 1};
+	struct usage_point start = {0};
+	struct db_tx *tx = db_tx_new();
+	struct container as = {.tenant = stray->tenant};
+	struct run run = {.key = stray->server->next_run_key++, .exit = RUN_EXIT_UNKNOWN};
+
+	/* Its container has no row and no uid any more; the run gets one of its own. */
+	model_make_uid(as.uid);
+	memcpy(as.name, msg->container, sizeof(as.name));
+	memcpy(run.id, msg->run_id, sizeof(run.id));
+	memcpy(run.boot_id, msg->boot_id, sizeof(run.boot_id));
+	run.cgroup_inode = msg->cgroup_inode;
+	run.start_boot_usec = msg->start_boot_usec;
+	run.start_wall_usec = msg->end_wall_usec -
+			      (int64_t)(msg->end_boot_usec - msg->start_boot_usec);
+	run.end_boot_usec = msg->end_boot_usec;
+	run.end_wall_usec = msg->end_wall_usec;
+	run.last = (struct usage_point){.sequence = 1,
+		.boot_usec = msg->end_boot_usec,
+		.wall_usec = msg->end_wall_usec,
+		.counters = msg->counters};
+	start.boot_usec = run.start_boot_usec;
+	store_add_run(tx, &run, stray->tenant, &as);
+	store_confirm_run(tx, &run);
+	if (msg->counters_valid) {
+		store_sample(tx, &run, &run.last);
+		usage_add(&delta, &start, &run.last, ledger_gap_usec(stray->server));
+	}
+	store_end_run(tx, &run);
+	usage_totals_merge(&stray->tenant->totals, &delta);
+	store_totals(tx, stray->tenant->uid, &stray->tenant->totals);
+	db_commit(stray->server->db, tx, on_recorded, stray);
+}
+
+static void on_looked_up(void *arg, const struct err *err)
+{
+	struct stray *stray = arg;
+
+	if (err || !stray->recorded) {
+		if (err)
+			stray_free(stray);
+		else
+			record(stray);
+		return;
+	}
+	run_end_ack(stray->server, &stray->msg);
+	stray_free(stray);
+}
+
+void run_end_take_stray(
+	struct server *server, struct tenant *tenant, const struct msg_run_ended *msg)
+{
+	struct stray *stray;
+
+	if (!tenant) {
+		log_warning("stray-run tenant=%s container=%s run=%s", msg->tenant, msg->container,
+			msg->run_id);
+		run_end_ack(server, msg);
+		return;
+	}
+	stray = calloc(1, sizeof(*stray));
+	if (!stray)
+		return;
+	stray->server = server;
+	stray->tenant = tenant_ref(tenant);
+	stray->msg = *msg;
+	db_read(server->db, look_up, on_looked_up, stray);
+}

@@ -1,0 +1,123 @@
+/* Making runs and taking over their descriptors; see lifecycle.h. */
+#include "server/lifecycle.h"
+
+#include "base/log.h"
+#include "server/link.h"
+#include "server/logs.h"
+#include "server/store.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static void make_run(struct server *server, struct run *run)
+{
+	run_close(run);
+	memset(run, 0, sizeof(*run));
+	run->key = server->next_run_key++;
+	model_make_uid(run->id);
+	memcpy(run->boot_id, server->boot_id, sizeof(run->boot_id));
+}
+
+void run_init(struct server *server, struct container *c)
+{
+	make_run(server, &c->run);
+	c->killed = false;
+}
+
+/* Opens the counters behind the directories, which are closed. Returns the cgroup's inode. */
+static uint64_t adopt_counters(
+	struct server *server, struct run *run, const int *dirs, const char *whose)
+{
+	enum cgroup_kind kind = link_cgroup_kind(server->link);
+	struct counter_files *files;
+	struct stat st = {0};
+	struct err err;
+
+	fstat(dirs[0], &st);
+	if (counter_files_open(kind, dirs, &files, &err) < 0) {
+		log_error("counters-unreadable of=%s error=\"%s\"", whose, err.msg);
+	} else {
+		run_close(run);
+		run->files = files;
+	}
+	link_close_fds(dirs, counters_n_dirs(kind));
+	return (uint64_t)st.st_ino;
+}
+
+void run_adopt(struct server *server, struct container *c, const struct msg_started *started,
+	const int *fds, size_t n_fds)
+{
+	size_t n_dirs = counters_n_dirs(link_cgroup_kind(server->link));
+	struct run *run = &c->run;
+	int output;
+	int console;
+
+	run->pid = started->pid;
+	run->id_base = started->id_base;
+	if (!run->confirmed) {
+		run->start_boot_usec = started->start_boot_usec;
+		run->start_wall_usec = started->start_wall_usec;
+		run->last.boot_usec = started->start_boot_usec;
+		run->last.wall_usec = started->start_wall_usec;
+		run->confirmed = true;
+	}
+	if (n_fds < n_dirs) {
+		link_close_fds(fds, n_fds);
+		return;
+	}
+	run->cgroup_inode = adopt_counters(server, run, fds, c->name);
+	output = n_fds > n_dirs ? fds[n_dirs] : -1;
+	console = n_fds > n_dirs + 1 ? fds[n_dirs + 1] : -1;
+	if (n_fds > n_dirs + 2)
+		link_close_fds(fds + n_dirs + 2, n_fds - n_dirs - 2);
+	log_source_close(c->logs);
+	c->logs = log_source_open(server, c->uid, output, console);
+}
+
+void run_end_tenant(struct db_tx *tx, struct tenant *t)
+{
+	struct run *run = &t->own;
+
+	if (!run->key)
+		return;
+	run->end_boot_usec = run->last.boot_usec;
+	run->end_wall_usec = run->last.wall_usec ? run->last.wall_usec : clock_wall_usec();
+	run->exit = RUN_EXIT_UNKNOWN;
+	store_end_run(tx, run);
+	run_close(run);
+	run->key = 0;
+}
+
+void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, size_t n_fds)
+{
+	size_t n_dirs = counters_n_dirs(link_cgroup_kind(server->link));
+	struct run *run = &t->own;
+	struct stat st = {0};
+	struct db_tx *tx;
+
+	if (n_fds != n_dirs) {
+		link_close_fds(fds, n_fds);
+		return;
+	}
+	fstat(fds[0], &st);
+	if (run->key && run->cgroup_inode == (uint64_t)st.st_ino &&
+		!strcmp(run->boot_id, server->boot_id)) {
+		if (run->files)
+			link_close_fds(fds, n_fds);
+		else
+			adopt_counters(server, run, fds, t->name);
+		return;
+	}
+	tx = db_tx_new();
+	run_end_tenant(tx, t);
+	make_run(server, run);
+	run->confirmed = true;
+	run->start_boot_usec = clock_boot_usec();
+	run->start_wall_usec = clock_wall_usec();
+	run->last.boot_usec = run->start_boot_usec;
+	run->last.wall_usec = run->start_wall_usec;
+	run->cgroup_inode = adopt_counters(server, run, fds, t->name);
+	store_add_run(tx, run, t, NULL);
+	store_confirm_run(tx, run);
+	db_commit(server->db, tx, NULL, NULL);
+}

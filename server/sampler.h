@@ -1,0 +1,20 @@
+/*
+ * The sweep: every sampling interval each running container's counters are read and kept, in one
+ * transaction. Reads are spread over the loop's turns, so that nobody waits for a sweep.
+ */
+#pragma once
+
+#include "sandbox/protocol.h"
+#include "server/server.h"
+
+int sampler_create(struct server *server, struct err *err);
+void sampler_destroy(struct server *server);
+
+/* The kernel's notice that a container met a limit: told as an event at once. */
+void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg);
+
+/*
+ * What a container, or a tenant (own directory), uses this moment. Returns 0, or -errno when it
+ * does not run.
+ */
+int sampler_read_now(const struct run *run, struct usage_point *ret);

@@ -1,0 +1,43 @@
+/* croftd's parts, as every handler finds them behind grpc_call_app(). */
+#pragma once
+
+#include "base/clock.h"
+#include "server/config.h"
+#include "server/db.h"
+#include "server/grpc.h"
+#include "server/model.h"
+
+struct event;
+struct event_base;
+struct event_feed;
+struct exec_table;
+struct import_table;
+struct link;
+struct request_table;
+struct sampler;
+
+struct server {
+	const struct config *config;
+	struct event_base *base;
+	struct db *db;
+	struct model model;
+	struct link *link;		/* to the supervisor */
+	struct request_table *requests; /* idempotency */
+	struct event_feed *events;
+	struct exec_table *execs;
+	struct import_table *imports;
+	struct sampler *sampler;
+	struct grpc_server *grpc;
+	char boot_id[BOOT_ID_LEN];
+	int64_t started_wall_usec;
+	uint64_t next_run_key;
+	int logs_fd;		   /* the directory of the containers' logs */
+	struct msg_host_info host; /* as the supervisor last told; all zero before */
+	struct map policies;	   /* svc_policies.c */
+	uint64_t policies_round;
+	unsigned reconcile_waiting;		 /* answers that reconcile.c waits for */
+	void (*on_ready)(struct server *server); /* the link has become ready; may be NULL */
+	bool ending;				 /* the loop is about to be left */
+	bool shutting_down;			 /* refuses what would start anything */
+	int exit_code;
+};

@@ -1,0 +1,147 @@
+/* The two ways to end; see shutdown.h. Each is bounded in time. */
+#include "server/shutdown.h"
+
+#include "base/log.h"
+#include "server/lifecycle.h"
+#include "server/link.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+/* A stop by SIGTERM is to take two seconds at most; the commit and checkpoint come after this. */
+#define DRAIN_MS	   1200
+#define HOST_STOP_GRACE_MS 10000
+#define HOST_LIMIT_MS	   60000
+
+static void leave(struct server *server)
+{
+	event_base_loopbreak(server->base);
+}
+
+static void on_drained(void *arg)
+{
+	leave(arg);
+}
+
+static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	leave(arg);
+}
+
+static void after(struct server *server, int ms, event_callback_fn fn, void *arg)
+{
+	struct timeval pause = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	if (event_base_once(server->base, -1, EV_TIMEOUT, fn, arg, &pause) < 0)
+		leave(server);
+}
+
+void shutdown_service(struct server *server)
+{
+	if (server->ending)
+		return;
+	server->ending = true;
+	server->shutting_down = true;
+	log_info("stopping");
+	grpc_server_set_healthy(server->grpc, false);
+	after(server, DRAIN_MS, on_drain_timer, server);
+	grpc_server_drain(server->grpc, on_drained, server);
+}
+
+/* --- the host --- */
+
+struct host_stop {
+	struct server *server;
+	void (*done)(void *arg, const struct err *err);
+	void *arg;
+	size_t waiting; /* for runs to end */
+	bool ended;
+};
+
+static void finish(struct host_stop *stop, const struct err *err)
+{
+	struct server *server = stop->server;
+
+	if (stop->ended)
+		return;
+	stop->ended = true;
+	if (err)
+		log_error("host-shutdown-incomplete error=\"%s\"", err->msg);
+	stop->done(stop->arg, err);
+	shutdown_service(server);
+	/* It stays allocated: the timer below still knows it. The process ends. */
+}
+
+static void on_supervisor_ended(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	finish(arg, err);
+}
+
+static void on_run_ended(void *arg, const struct err *err)
+{
+	static const struct msg_empty empty;
+	struct host_stop *stop = arg;
+	struct server *server = stop->server;
+	struct err failure;
+
+	(void)err;
+	if (--stop->waiting || stop->ended)
+		return;
+	link_stop_reconnecting(server->link);
+	if (link_send(server->link, MSG_SHUTDOWN, &empty, NULL, 0, on_supervisor_ended, stop,
+		    &failure) < 0)
+		finish(stop, &failure);
+}
+
+static void on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	struct host_stop *stop = arg;
+	struct err err;
+
+	(void)fd;
+	(void)what;
+	if (stop->ended)
+		return;
+	err_set(&err, ERR_DEADLINE_EXCEEDED, "SHUTDOWN_TIMEOUT",
+		"some containers did not end in time; croftd ends without them");
+	finish(stop, &err);
+}
+
+int shutdown_host(struct server *server, void (*done)(void *arg, const struct err *err), void *arg,
+	struct err *err)
+{
+	struct container *c = NULL;
+	struct container *next;
+	struct host_stop *stop;
+
+	if (server->shutting_down)
+		return err_set(err, ERR_FAILED_PRECONDITION, "SHUTTING_DOWN",
+			"croftd is shutting down already");
+	if (!link_is_connected(server->link))
+		return err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
+			"the supervisor is not running; containers cannot be stopped without it");
+	stop = calloc(1, sizeof(*stop));
+	if (!stop)
+		return err_oom(err);
+	stop->server = server;
+	stop->done = done;
+	stop->arg = arg;
+	server->shutting_down = true;
+	log_info("host-shutdown");
+	/* One more than there are containers, so that it cannot end inside this loop. */
+	stop->waiting = 1;
+	for (c = model_next_container(&server->model, NULL); c; c = next) {
+		next = model_next_container(&server->model, c);
+		if (container_state_is_live(c->state) &&
+			stop_container(server, c, HOST_STOP_GRACE_MS, on_run_ended, stop, err) == 0)
+			stop->waiting++;
+	}
+	after(server, HOST_LIMIT_MS, on_limit, stop);
+	on_run_ended(stop, NULL);
+	return 0;
+}

@@ -1,0 +1,300 @@
+/*
+ * Starting a container: the commit of its rows and the supervisor's work run side by side, and the
+ * start counts when both have succeeded; see lifecycle.h.
+ *
+ * Nothing half-made may stay: a spawn that failed takes its rows back, a commit that failed kills
+ * what was spawned. When the supervisor is lost in between, nobody knows; the next reconciliation
+ * finds out (reconcile.c).
+ */
+#include "server/lifecycle.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "server/container_new.h"
+#include "server/cores.h"
+#include "server/events.h"
+#include "server/link.h"
+#include "server/reconcile.h"
+#include "server/store.h"
+
+#include <string.h>
+
+struct start {
+	struct server *server;
+	struct container *container; /* a reference */
+	struct start_request request;
+	struct run before; /* what is shown again when it fails */
+	bool committed;
+	bool spawned;
+	bool lost;   /* the supervisor went away meanwhile */
+	int waiting; /* for the commit and the supervisor */
+	struct err commit_err;
+	struct err spawn_err;
+};
+
+int start_check(struct server *server, const struct container *c, struct err *err)
+{
+	const struct tenant *t = c->tenant;
+	const struct image *image = model_any_image(&server->model, c->image);
+
+	if (server->shutting_down)
+		return err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
+	if (t->suspended)
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_SUSPENDED",
+			"tenant %s is suspended (%.100s); resume it first", t->name,
+			t->suspend_reason);
+	if (t->deleting)
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_DELETING",
+			"tenant %s is being deleted", t->name);
+	if (c->condemned)
+		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_STATE",
+			"%s/%s is being deleted", t->name, c->name);
+	if (c->changing)
+		return err_set(err, ERR_ABORTED, "CONTAINER_BUSY",
+			"%s/%s is being changed; try again", t->name, c->name);
+	if (!image || !image->visible || image->deleting)
+		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_NOT_FOUND",
+			"its image %s is gone", c->image);
+	if (!image->init[0] && !c->init_args)
+		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_WITHOUT_INIT",
+			"image %s has no init; name one", c->image);
+	return container_state_check(t->name, c->name, c->state, CONTAINER_STARTING, err);
+}
+
+static int pack_args(struct server *server, const struct container *c, int *ret_fd, struct err *err)
+{
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	/* What tells systemd that it is in a container (systemd's CONTAINER_INTERFACE). */
+	static char container[] = "container=croft";
+	struct image *image = model_any_image(&server->model, c->image);
+	char *init[] = {image->init, NULL};
+	char *env[] = {path, container, NULL};
+	struct spawn_args args = {.argv = c->init_args ? c->init_args : init,
+		.envp = env,
+		.user = "",
+		.working_dir = ""};
+
+	return spawn_args_pack(&args, ret_fd, err);
+}
+
+static void fill_message(const struct container *c, bool create, struct msg_container_start *msg)
+{
+	memset(msg, 0, sizeof(*msg));
+	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
+	memcpy(msg->container, c->name, sizeof(msg->container));
+	memcpy(msg->image, c->image, sizeof(msg->image));
+	memcpy(msg->policy, c->policy, sizeof(msg->policy));
+	memcpy(msg->run_id, c->run.id, sizeof(msg->run_id));
+	msg->oom_group = c->oom_group;
+	msg->with_init = c->with_init;
+	msg->create = create;
+	container_fill_limits(c, &msg->limits);
+}
+
+static void start_free(struct start *start)
+{
+	container_unref(start->container);
+	free(start);
+}
+
+/* Takes the rows of a start that failed back, and the container's of a launch. */
+static void undo_rows(struct start *start)
+{
+	struct container *c = start->container;
+	struct db_tx *tx = db_tx_new();
+
+	store_delete_run(tx, &c->run);
+	if (start->request.launch)
+		store_delete_container(tx, c);
+	db_commit(start->server->db, tx, NULL, NULL);
+}
+
+static void drop_launched(struct container *c, const struct err *err)
+{
+	waiters_call(&c->end_waiters, err);
+	waiters_call(&c->gone_waiters, err);
+	model_remove_container(c);
+}
+
+/* Not spawned: back to what it was before. */
+static void fail_unspawned(struct start *start)
+{
+	struct container *c = start->container;
+
+	if (start->committed)
+		undo_rows(start);
+	c->state = CONTAINER_STOPPED;
+	c->run = start->before;
+	start->request.done(start->request.arg, &start->spawn_err);
+	if (start->request.launch) {
+		drop_launched(c, &start->spawn_err);
+		return;
+	}
+	waiters_call(&c->end_waiters, NULL);
+	if (c->condemned)
+		delete_continue(start->server, c);
+}
+
+/* Spawned, but its rows are not durable: it must not run. */
+static void fail_uncommitted(struct start *start)
+{
+	struct container *c = start->container;
+
+	c->killed = true;
+	c->state = CONTAINER_STOPPING;
+	c->condemned = start->request.launch;
+	start->request.done(start->request.arg, &start->commit_err);
+	if (!c->early_end)
+		stop_kill(start->server, c);
+}
+
+/* The supervisor went away: what it did is found out when it is back. */
+static void fail_lost(struct start *start)
+{
+	struct container *c = start->container;
+
+	if (start->request.launch) {
+		struct db_tx *tx = db_tx_new();
+
+		/* The client is told that it failed, so it must not stay. */
+		c->condemned = true;
+		c->visible = false;
+		store_put_container(tx, c);
+		db_commit(start->server->db, tx, NULL, NULL);
+	}
+	start->request.done(start->request.arg, &start->spawn_err);
+	if (link_is_connected(start->server->link))
+		reconcile_settle_start(start->server, c);
+}
+
+static void succeed(struct start *start)
+{
+	struct container *c = start->container;
+	struct db_tx *tx = db_tx_new();
+
+	c->state = CONTAINER_RUNNING;
+	c->launching = false;
+	store_confirm_run(tx, &c->run);
+	if (start->request.launch)
+		store_put_container(tx, c);
+	events_add_container(tx, c, c->run.id, "container.started", "{}", "%s/%s was started",
+		c->tenant->name, c->name);
+	if (start->request.confirm)
+		start->request.confirm(start->request.arg, tx);
+	db_commit(start->server->db, tx, NULL, NULL);
+	log_info("container-started tenant=%s container=%s run=%s", c->tenant->name, c->name,
+		c->run.id);
+	start->request.done(start->request.arg, NULL);
+	if (c->kill_wanted && !c->early_end)
+		stop_kill(start->server, c);
+}
+
+/* Called when the commit has ended and when the supervisor has answered; acts on the second. */
+static void join(struct start *start)
+{
+	struct container *c = start->container;
+	struct server *server = start->server;
+	struct msg_run_ended *early;
+
+	if (--start->waiting)
+		return;
+	c->start_pending = false;
+	c->run.stored = start->committed;
+	if (start->lost)
+		fail_lost(start);
+	else if (!start->spawned)
+		fail_unspawned(start);
+	else if (!start->committed)
+		fail_uncommitted(start);
+	else
+		succeed(start);
+	early = take_ptr(c->early_end);
+	if (early)
+		run_end_take(server, early);
+	free(early);
+	start_free(start);
+}
+
+static void on_committed(void *arg, const struct err *err)
+{
+	struct start *start = arg;
+
+	start->committed = !err;
+	if (err)
+		start->commit_err = *err;
+	join(start);
+}
+
+static void on_started(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct start *start = arg;
+
+	start->spawned = !err;
+	if (err) {
+		start->spawn_err = *err;
+		start->lost = !strcmp(err->reason, "SUPERVISOR_GONE");
+		log_info("container-not-started tenant=%s container=%s reason=%s error=\"%s\"",
+			start->container->tenant->name, start->container->name, err->reason,
+			err->msg);
+	} else {
+		run_adopt(start->server, start->container, reply, fds, n_fds);
+	}
+	join(start);
+}
+
+static int begin(struct start *start, struct err *err)
+{
+	struct container *c = start->container;
+	struct server *server = start->server;
+	_cleanup_close_ int args = -1;
+	struct msg_container_start msg;
+	int r = start_check(server, c, err);
+
+	if (r == 0)
+		r = container_place(server, c, err);
+	if (r == 0)
+		r = pack_args(server, c, &args, err);
+	if (r < 0)
+		return r;
+	run_init(server, c);
+	fill_message(c, start->request.launch, &msg);
+	r = link_send(server->link, MSG_CONTAINER_START, &msg, &args, 1, on_started, start, err);
+	if (r < 0) {
+		c->run = start->before;
+		return r;
+	}
+	c->state = CONTAINER_STARTING;
+	c->start_pending = true;
+	c->kill_wanted = false;
+	c->launching = start->request.launch;
+	return 0;
+}
+
+int start_container(struct server *server, const struct start_request *request, struct err *err)
+{
+	struct start *start = calloc(1, sizeof(*start));
+	struct container *c = request->container;
+	int r;
+
+	if (!start) {
+		db_tx_free(request->tx);
+		return err_oom(err);
+	}
+	start->server = server;
+	start->request = *request;
+	start->container = container_ref(c);
+	start->before = c->run;
+	start->waiting = 2;
+	r = begin(start, err);
+	if (r < 0) {
+		db_tx_free(request->tx);
+		start_free(start);
+		return r;
+	}
+	if (request->launch)
+		store_put_container(request->tx, c);
+	store_add_run(request->tx, &c->run, c->tenant, c);
+	db_commit(server->db, request->tx, on_committed, start);
+	return 0;
+}

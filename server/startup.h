@@ -1,0 +1,29 @@
+/*
+ * What croftd does as root before it serves anything, after which it never can again: directories,
+ * the supervisor, sockets, then the drop to its own user. Without root it uses what it finds.
+ */
+#pragma once
+
+#include "server/config.h"
+
+#include <sys/types.h>
+
+struct startup {
+	int state_fd; /* <state>/server, croftd's own */
+	int logs_fd;  /* <state>/server/logs */
+	int run_fd;
+	int pid_fd; /* the locked pid file: open as long as croftd lives */
+	int listen_fds[CONFIG_LISTEN_MAX];
+	size_t n_listen;
+	char db_path[CONFIG_PATH_MAX + 32];
+};
+
+/*
+ * Does all of it. The descriptors are the caller's (startup_finish()). Refusals:
+ * FAILED_PRECONDITION / ALREADY_RUNNING when another croftd holds the run directory.
+ */
+int startup_prepare(const struct config *config, struct startup *ret, struct err *err);
+void startup_finish(struct startup *startup);
+
+/* Tells the service manager (sd_notify(3)); nothing when there is none. */
+void startup_notify(const char *state);

@@ -1,0 +1,39 @@
+/*
+ * What croftd keeps, entity by entity: each function adds the statements of one change to a
+ * transaction. The schema and its meaning: db_schema.c.
+ */
+#pragma once
+
+#include "server/db.h"
+#include "server/model.h"
+
+/* Inserts or replaces by uid. */
+void store_put_tenant(struct db_tx *tx, const struct tenant *tenant);
+void store_delete_tenant(struct db_tx *tx, const struct tenant *tenant);
+void store_bind(struct db_tx *tx, const struct tenant *tenant, uint32_t uid);
+void store_put_image(struct db_tx *tx, const struct image *image);
+void store_delete_image(struct db_tx *tx, const struct image *image);
+void store_put_container(struct db_tx *tx, const struct container *container);
+void store_delete_container(struct db_tx *tx, const struct container *container);
+
+/* A run that is about to start, is confirmed, has ended, or never was. container may be NULL. */
+void store_add_run(struct db_tx *tx, const struct run *run, const struct tenant *tenant,
+	const struct container *container);
+void store_confirm_run(struct db_tx *tx, const struct run *run);
+void store_end_run(struct db_tx *tx, const struct run *run);
+void store_delete_run(struct db_tx *tx, const struct run *run);
+
+void store_sample(struct db_tx *tx, const struct run *run, const struct usage_point *point);
+void store_gap(struct db_tx *tx, const struct run *run, const char *reason,
+	const struct usage_point *from, const struct usage_point *to);
+/* The totals of a tenant or container; `uid` is its uid, or "own:" and a tenant's. */
+void store_totals(struct db_tx *tx, const char *uid, const struct usage_totals *totals);
+
+/* Fills the model from the database, before its thread has started. */
+int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, struct err *err);
+/* Reads the last sample of a run: sequence 0 stays where there is none. */
+int store_load_last_sample(struct db *db, struct run *run, struct err *err);
+
+#define OWN_UID_SIZE (UID_SIZE + 4)
+/* "own:<uid>": the key of the totals of a tenant's own directory. Returns out. */
+const char *store_own_uid(const struct tenant *tenant, char out[static OWN_UID_SIZE]);

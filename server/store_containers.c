@@ -1,0 +1,66 @@
+/* Statements on containers and their runs; see store.h. */
+#include "server/init_args.h"
+#include "server/limits_text.h"
+#include "server/store.h"
+
+#include <stdio.h>
+
+#define CPUS_TEXT_SIZE 1024
+
+void store_put_container(struct db_tx *tx, const struct container *c)
+{
+	uint8_t args[INIT_ARGS_BYTES_MAX];
+	char limits[LIMITS_TEXT_SIZE];
+	char cpus[CPUS_TEXT_SIZE];
+	size_t args_size = init_args_write(c->init_args, args);
+
+	db_tx_write(tx,
+		"INSERT INTO containers (uid, tenant_uid, name, image, policy, limits, cpus,"
+		" init_args, with_init, ephemeral, oom_group, launching, deleting, created_wall)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+		" ON CONFLICT (uid) DO UPDATE SET limits=?6, cpus=?7, oom_group=?11,"
+		" launching=?12, deleting=?13",
+		"sssssssbdddddi", c->uid, c->tenant->uid, c->name, c->image, c->policy,
+		limits_text_write(&c->limits, limits),
+		limits_format_cores(c->cpus, cpus, sizeof(cpus)), (const void *)args, args_size,
+		(int)c->with_init, (int)c->ephemeral, (int)c->oom_group, (int)c->launching,
+		(int)(c->state == CONTAINER_DELETING || c->condemned), c->created_wall_usec);
+}
+
+void store_delete_container(struct db_tx *tx, const struct container *c)
+{
+	db_tx_write(tx, "DELETE FROM containers WHERE uid=?1", "s", c->uid);
+}
+
+void store_add_run(
+	struct db_tx *tx, const struct run *run, const struct tenant *t, const struct container *c)
+{
+	db_tx_write(tx,
+		"INSERT INTO runs (key, id, tenant_uid, tenant, account_ref, container_uid,"
+		" container, boot_id, cgroup_inode) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+		"usssssssu", run->key, run->id, t->uid, t->name, t->account_ref, c ? c->uid : "",
+		c ? c->name : "", run->boot_id, run->cgroup_inode);
+}
+
+void store_confirm_run(struct db_tx *tx, const struct run *run)
+{
+	db_tx_write(tx,
+		"UPDATE runs SET start_boot=?2, start_wall=?3, id_base=?4, cgroup_inode=?5"
+		" WHERE key=?1",
+		"uuiiu", run->key, run->start_boot_usec, run->start_wall_usec,
+		(int64_t)run->id_base, run->cgroup_inode);
+}
+
+void store_end_run(struct db_tx *tx, const struct run *run)
+{
+	db_tx_write(tx,
+		"UPDATE runs SET end_boot=?2, end_wall=?3, exit_kind=?4, exit_status=?5,"
+		" exit_signal=?6 WHERE key=?1",
+		"uuiddd", run->key, run->end_boot_usec, run->end_wall_usec, (int)run->exit,
+		(int)run->exit_status, (int)run->exit_signal);
+}
+
+void store_delete_run(struct db_tx *tx, const struct run *run)
+{
+	db_tx_write(tx, "DELETE FROM runs WHERE key=?1", "u", run->key);
+}

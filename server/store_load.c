@@ -1,0 +1,319 @@
+/*
+ * Fills the model from the database when croftd starts; see store.h. What is still running is not
+ * known here: that is the supervisor's to tell (reconcile.c).
+ */
+#include "base/cleanup.h"
+#include "server/init_args.h"
+#include "server/limits_text.h"
+#include "server/store.h"
+
+#include <string.h>
+
+struct load {
+	struct db *db;
+	struct model *model;
+	struct map by_uid; /* tenants, for the rows that refer to them */
+};
+
+struct tenant_by_uid {
+	struct map_node node;
+	struct tenant *tenant;
+};
+
+static int column_cpus(sqlite3_stmt *row, int column, uint64_t ret[static LIMITS_CPU_WORDS])
+{
+	char text[1024];
+
+	db_column_text(row, column, text, sizeof(text));
+	memset(ret, 0, LIMITS_CPU_WORDS * sizeof(*ret));
+	return *text ? limits_parse_cores(text, ret) : 0;
+}
+
+static int damaged(const char *what, struct err *err)
+{
+	return err_set(err, ERR_DATA_LOSS, "STATE_DAMAGED",
+		"the state database has a row that makes no sense: %s", what);
+}
+
+static struct tenant *find_by_uid(const struct load *load, const char *uid)
+{
+	struct map_node *node = map_find(&load->by_uid, uid);
+
+	return node ? map_object(node, struct tenant_by_uid, node)->tenant : NULL;
+}
+
+static int load_tenant(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct load *load = arg;
+	char limits[LIMITS_TEXT_SIZE];
+	char name[NAME_SIZE];
+	struct tenant_by_uid *link;
+	struct tenant *t;
+	int r;
+
+	db_column_text(row, 1, name, sizeof(name));
+	if (!name_is_valid(name))
+		return damaged("tenant", err);
+	link = calloc(1, sizeof(*link));
+	t = model_add_tenant(load->model, name);
+	if (!t || !link) {
+		free(link);
+		return err_oom(err);
+	}
+	t->visible = true;
+	db_column_text(row, 0, t->uid, sizeof(t->uid));
+	link->tenant = t;
+	map_insert(&load->by_uid, &link->node, t->uid);
+	db_column_text(row, 2, t->plan, sizeof(t->plan));
+	db_column_text(row, 3, t->account_ref, sizeof(t->account_ref));
+	db_column_text(row, 4, limits, sizeof(limits));
+	r = limits_text_read(limits, &t->limits, err);
+	if (r < 0)
+		return r;
+	if (column_cpus(row, 5, t->cpus) < 0)
+		return damaged("tenant's cores", err);
+	t->disk_by_plan = sqlite3_column_int(row, 6);
+	t->suspended = sqlite3_column_int(row, 7);
+	db_column_text(row, 8, t->suspend_reason, sizeof(t->suspend_reason));
+	t->created_wall_usec = sqlite3_column_int64(row, 9);
+	return 0;
+}
+
+static int load_binding(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct load *load = arg;
+	char uid[UID_SIZE];
+	struct tenant *t;
+
+	db_column_text(row, 1, uid, sizeof(uid));
+	t = find_by_uid(load, uid);
+	if (!t)
+		return damaged("user of no tenant", err);
+	return model_bind(load->model, t, (uint32_t)sqlite3_column_int64(row, 0), err);
+}
+
+static int load_image(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct load *load = arg;
+	char name[NAME_SIZE];
+	struct image *image;
+
+	db_column_text(row, 1, name, sizeof(name));
+	if (!name_is_valid(name))
+		return damaged("image", err);
+	image = model_add_image(load->model, name);
+	if (!image)
+		return err_oom(err);
+	image->visible = true;
+	db_column_text(row, 0, image->uid, sizeof(image->uid));
+	db_column_text(row, 2, image->init, sizeof(image->init));
+	image->stop_signal = (uint32_t)sqlite3_column_int(row, 3);
+	image->size_bytes = db_column_u64(row, 4);
+	image->entries = db_column_u64(row, 5);
+	image->skipped_devices = db_column_u64(row, 6);
+	image->created_wall_usec = sqlite3_column_int64(row, 7);
+	return 0;
+}
+
+static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct load *load = arg;
+	char limits[LIMITS_TEXT_SIZE];
+	char name[NAME_SIZE];
+	char uid[UID_SIZE];
+	struct container *c;
+	struct tenant *t;
+	int r;
+
+	db_column_text(row, 1, uid, sizeof(uid));
+	db_column_text(row, 2, name, sizeof(name));
+	t = find_by_uid(load, uid);
+	if (!t || !name_is_valid(name))
+		return damaged("container", err);
+	c = model_add_container(t, name);
+	if (!c)
+		return err_oom(err);
+	c->visible = true;
+	db_column_text(row, 0, c->uid, sizeof(c->uid));
+	db_column_text(row, 3, c->image, sizeof(c->image));
+	db_column_text(row, 4, c->policy, sizeof(c->policy));
+	db_column_text(row, 5, limits, sizeof(limits));
+	r = limits_text_read(limits, &c->limits, err);
+	if (r < 0)
+		return r;
+	if (column_cpus(row, 6, c->cpus) < 0)
+		return damaged("container's cores", err);
+	r = init_args_read(sqlite3_column_blob(row, 7), (size_t)sqlite3_column_bytes(row, 7),
+		&c->init_args, err);
+	c->with_init = sqlite3_column_int(row, 8);
+	c->ephemeral = sqlite3_column_int(row, 9);
+	c->oom_group = sqlite3_column_int(row, 10);
+	c->launching = sqlite3_column_int(row, 11);
+	c->condemned = sqlite3_column_int(row, 12);
+	c->created_wall_usec = sqlite3_column_int64(row, 13);
+	return r;
+}
+
+static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct run *run = arg;
+
+	(void)err;
+	run->key = db_column_u64(row, 0);
+	db_column_text(row, 1, run->id, sizeof(run->id));
+	db_column_text(row, 2, run->boot_id, sizeof(run->boot_id));
+	run->cgroup_inode = db_column_u64(row, 3);
+	run->id_base = (uint32_t)sqlite3_column_int64(row, 4);
+	run->stored = true;
+	run->confirmed = sqlite3_column_type(row, 5) != SQLITE_NULL;
+	run->start_boot_usec = db_column_u64(row, 5);
+	run->start_wall_usec = sqlite3_column_int64(row, 6);
+	run->end_boot_usec = db_column_u64(row, 7);
+	run->end_wall_usec = sqlite3_column_int64(row, 8);
+	run->exit = (enum run_exit)sqlite3_column_int(row, 9);
+	run->exit_status = sqlite3_column_int(row, 10);
+	run->exit_signal = sqlite3_column_int(row, 11);
+	run->last.boot_usec = run->start_boot_usec;
+	run->last.wall_usec = run->start_wall_usec;
+	return 0;
+}
+
+#define RUN_COLUMNS                                                                                \
+	"SELECT key, id, boot_id, cgroup_inode, id_base, start_boot, start_wall, end_boot,"        \
+	" end_wall, exit_kind, exit_status, exit_signal FROM runs "
+
+static int load_sample_value(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct usage_point *point = arg;
+
+	(void)err;
+	point->sequence = db_column_u64(row, 0);
+	point->boot_usec = db_column_u64(row, 2);
+	point->wall_usec = sqlite3_column_int64(row, 3);
+	/* A counter that this program does not know was written by a later one; it stays. */
+	usage_counter_set(&point->counters, sqlite3_column_int(row, 1), db_column_u64(row, 4));
+	return 0;
+}
+
+int store_load_last_sample(struct db *db, struct run *run, struct err *err)
+{
+	return db_query(db,
+		"SELECT sequence, meter, boot, wall, value FROM samples WHERE run=?1 AND sequence="
+		"(SELECT max(sequence) FROM samples WHERE run=?1)",
+		load_sample_value, &run->last, err, "u", run->key);
+}
+
+static int load_totals_row(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct usage_totals *t = arg;
+
+	(void)err;
+	t->cpu_usec = db_column_u64(row, 0);
+	t->throttled_usec = db_column_u64(row, 1);
+	t->memory_kib_usec = (unsigned __int128)db_column_u64(row, 2) << 64 | db_column_u64(row, 3);
+	t->memory_peak_bytes = db_column_u64(row, 4);
+	t->pids_peak = db_column_u64(row, 5);
+	t->pids_denied = db_column_u64(row, 6);
+	t->oom_kills = db_column_u64(row, 7);
+	t->memory_at_limit = db_column_u64(row, 8);
+	t->running_usec = db_column_u64(row, 9);
+	t->runs = db_column_u64(row, 10);
+	return 0;
+}
+
+static int load_totals(struct db *db, const char *uid, struct usage_totals *ret, struct err *err)
+{
+	return db_query(db,
+		"SELECT cpu, throttled, memory_high, memory_low, memory_peak, pids_peak,"
+		" pids_denied, oom_kills, at_limit, running, runs FROM totals WHERE uid=?1",
+		load_totals_row, ret, err, "s", uid);
+}
+
+static int load_container_usage(struct db *db, struct container *c, struct err *err)
+{
+	int r = db_query(db, RUN_COLUMNS "WHERE container_uid=?1 ORDER BY key DESC LIMIT 1",
+		load_run, &c->run, err, "s", c->uid);
+
+	if (r == 0 && c->run.key && !c->run.end_wall_usec)
+		r = store_load_last_sample(db, &c->run, err);
+	if (r == 0)
+		r = load_totals(db, c->uid, &c->totals, err);
+	return r;
+}
+
+static int load_tenant_usage(struct db *db, struct tenant *t, struct err *err)
+{
+	char own[OWN_UID_SIZE];
+	int r = db_query(db,
+		RUN_COLUMNS "WHERE tenant_uid=?1 AND container_uid='' AND end_wall IS NULL"
+			    " ORDER BY key DESC LIMIT 1",
+		load_run, &t->own, err, "s", t->uid);
+
+	if (r == 0 && t->own.key)
+		r = store_load_last_sample(db, &t->own, err);
+	if (r == 0)
+		r = load_totals(db, t->uid, &t->totals, err);
+	if (r == 0)
+		r = load_totals(db, store_own_uid(t, own), &t->own_totals, err);
+	return r;
+}
+
+static int load_usage(struct load *load, struct err *err)
+{
+	struct container *c = NULL;
+	struct map_node *node;
+	int r = 0;
+
+	MAP_FOREACH(node, &load->model->tenants)
+	{
+		r = load_tenant_usage(load->db, map_object(node, struct tenant, by_name), err);
+		if (r < 0)
+			return r;
+	}
+	while (r == 0 && (c = model_next_container(load->model, c)))
+		r = load_container_usage(load->db, c, err);
+	return r;
+}
+
+static int load_next_key(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = db_column_u64(row, 0) + 1;
+	return 0;
+}
+
+int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, struct err *err)
+{
+	struct load load = {.db = db, .model = model};
+	struct map_node *node;
+	int r;
+
+	r = db_query(db,
+		"SELECT uid, name, plan, account_ref, limits, cpus, disk_by_plan, suspended,"
+		" suspend_reason, created_wall FROM tenants",
+		load_tenant, &load, err, "");
+	if (r == 0)
+		r = db_query(db, "SELECT uid, tenant_uid FROM tenant_uids ORDER BY uid",
+			load_binding, &load, err, "");
+	if (r == 0)
+		r = db_query(db,
+			"SELECT uid, name, init, stop_signal, size_bytes, entries,"
+			" skipped_devices, created_wall FROM images",
+			load_image, &load, err, "");
+	if (r == 0)
+		r = db_query(db,
+			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
+			" with_init, ephemeral, oom_group, launching, deleting, created_wall"
+			" FROM containers",
+			load_container, &load, err, "");
+	if (r == 0)
+		r = load_usage(&load, err);
+	if (r == 0)
+		r = db_query(db, "SELECT coalesce(max(key), 0) FROM runs", load_next_key,
+			ret_next_run_key, err, "");
+	while ((node = map_after(&load.by_uid, ""))) {
+		map_remove(&load.by_uid, node);
+		free(map_object(node, struct tenant_by_uid, node));
+	}
+	return r < 0 ? err_wrap(err, r, "read the state") : 0;
+}

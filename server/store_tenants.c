@@ -1,0 +1,48 @@
+/* Statements on tenants, their users and images; see store.h. */
+#include "server/limits_text.h"
+#include "server/store.h"
+
+#define CPUS_TEXT_SIZE 1024
+
+void store_put_tenant(struct db_tx *tx, const struct tenant *t)
+{
+	char limits[LIMITS_TEXT_SIZE];
+	char cpus[CPUS_TEXT_SIZE];
+
+	db_tx_write(tx,
+		"INSERT INTO tenants (uid, name, plan, account_ref, limits, cpus, disk_by_plan,"
+		" suspended, suspend_reason, created_wall)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+		" ON CONFLICT (uid) DO UPDATE SET plan=?3, account_ref=?4, limits=?5, cpus=?6,"
+		" disk_by_plan=?7, suspended=?8, suspend_reason=?9",
+		"ssssssddsi", t->uid, t->name, t->plan, t->account_ref,
+		limits_text_write(&t->limits, limits),
+		limits_format_cores(t->cpus, cpus, sizeof(cpus)), (int)t->disk_by_plan,
+		(int)t->suspended, t->suspend_reason, t->created_wall_usec);
+}
+
+void store_delete_tenant(struct db_tx *tx, const struct tenant *t)
+{
+	db_tx_write(tx, "DELETE FROM tenants WHERE uid=?1", "s", t->uid);
+}
+
+void store_bind(struct db_tx *tx, const struct tenant *t, uint32_t uid)
+{
+	db_tx_write(tx, "INSERT INTO tenant_uids (uid, tenant_uid) VALUES (?1, ?2)", "is",
+		(int64_t)uid, t->uid);
+}
+
+void store_put_image(struct db_tx *tx, const struct image *image)
+{
+	db_tx_write(tx,
+		"INSERT INTO images (uid, name, init, stop_signal, size_bytes, entries,"
+		" skipped_devices, created_wall) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+		"sssiuuui", image->uid, image->name, image->init, (int64_t)image->stop_signal,
+		image->size_bytes, image->entries, image->skipped_devices,
+		image->created_wall_usec);
+}
+
+void store_delete_image(struct db_tx *tx, const struct image *image)
+{
+	db_tx_write(tx, "DELETE FROM images WHERE uid=?1", "s", image->uid);
+}

@@ -1,0 +1,16 @@
+/* The handlers of each service, for grpc_server_config.handlers. Each table ends with a NULL path.
+ */
+#pragma once
+
+#include "server/grpc.h"
+
+extern const struct grpc_handler svc_tenants_handlers[];
+extern const struct grpc_handler svc_containers_handlers[];
+extern const struct grpc_handler svc_container_runs_handlers[];
+extern const struct grpc_handler svc_exec_handlers[];
+extern const struct grpc_handler svc_logs_handlers[];
+extern const struct grpc_handler svc_images_handlers[];
+extern const struct grpc_handler svc_policies_handlers[];
+extern const struct grpc_handler svc_usage_handlers[];
+extern const struct grpc_handler svc_events_handlers[];
+extern const struct grpc_handler svc_host_handlers[];

@@ -1,0 +1,243 @@
+/* The service Containers: starting, stopping, freezing. What happens then is in start.c and on. */
+#include "server/svc.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "server/container_op.h"
+#include "server/convert.h"
+#include "server/events.h"
+#include "server/lifecycle.h"
+#include "server/link.h"
+
+#include <string.h>
+
+/* --- StartContainer --- */
+
+static void on_started(void *arg, const struct err *err)
+{
+	struct container_op *op = arg;
+
+	if (err)
+		container_op_fail(op, err);
+	else
+		container_op_reply(op);
+}
+
+static void confirm_start(void *arg, struct db_tx *tx)
+{
+	container_op_store(arg, tx);
+}
+
+static void start(struct container_op *op)
+{
+	struct start_request request = {.container = op->container,
+		.confirm = confirm_start,
+		.done = on_started,
+		.arg = op};
+	struct err err;
+
+	request.tx = db_tx_new();
+	container_op_store(op, request.tx);
+	if (start_container(op->server, &request, &err) < 0)
+		container_op_fail(op, &err);
+}
+
+static void start_handler(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__StartContainerRequest *request = (const void *)message;
+	struct container_op *op = container_op_find(
+		call, message, request->request_id, request->name);
+
+	if (op)
+		start(op);
+}
+
+/* --- StopContainer, KillContainer --- */
+
+static void on_reply_stored(void *arg, const struct err *err)
+{
+	struct container_op *op = arg;
+
+	if (err)
+		container_op_fail(op, err);
+	else
+		container_op_reply(op);
+}
+
+/* The run's final usage is committed; the reply is kept for a retry. */
+static void on_stopped(void *arg, const struct err *err)
+{
+	struct container_op *op = arg;
+	struct db_tx *tx;
+
+	if (err) {
+		container_op_fail(op, err);
+		return;
+	}
+	if (!op->mutation->request) {
+		container_op_reply(op);
+		return;
+	}
+	tx = db_tx_new();
+	container_op_store(op, tx);
+	db_commit(op->server->db, tx, on_reply_stored, op);
+}
+
+static void stop(struct container_op *op, uint32_t timeout_ms)
+{
+	struct err err;
+
+	if (stop_container(op->server, op->container, timeout_ms, on_stopped, op, &err) < 0)
+		container_op_fail(op, &err);
+}
+
+static void stop_handler(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__StopContainerRequest *request = (const void *)message;
+	struct container_op *op;
+	uint32_t timeout_ms;
+	struct err err;
+
+	if (convert_timeout_ms(request->timeout, STOP_TIMEOUT_DEFAULT_MS, STOP_TIMEOUT_MAX_MS,
+		    &timeout_ms, &err) < 0) {
+		grpc_fail(call, &err);
+		return;
+	}
+	op = container_op_find(call, message, request->request_id, request->name);
+	if (op)
+		stop(op, timeout_ms);
+}
+
+static void kill_handler(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__KillContainerRequest *request = (const void *)message;
+	struct container_op *op = container_op_find(
+		call, message, request->request_id, request->name);
+
+	if (op)
+		stop(op, 0);
+}
+
+/* --- RestartContainer --- */
+
+static void on_stopped_to_start(void *arg, const struct err *err)
+{
+	struct container_op *op = arg;
+
+	if (err)
+		container_op_fail(op, err);
+	else
+		start(op);
+}
+
+static void restart_handler(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__RestartContainerRequest *request = (const void *)message;
+	struct container_op *op;
+	uint32_t timeout_ms;
+	struct err err;
+
+	if (convert_timeout_ms(request->timeout, STOP_TIMEOUT_DEFAULT_MS, STOP_TIMEOUT_MAX_MS,
+		    &timeout_ms, &err) < 0) {
+		grpc_fail(call, &err);
+		return;
+	}
+	op = container_op_find(call, message, request->request_id, request->name);
+	if (!op)
+		return;
+	if (!container_state_is_live(op->container->state))
+		start(op);
+	else if (stop_container(
+			 op->server, op->container, timeout_ms, on_stopped_to_start, op, &err) < 0)
+		container_op_fail(op, &err);
+}
+
+/* --- FreezeContainer, ThawContainer --- */
+
+static void settle_freeze(struct container_op *op, bool frozen, const struct err *err)
+{
+	struct container *c = op->container;
+	struct db_tx *tx;
+
+	/* It may have been stopped, or have ended, meanwhile. */
+	if (c->state == CONTAINER_FREEZING)
+		c->state = frozen ? CONTAINER_FROZEN : CONTAINER_RUNNING;
+	if (err) {
+		container_op_fail(op, err);
+		return;
+	}
+	tx = db_tx_new();
+	events_add_container(tx, c, c->run.id, frozen ? "container.frozen" : "container.thawed",
+		"{}", "%s/%s was %s", c->tenant->name, c->name, frozen ? "frozen" : "thawed");
+	container_op_store(op, tx);
+	db_commit(op->server->db, tx, on_reply_stored, op);
+}
+
+static void on_frozen(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	settle_freeze(arg, !err, err);
+}
+
+static void on_thawed(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	settle_freeze(arg, err, err);
+}
+
+static void set_frozen(struct container_op *op, bool frozen)
+{
+	struct container *c = op->container;
+	struct msg_freeze msg = {.frozen = frozen};
+	enum container_state to = CONTAINER_FREEZING;
+	struct err err;
+	int r;
+
+	/* FREEZING stands for both ways, so the table cannot tell which one is meant. */
+	if (c->state == (frozen ? CONTAINER_FROZEN : CONTAINER_RUNNING))
+		to = c->state;
+	r = container_state_check(c->tenant->name, c->name, c->state, to, &err);
+	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
+	memcpy(msg.container, c->name, sizeof(msg.container));
+	if (r == 0)
+		r = link_send(op->server->link, MSG_CONTAINER_FREEZE, &msg, NULL, 0,
+			frozen ? on_frozen : on_thawed, op, &err);
+	if (r < 0)
+		container_op_fail(op, &err);
+	else
+		c->state = CONTAINER_FREEZING;
+}
+
+static void freeze_handler(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__FreezeContainerRequest *request = (const void *)message;
+	struct container_op *op = container_op_find(
+		call, message, request->request_id, request->name);
+
+	if (op)
+		set_frozen(op, true);
+}
+
+static void thaw_handler(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__ThawContainerRequest *request = (const void *)message;
+	struct container_op *op = container_op_find(
+		call, message, request->request_id, request->name);
+
+	if (op)
+		set_frozen(op, false);
+}
+
+const struct grpc_handler svc_container_runs_handlers[] = {
+	{.path = "/croft.v1.Containers/StartContainer", .start = start_handler},
+	{.path = "/croft.v1.Containers/StopContainer", .start = stop_handler},
+	{.path = "/croft.v1.Containers/KillContainer", .start = kill_handler},
+	{.path = "/croft.v1.Containers/RestartContainer", .start = restart_handler},
+	{.path = "/croft.v1.Containers/FreezeContainer", .start = freeze_handler},
+	{.path = "/croft.v1.Containers/ThawContainer", .start = thaw_handler},
+	{.path = NULL},
+};

@@ -1,0 +1,123 @@
+/* The service Host: the version, the host's figures, and the end of everything. */
+#include "server/svc.h"
+
+#include "base/log.h"
+#include "google/protobuf/empty.pb-c.h"
+#include "server/convert.h"
+#include "server/link.h"
+#include "server/server.h"
+#include "server/shutdown.h"
+
+#include "croft/v1/host.pb-c.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+static void get_version(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	Croft__V1__Version reply = CROFT__V1__VERSION__INIT;
+
+	(void)message;
+	reply.version = (char *)CROFT_VERSION;
+	grpc_reply(call, &reply.base);
+}
+
+static void reply_info(struct grpc_call *call)
+{
+	Croft__V1__HostInfo reply = CROFT__V1__HOST_INFO__INIT;
+	struct server *server = grpc_call_app(call);
+	const struct msg_host_info *host = &server->host;
+	Google__Protobuf__Timestamp started;
+	char driver[sizeof(host->pool_driver) + 1];
+	struct container *c = NULL;
+	struct utsname name = {0};
+	struct sysinfo info = {0};
+
+	uname(&name);
+	sysinfo(&info);
+	convert_time(server->started_wall_usec, &started);
+	snprintf(driver, sizeof(driver), "%.*s", (int)sizeof(host->pool_driver), host->pool_driver);
+	reply.version = (char *)CROFT_VERSION;
+	reply.kernel = name.release;
+	reply.hostname = name.nodename;
+	if (host->cgroup_kind)
+		reply.cgroup_driver = (char *)(host->cgroup_kind == CGROUP_UNIFIED ? "unified"
+										   : "hybrid");
+	reply.pool_driver = driver;
+	reply.pool_size_bytes = host->pool_size_bytes;
+	reply.pool_used_bytes = host->pool_used_bytes;
+	reply.disk_limits_enforced = host->pool_has_limits;
+	reply.cpus = host->cpus;
+	reply.memory_bytes = (uint64_t)info.totalram * info.mem_unit;
+	reply.tenants = (uint32_t)server->model.tenants.n;
+	while ((c = model_next_container(&server->model, c))) {
+		reply.containers += c->visible;
+		reply.running += c->visible && container_state_is_live(c->state);
+	}
+	reply.boot_id = server->boot_id;
+	reply.start_time = &started;
+	reply.supervisor_connected = link_is_connected(server->link);
+	reply.sample_interval_ms = (uint32_t)server->config->sample_interval_ms;
+	grpc_reply(call, &reply.base);
+}
+
+static void on_host_info(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct grpc_call *call = arg;
+	struct server *server = grpc_call_app(call);
+
+	link_close_fds(fds, n_fds);
+	if (!err)
+		memcpy(&server->host, reply, sizeof(server->host));
+	reply_info(call);
+	grpc_call_unref(call);
+}
+
+static void get_host_info(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	static const struct msg_empty empty;
+	struct server *server = grpc_call_app(call);
+	struct err err;
+
+	(void)message;
+	grpc_call_ref(call);
+	if (link_send(server->link, MSG_HOST_INFO, &empty, NULL, 0, on_host_info, call, &err) == 0)
+		return;
+	reply_info(call);
+	grpc_call_unref(call);
+}
+
+static void on_host_stopped(void *arg, const struct err *err)
+{
+	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
+	struct grpc_call *call = arg;
+
+	if (err)
+		grpc_fail(call, err);
+	else
+		grpc_reply(call, &empty.base);
+	grpc_call_unref(call);
+}
+
+static void shutdown_handler(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	struct err err;
+
+	/* A repeated request finds it under way, so its request_id tells nothing more. */
+	(void)message;
+	grpc_call_ref(call);
+	if (shutdown_host(grpc_call_app(call), on_host_stopped, call, &err) == 0)
+		return;
+	grpc_fail(call, &err);
+	grpc_call_unref(call);
+}
+
+const struct grpc_handler svc_host_handlers[] = {
+	{.path = "/croft.v1.Host/GetVersion", .start = get_version},
+	{.path = "/croft.v1.Host/GetHostInfo", .start = get_host_info},
+	{.path = "/croft.v1.Host/Shutdown", .start = shutdown_handler},
+	{.path = NULL},
+};

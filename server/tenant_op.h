@@ -1,0 +1,37 @@
+/* One change of a tenant on its way; what the tenant handlers have in common. */
+#pragma once
+
+#include "server/mutation.h"
+
+struct tenant_op {
+	struct mutation *mutation;
+	struct server *server;
+	struct tenant *tenant; /* a reference */
+	/* What it is to become. */
+	struct limits limits;
+	uint64_t cpus[LIMITS_CPU_WORDS];
+	char account_ref[ACCOUNT_REF_MAX + 1];
+	char reason[SUSPEND_REASON_MAX + 1];
+	bool disk_by_plan;
+	bool disk_unenforced;
+	bool suspend;
+	bool force;
+	uint32_t uid;
+	size_t waiting; /* for containers to be gone */
+	bool failed;
+	struct err err;
+};
+
+/* Makes one that marks the tenant as changing (ABORTED when it is already). NULL: answered. */
+struct tenant_op *tenant_op_begin(struct mutation *mutation, struct tenant *tenant);
+/* Ends it with the tenant as it is now, or with an error; frees it. */
+void tenant_op_reply(struct tenant_op *op);
+void tenant_op_fail(struct tenant_op *op, const struct err *err);
+/* Frees it, the mutation having been ended. */
+void tenant_op_free(struct tenant_op *op);
+
+/* Commits tx with the stored reply `tenant as it is now`. */
+void tenant_op_commit(struct tenant_op *op, struct db_tx *tx, db_done_fn done);
+
+/* What deletes a tenant: svc_tenants' DeleteTenant. */
+void tenant_delete(struct tenant_op *op);

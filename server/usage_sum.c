@@ -1,0 +1,191 @@
+/* The arithmetic of usage; see usage_sum.h. Whole numbers only, and no input or output. */
+#include "server/usage_sum.h"
+
+#include <string.h>
+
+#define COUNTER(id_, field, cumulative_)                                                           \
+	{                                                                                          \
+		id_, offsetof(struct counters, field), cumulative_                                 \
+	}
+
+const struct usage_counter usage_counters[USAGE_COUNTERS] = {
+	COUNTER(1, cpu_usec, true),
+	COUNTER(2, cpu_throttled_usec, true),
+	COUNTER(3, memory_bytes, false),
+	COUNTER(4, memory_working_set_bytes, false),
+	COUNTER(5, memory_peak_bytes, false),
+	COUNTER(6, memory_at_limit, true),
+	COUNTER(7, oom_kills, true),
+	COUNTER(8, pids, false),
+	COUNTER(9, pids_peak, false),
+	COUNTER(10, pids_denied, true),
+};
+
+const struct usage_meter usage_meters[USAGE_METERS] = {
+	{"cpu.used", "us", "sum", 1},
+	{"cpu.throttled", "us", "sum", 2},
+	{"memory.used", "KiB.s", "time_weighted", 0},
+	{"memory.peak", "bytes", "max", 5},
+	{"memory.at_limit", "count", "sum", 6},
+	{"memory.oom", "count", "sum", 7},
+	{"pids.peak", "count", "max", 9},
+	{"pids.denied", "count", "sum", 10},
+	{"running", "us", "sum", 0},
+};
+
+uint64_t usage_counter_get(const struct counters *counters, const struct usage_counter *counter)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)counters + counter->offset, sizeof(value));
+	return value;
+}
+
+bool usage_counter_set(struct counters *counters, int id, uint64_t value)
+{
+	for (size_t i = 0; i < USAGE_COUNTERS; i++) {
+		if (usage_counters[i].id != id)
+			continue;
+		memcpy((char *)counters + usage_counters[i].offset, &value, sizeof(value));
+		return true;
+	}
+	return false;
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static bool any_fell(const struct counters *from, const struct counters *to)
+{
+	for (size_t i = 0; i < USAGE_COUNTERS; i++)
+		if (usage_counters[i].cumulative &&
+			usage_counter_get(to, &usage_counters[i]) <
+				usage_counter_get(from, &usage_counters[i]))
+			return true;
+	return false;
+}
+
+static void add_peaks(struct usage_totals *totals, const struct counters *c)
+{
+	totals->memory_peak_bytes = greater(
+		totals->memory_peak_bytes, greater(c->memory_peak_bytes, c->memory_bytes));
+	totals->pids_peak = greater(totals->pids_peak, c->pids);
+	if (c->pids_peak != UINT64_MAX)
+		totals->pids_peak = greater(totals->pids_peak, c->pids_peak);
+}
+
+unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
+	const struct usage_point *to, uint64_t gap_usec)
+{
+	const struct counters *a = &from->counters;
+	const struct counters *b = &to->counters;
+	uint64_t span = to->boot_usec > from->boot_usec ? to->boot_usec - from->boot_usec : 0;
+	unsigned flags = 0;
+
+	totals->running_usec += span;
+	if (span > gap_usec)
+		flags |= USAGE_GAP;
+	else
+		totals->memory_kib_usec +=
+			(unsigned __int128)(lesser(a->memory_working_set_bytes,
+						    b->memory_working_set_bytes) /
+					    1024) *
+			span;
+	add_peaks(totals, b);
+	/* One cgroup holds them all: when one began anew, all did. */
+	if (any_fell(a, b))
+		return flags | USAGE_COUNTER_FELL;
+	totals->cpu_usec += b->cpu_usec - a->cpu_usec;
+	totals->throttled_usec += b->cpu_throttled_usec - a->cpu_throttled_usec;
+	totals->memory_at_limit += b->memory_at_limit - a->memory_at_limit;
+	totals->oom_kills += b->oom_kills - a->oom_kills;
+	totals->pids_denied += b->pids_denied - a->pids_denied;
+	return flags;
+}
+
+void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from)
+{
+	to->cpu_usec += from->cpu_usec;
+	to->throttled_usec += from->throttled_usec;
+	to->memory_kib_usec += from->memory_kib_usec;
+	to->memory_peak_bytes = greater(to->memory_peak_bytes, from->memory_peak_bytes);
+	to->pids_peak = greater(to->pids_peak, from->pids_peak);
+	to->pids_denied += from->pids_denied;
+	to->oom_kills += from->oom_kills;
+	to->memory_at_limit += from->memory_at_limit;
+	to->running_usec += from->running_usec;
+	to->runs += from->runs;
+}
+
+void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int64_t to_wall_usec,
+	uint64_t gap_usec, const struct usage_point *start)
+{
+	memset(window, 0, sizeof(*window));
+	window->from_wall_usec = from_wall_usec;
+	window->to_wall_usec = to_wall_usec;
+	window->gap_usec = gap_usec;
+	window->base = *start;
+	window->end = *start;
+}
+
+void usage_window_add(struct usage_window *window, const struct usage_point *point)
+{
+	if (point->wall_usec >= window->to_wall_usec)
+		return;
+	if (point->wall_usec < window->from_wall_usec) {
+		if (!window->samples) {
+			window->base = *point;
+			window->end = *point;
+		}
+		return;
+	}
+	usage_add(&window->totals, &window->end, point, window->gap_usec);
+	window->end = *point;
+	window->samples++;
+}
+
+unsigned __int128 usage_quantity(const struct usage_totals *totals, size_t i)
+{
+	switch (i) {
+	case 0:
+		return totals->cpu_usec;
+	case 1:
+		return totals->throttled_usec;
+	case 2:
+		return totals->memory_kib_usec / 1000000;
+	case 3:
+		return totals->memory_peak_bytes;
+	case 4:
+		return totals->memory_at_limit;
+	case 5:
+		return totals->oom_kills;
+	case 6:
+		return totals->pids_peak;
+	case 7:
+		return totals->pids_denied;
+	default:
+		return totals->running_usec;
+	}
+}
+
+const char *usage_format(unsigned __int128 value, char out[static USAGE_DECIMAL_MAX])
+{
+	char digits[USAGE_DECIMAL_MAX];
+	size_t n = 0;
+
+	do {
+		digits[n++] = (char)('0' + (int)(value % 10));
+		value /= 10;
+	} while (value);
+	for (size_t i = 0; i < n; i++)
+		out[i] = digits[n - 1 - i];
+	out[n] = '\0';
+	return out;
+}

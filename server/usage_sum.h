@@ -1,0 +1,97 @@
+/*
+ * What samples add up to: pure functions, so that the same arithmetic can be tested, repeated and
+ * verified.
+ *
+ * A delta is taken between two samples of one run only (a run is one boot of a container on one
+ * boot of the host). A counter that fell begins a new epoch: nothing is added for that interval. A
+ * gauge counts for an interval with the smaller of the values at its ends; in a gap, where it was
+ * not watched, with nothing: the provable minimum.
+ */
+#pragma once
+
+#include "sandbox/counters.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The raw counters of a sample: `id` is what the ledger keeps, and never changes its meaning. */
+struct usage_counter {
+	int id;
+	size_t offset; /* in struct counters */
+	bool cumulative;
+};
+
+#define USAGE_COUNTERS 10
+extern const struct usage_counter usage_counters[USAGE_COUNTERS];
+
+uint64_t usage_counter_get(const struct counters *counters, const struct usage_counter *counter);
+/* Sets the counter with this id; false when there is none. */
+bool usage_counter_set(struct counters *counters, int id, uint64_t value);
+
+struct usage_point {
+	uint64_t sequence; /* 0: the run's start, where every counter is zero */
+	uint64_t boot_usec;
+	int64_t wall_usec;
+	struct counters counters;
+};
+
+struct usage_totals {
+	uint64_t cpu_usec;
+	uint64_t throttled_usec;
+	unsigned __int128 memory_kib_usec; /* of the working set */
+	uint64_t memory_peak_bytes;
+	uint64_t pids_peak;
+	uint64_t pids_denied;
+	uint64_t oom_kills;
+	uint64_t memory_at_limit;
+	uint64_t running_usec;
+	uint64_t runs;
+};
+
+enum usage_flag {
+	USAGE_COUNTER_FELL = 1,
+	USAGE_GAP = 2, /* the interval was longer than gap_usec */
+};
+
+/* Adds what happened from one point of a run to a later one. Returns enum usage_flag, or'ed. */
+unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
+	const struct usage_point *to, uint64_t gap_usec);
+
+/* Adds up totals of several runs; peaks are the highest. */
+void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from);
+
+/* A period of one run: from <= wall time of a sample < to. */
+struct usage_window {
+	int64_t from_wall_usec;
+	int64_t to_wall_usec;
+	uint64_t gap_usec;
+	struct usage_point base; /* the last point before the period */
+	struct usage_point end;	 /* the last one in it */
+	uint64_t samples;	 /* in it */
+	struct usage_totals totals;
+};
+
+/* start is the run's start (sequence 0). */
+void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int64_t to_wall_usec,
+	uint64_t gap_usec, const struct usage_point *start);
+/* Takes the next sample of the run; samples come in the order of their sequence. */
+void usage_window_add(struct usage_window *window, const struct usage_point *point);
+
+/* What a record says of one meter. */
+struct usage_meter {
+	const char *name;
+	const char *unit;
+	const char *aggregation;
+	int counter_id; /* the raw counter behind it; 0: none */
+};
+
+#define USAGE_METERS 9
+extern const struct usage_meter usage_meters[USAGE_METERS];
+
+/* The quantity of meter i, a whole number in the meter's unit. */
+unsigned __int128 usage_quantity(const struct usage_totals *totals, size_t i);
+
+#define USAGE_DECIMAL_MAX 40
+/* Writes a 128-bit number in decimal. Returns out. */
+const char *usage_format(unsigned __int128 value, char out[static USAGE_DECIMAL_MAX]);
