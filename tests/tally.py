@@ -57,10 +57,15 @@ class Tally:
 
 
 def count_tap(name, text):
-    """Counts TAP as cmocka prints it (a skip is "not ok 3 # SKIP name" there)."""
+    """Counts TAP as cmocka prints it: a skip is "not ok 3 # SKIP name" there, and its reason the
+    line "# skip: ..." before."""
     tally = Tally()
     planned = None
+    why = ""
     for line in text.splitlines():
+        told = re.match(r"^# skip(?:ped)?: *(.*)", line)
+        if told:
+            why = told.group(1)
         plan = re.match(r"^1\.\.(\d+)", line)
         if plan:
             planned = int(plan.group(1))
@@ -72,7 +77,7 @@ def count_tap(name, text):
             continue
         bad, _, what, skip, reason = m.groups()
         if skip:
-            tally.skip(f"{name}: {what or reason}", reason)
+            tally.skip(f"{name}: {what or reason}", why if what is None else reason)
         elif bad:
             tally.fail(f"{name}: {(what or '?').strip()}")
         else:

@@ -19,6 +19,12 @@ def test_tap_of_cmocka():
     t = tally.count_tap("x", text)
     assert counts(t) == (1, 1, 1)
     assert t.failures == ["x: b"]
+    assert t.skips == ["x: c: no reason given"]
+
+
+def test_tap_reason_of_cmocka():
+    t = tally.count_tap("x", "1..1\n# skipped: needs CPUs 0 and 1\nnot ok 1 # SKIP a\n")
+    assert t.skips == ["x: a: needs CPUs 0 and 1"]
 
 
 def test_tap_cut_short_fails():
