@@ -164,6 +164,16 @@ static int leave_host(struct task *task, struct job_output *out, struct err *err
 	return r < 0 ? r : pool_detach(&config, err);
 }
 
+/* The run directory is root's, so the server cannot remove its own files from it. */
+static void clear_run_directory(struct supervisor *s)
+{
+	static const char *const files[] = {"croft.sock", "croftd.pid"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		unlinkat(s->run_fd, files[i], 0);
+	unlinkat(s->run_fd, "fifos", AT_REMOVEDIR);
+}
+
 static void host_left(struct task *task, struct job_result *result)
 {
 	struct supervisor *s = task->s;
@@ -174,7 +184,7 @@ static void host_left(struct task *task, struct job_result *result)
 		s->shutting_down = false;
 		return;
 	}
-	unlinkat(s->run_fd, "fifos", AT_REMOVEDIR);
+	clear_run_directory(s);
 	log_info("shut down");
 	reactor_stop(s->reactor);
 }
