@@ -66,7 +66,10 @@ int pool_upper_remove(
  * more is in use already, unless force. */
 int pool_set_limit(struct pool *pool, const char *tenant, const char *container,
 	uint64_t disk_bytes, bool force, struct err *err);
-/* Bytes in use by a container, or a tenant (container ""). 0 on a driver that cannot tell. */
+/*
+ * Bytes in use by a container, or a tenant (container ""), as of the file system's last commit: up
+ * to 30 seconds old. 0 on a driver that cannot tell.
+ */
 int pool_usage(struct pool *pool, const char *tenant, const char *container, uint64_t *ret_bytes,
 	struct err *err);
 

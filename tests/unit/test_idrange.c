@@ -259,6 +259,18 @@ static pid_t run_in_range(uid_t base, int *ret_hold)
 	return pid;
 }
 
+/* Takes what there is, which is less than all where the host runs containers of its own. */
+static bool take_all(struct fixture *f, uid_t wanted)
+{
+	bool found = false;
+	uid_t base;
+
+	while (idrange_take(f->b.reg, &base, &f->err) == 0)
+		found |= base == wanted;
+	assert_string_equal(f->err.reason, "ID_RANGES_EXHAUSTED");
+	return found;
+}
+
 static void a_range_with_a_process_is_not_taken_back(void **state)
 {
 	struct fixture *f = *state;
@@ -273,14 +285,12 @@ static void a_range_with_a_process_is_not_taken_back(void **state)
 		base = take(f, &f->a);
 	pid = run_in_range(base, &hold);
 	remove_state(&f->a);
-	for (unsigned n = 0; n < IDRANGE_COUNT - 1; n++)
-		assert_int_not_equal(take(f, &f->b), base);
-	assert_int_equal(idrange_take(f->b.reg, &base, &f->err), -EDQUOT);
+	assert_false(take_all(f, base));
 	close(hold);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	/* The control: once the process is gone, so is the reason. */
-	take(f, &f->b);
+	assert_true(take_all(f, base));
 }
 
 static void many_processes_share_without_overlap(void **state)
