@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define TABLE_FILE    "ranges"
@@ -46,7 +47,7 @@ struct idrange_registry {
 	int instances_fd;
 	char id[INSTANCE_ID_SIZE];
 	struct idrange_owner owner; /* id as bytes */
-	uint32_t next;		    /* where the search for a free range begins */
+	uint32_t *next; /* where the search for a free range begins; shared with workers */
 };
 
 static const struct idrange_owner nobody;
@@ -61,23 +62,25 @@ static off_t owner_offset(uint32_t index)
 	return (off_t)(sizeof(struct table_header) + index * sizeof(struct idrange_owner));
 }
 
-static int lock_table(int fd, int operation, struct err *err)
+/*
+ * Locks the table until the returned descriptor is closed. The lock belongs to an open file
+ * description, and a forked worker has ours: so each locks one that it opens for the purpose.
+ */
+static int lock_table(const struct idrange_registry *reg, struct err *err)
 {
+	_cleanup_close_ int fd = -1;
+	char path[32];
 	int r;
 
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", reg->table_fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, errno, "open the id ranges");
 	do
-		r = flock(fd, operation);
+		r = flock(fd, LOCK_EX);
 	while (r < 0 && errno == EINTR);
-	return r < 0 ? err_sys(err, errno, "lock the id ranges") : 0;
+	return r < 0 ? err_sys(err, errno, "lock the id ranges") : take_fd(&fd);
 }
-
-/* Runs at the end of a scope that began with lock_table(). */
-static void unlock_table(int *fd)
-{
-	if (*fd >= 0)
-		flock(*fd, LOCK_UN);
-}
-#define _cleanup_unlock_ _cleanup_(unlock_table)
 
 static int read_owners(
 	int fd, uint32_t first, uint32_t n, struct idrange_owner *ret, struct err *err)
@@ -225,6 +228,18 @@ static int reclaim_gone(struct idrange_registry *reg, struct err *err)
 	return 0;
 }
 
+/* Workers take ranges too, and where one of them stopped must be known to the next. */
+static int share_next(struct idrange_registry *reg, struct err *err)
+{
+	void *page = mmap(NULL, sizeof(*reg->next), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return err_sys(err, errno, "open the id ranges");
+	reg->next = page;
+	return 0;
+}
+
 static void cleanup_registry(struct idrange_registry **reg)
 {
 	idrange_close(*reg);
@@ -234,7 +249,7 @@ int idrange_open(const char *dir, const char *state_path, int supervisor_fd,
 	struct idrange_registry **ret, struct err *err)
 {
 	_cleanup_(cleanup_registry) struct idrange_registry *reg = calloc(1, sizeof(*reg));
-	_cleanup_unlock_ int locked = -1;
+	_cleanup_close_ int locked = -1;
 	int r;
 
 	if (!reg)
@@ -242,10 +257,12 @@ int idrange_open(const char *dir, const char *state_path, int supervisor_fd,
 	reg->table_fd = reg->instances_fd = -1;
 	r = open_files(reg, dir, err);
 	if (r == 0)
-		r = lock_table(reg->table_fd, LOCK_EX, err);
+		r = share_next(reg, err);
 	if (r < 0)
 		return r;
-	locked = reg->table_fd;
+	locked = lock_table(reg, err);
+	if (locked < 0)
+		return locked;
 	r = check_table(reg->table_fd, err);
 	if (r == 0)
 		r = idrange_instance_enroll(
@@ -257,10 +274,8 @@ int idrange_open(const char *dir, const char *state_path, int supervisor_fd,
 	if (r < 0)
 		return r;
 	/* Instances begin far apart, and a range given back is not taken again at once. */
-	memcpy(&reg->next, reg->owner.bytes, sizeof(reg->next));
-	reg->next %= IDRANGE_COUNT;
-	unlock_table(&locked);
-	locked = -1;
+	memcpy(reg->next, reg->owner.bytes, sizeof(*reg->next));
+	*reg->next %= IDRANGE_COUNT;
 	*ret = take_ptr(reg);
 	return 0;
 }
@@ -271,6 +286,8 @@ void idrange_close(struct idrange_registry *reg)
 		return;
 	close_fd(&reg->table_fd);
 	close_fd(&reg->instances_fd);
+	if (reg->next)
+		munmap(reg->next, sizeof(*reg->next));
 	free(reg);
 }
 
@@ -296,24 +313,23 @@ static int take_if_free(struct idrange_registry *reg, uint32_t index,
 
 int idrange_take(struct idrange_registry *reg, uid_t *ret_base, struct err *err)
 {
-	_cleanup_unlock_ int locked = -1;
+	_cleanup_close_ int locked = lock_table(reg, err);
 	uint32_t taken = IDRANGE_COUNT;
-	int r = lock_table(reg->table_fd, LOCK_EX, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	locked = reg->table_fd;
-	r = each_owner(reg, reg->next, take_if_free, &taken, err);
+	if (locked < 0)
+		return locked;
+	r = each_owner(reg, *reg->next, take_if_free, &taken, err);
 	if (r == 0 && taken == IDRANGE_COUNT)
 		r = reclaim_gone(reg, err);
 	if (r == 0 && taken == IDRANGE_COUNT)
-		r = each_owner(reg, reg->next, take_if_free, &taken, err);
+		r = each_owner(reg, *reg->next, take_if_free, &taken, err);
 	if (r < 0)
 		return r;
 	if (taken == IDRANGE_COUNT)
 		return err_set(err, ERR_RESOURCE_EXHAUSTED, "ID_RANGES_EXHAUSTED",
 			"the host has no free range of user ids; stop a container first");
-	reg->next = (taken + 1) % IDRANGE_COUNT;
+	*reg->next = (taken + 1) % IDRANGE_COUNT;
 	*ret_base = IDRANGE_FIRST + taken * IDRANGE_SIZE;
 	return 0;
 }
@@ -330,16 +346,16 @@ static int index_of(uid_t base, uint32_t *ret, struct err *err)
 
 int idrange_put(struct idrange_registry *reg, uid_t base, struct err *err)
 {
-	_cleanup_unlock_ int locked = -1;
+	_cleanup_close_ int locked = -1;
 	struct idrange_owner owner;
 	uint32_t index = 0;
 	int r = index_of(base, &index, err);
 
-	if (r == 0)
-		r = lock_table(reg->table_fd, LOCK_EX, err);
 	if (r < 0)
 		return r;
-	locked = reg->table_fd;
+	locked = lock_table(reg, err);
+	if (locked < 0)
+		return locked;
 	r = read_owners(reg->table_fd, index, 1, &owner, err);
 	if (r < 0 || same_owner(&owner, &nobody))
 		return r;
@@ -371,13 +387,11 @@ static int drop_unless_kept(struct idrange_registry *reg, uint32_t index,
 
 int idrange_keep_only(struct idrange_registry *reg, const uid_t *bases, size_t n, struct err *err)
 {
-	_cleanup_unlock_ int locked = -1;
+	_cleanup_close_ int locked = lock_table(reg, err);
 	struct keep keep = {bases, n};
-	int r = lock_table(reg->table_fd, LOCK_EX, err);
 
-	if (r < 0)
-		return r;
-	locked = reg->table_fd;
+	if (locked < 0)
+		return locked;
 	return each_owner(reg, 0, drop_unless_kept, &keep, err);
 }
 

@@ -26,7 +26,7 @@ struct idrange_registry;
 /*
  * Opens (and makes) the registry in `dir` for the instance whose state directory is state_path;
  * supervisor_fd is that instance's private directory, where its id file lives (made when missing).
- * The registry is the opening process's own: a forked child would share its lock, so opens another.
+ * A forked worker may use its copy of the registry beside the process that opened it.
  */
 int idrange_open(const char *dir, const char *state_path, int supervisor_fd,
 	struct idrange_registry **ret, struct err *err);

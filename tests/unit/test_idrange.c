@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -321,6 +322,53 @@ static void many_processes_share_without_overlap(void **state)
 	}
 }
 
+/* The supervisor's workers: each has the same open file, and so would have the same lock. */
+static void forked_workers_share_one_registry(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pids[8];
+	int status;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			uid_t base;
+
+			for (int n = 0; n < 200; n++)
+				if (idrange_take(f->a.reg, &base, &f->err) < 0)
+					_exit(1);
+			_exit(0);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	/* Had two been given the same, there would be fewer. */
+	assert_int_equal(idrange_held(f->a.reg), ARRAY_SIZE(pids) * 200);
+}
+
+/* What one worker gave back is not what the next one is given. */
+static void a_range_given_back_rests_across_workers(void **state)
+{
+	struct fixture *f = *state;
+	uid_t *bases = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+
+	assert_ptr_not_equal(bases, MAP_FAILED);
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(idrange_take(f->a.reg, &bases[i], NULL) < 0 ||
+				idrange_put(f->a.reg, bases[i], NULL) < 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	assert_int_not_equal(bases[0], bases[1]);
+	munmap(bases, 4096);
+}
+
 static void a_damaged_table_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -365,6 +413,8 @@ int main(void)
 		with_fixture(a_moved_state_directory_is_the_same_instance),
 		with_fixture(a_range_with_a_process_is_not_taken_back),
 		with_fixture(many_processes_share_without_overlap),
+		with_fixture(forked_workers_share_one_registry),
+		with_fixture(a_range_given_back_rests_across_workers),
 		with_fixture(a_damaged_table_is_refused),
 		with_fixture(a_damaged_id_file_is_refused),
 	};
