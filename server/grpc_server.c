@@ -322,8 +322,7 @@ int grpc_server_create(
 	server = calloc(1, sizeof(*server));
 	if (!server)
 		return err_oom(err);
-	/* libevent writes by writev(2), which cannot be told to leave a closed socket's signal out.
-	 */
+	/* libevent writes by writev(2), which raises it when the peer has gone. */
 	signal(SIGPIPE, SIG_IGN);
 	server->base = config->base;
 	server->authorize = config->authorize;
