@@ -31,6 +31,7 @@ enum exec_fd { EXEC_FD_PIDFD, EXEC_FD_CONSOLE /* with a tty */ };
 /*
  * The worker's function (arg: struct exec_request); payload struct exec_report. Refusals that a
  * shell knows: NOT_FOUND / EXEC_NOT_FOUND (127), FAILED_PRECONDITION / EXEC_NOT_EXECUTABLE (126),
- * RESOURCE_EXHAUSTED / PIDS_LIMIT, NOT_FOUND / EXEC_NO_USER, EXEC_NO_DIRECTORY.
+ * RESOURCE_EXHAUSTED / PIDS_LIMIT, NOT_FOUND / EXEC_NO_USER, EXEC_NO_DIRECTORY. A refusal may
+ * come with EXEC_FD_PIDFD: of a child that is about to end, and must be reaped.
  */
 int exec_run(void *arg, struct job_output *out, struct err *err);

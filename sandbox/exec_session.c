@@ -19,6 +19,7 @@ struct exec_session {
 	struct exec_session *next;
 	uint64_t id;
 	int pidfd;
+	bool refused; /* never executed: there is nobody to tell of its end */
 	struct watch watch;
 };
 
@@ -46,7 +47,8 @@ static void on_exit_of_command(struct watch *watch, uint32_t events)
 			return;
 		msg.exit = container_exit_info(info.si_code, info.si_status);
 	}
-	peer_event(session->s->peer, MSG_EVENT_EXEC_ENDED, &msg, NULL, 0);
+	if (!session->refused)
+		peer_event(session->s->peer, MSG_EVENT_EXEC_ENDED, &msg, NULL, 0);
 	session_free(session);
 }
 
@@ -66,6 +68,32 @@ static struct exec_session *session_new(struct supervisor *s, int pidfd, struct 
 	return session;
 }
 
+static int watch_end(struct exec_session *session, struct err *err)
+{
+	return watch_start(session->s->reactor, &session->watch, session->pidfd, EPOLLIN,
+		on_exit_of_command, session, err);
+}
+
+/*
+ * A process that could not execute its command still has to be reaped: a zombie in its pid
+ * namespace would keep the container's init from ending.
+ */
+static void reap_refused(struct supervisor *s, struct job_result *result)
+{
+	struct exec_session *session;
+	struct err err;
+
+	if (result->n_fds <= EXEC_FD_PIDFD)
+		return;
+	session = session_new(s, result->fds[EXEC_FD_PIDFD], &err);
+	if (!session)
+		return;
+	result->fds[EXEC_FD_PIDFD] = -1;
+	session->refused = true;
+	if (watch_end(session, &err) < 0)
+		session_free(session);
+}
+
 /* The command has executed. Its end is watched for only after it has been told of. */
 static void started(struct task *task, struct job_result *result)
 {
@@ -76,6 +104,7 @@ static void started(struct task *task, struct job_result *result)
 
 	if (result->r < 0) {
 		task_fail(task, &result->err);
+		reap_refused(task->s, result);
 		return;
 	}
 	session = session_new(task->s, result->fds[EXEC_FD_PIDFD], &err);
@@ -88,8 +117,7 @@ static void started(struct task *task, struct job_result *result)
 	reply.exec_id = session->id;
 	reply.pid = report->pid;
 	task_reply(task, &reply, &result->fds[EXEC_FD_CONSOLE], result->n_fds - EXEC_FD_CONSOLE);
-	if (watch_start(task->s->reactor, &session->watch, session->pidfd, EPOLLIN,
-		    on_exit_of_command, session, &err) < 0) {
+	if (watch_end(session, &err) < 0) {
 		log_error("command not watched error=\"%s\"", err.msg);
 		pidfd_send_signal(session->pidfd, SIGKILL, NULL, 0);
 		session_free(session);
