@@ -70,8 +70,9 @@ struct grpc_handler {
 	/* The client has read enough that grpc_call_writable() holds again. */
 	void (*writable)(struct grpc_call *call);
 	/*
-	 * The call ended before its handler finished it: reset, deadline or lost connection. Free
-	 * what grpc_call_set_data() holds. Not called after grpc_reply(), _finish() or _fail().
+	 * The call ended before its handler finished it: reset, deadline, lost connection, or a
+	 * message that could not be received or sent. Free what grpc_call_set_data() holds. Not
+	 * called after grpc_reply(), _finish() or _fail(), nor from within a function below.
 	 */
 	void (*cancelled)(struct grpc_call *call);
 };
@@ -126,11 +127,18 @@ void *grpc_call_data(const struct grpc_call *call);
 void grpc_reply(struct grpc_call *call, const ProtobufCMessage *reply);
 /* As grpc_reply() with an already packed message (a stored reply to a repeated request_id). */
 void grpc_reply_packed(struct grpc_call *call, const uint8_t *data, size_t size);
-/* Server streaming: sends one message. */
+/*
+ * Server streaming: sends one message. One above GRPC_MESSAGE_MAX (also in a reply), or sent while
+ * far too much waits already, ends the call with RESOURCE_EXHAUSTED.
+ */
 void grpc_send(struct grpc_call *call, const ProtobufCMessage *message);
 /* False while more than GRPC_SEND_BUFFER_MAX waits for the client; see grpc_handler.writable. */
 bool grpc_call_writable(const struct grpc_call *call);
-/* Holds back (false) or lets through (true) `message` callbacks: HTTP/2 flow control follows. */
+/*
+ * Holds back (false) or lets through (true) `message` and `half_closed` callbacks: HTTP/2 flow
+ * control follows, and the client can send 256 KiB more. Callbacks that were held
+ * back come when the caller has returned.
+ */
 void grpc_call_set_receiving(struct grpc_call *call, bool on);
 /* Streaming: ends the call with status OK. */
 void grpc_finish(struct grpc_call *call);

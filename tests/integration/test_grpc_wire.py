@@ -3,6 +3,7 @@ answer, or that the connection is closed, and that the server then serves anothe
 
 import os
 import socket
+import subprocess
 import time
 
 import h2.errors
@@ -468,3 +469,17 @@ def test_buffered_bytes_of_one_peer_are_bounded():
         assert 19 <= refused <= 21  # 40 x 3 MiB - 64 MiB
         own.check_growth(before, 200 << 10)
         assert Client(channel).get_tenant("tenants/others").name == "tenants/others"
+
+
+@pytest.mark.parametrize("clients,streams", [(1, 1), (1, 64), (16, 16)])
+def test_h2load(server, tmp_path, clients, streams):
+    """Another implementation, at full speed: every call is answered."""
+    (tmp_path / "request").write_bytes(frame(TENANT))
+    result = subprocess.run(
+        ["h2load", "-n", "5000", "-c", str(clients), "-m", str(streams),
+         "-d", str(tmp_path / "request"), "-H", "te: trailers",
+         "-H", "content-type: application/grpc", "-B", f"unix:{server.path}",
+         "http://localhost/croft.v1.Tenants/GetTenant"],
+        capture_output=True, text=True, timeout=60, check=True)
+    assert "5000 succeeded, 0 failed, 0 errored, 0 timeout" in result.stdout, result.stdout
+    assert f"({5000 * len(frame(TENANT))}) data" in result.stdout, result.stdout
