@@ -18,7 +18,7 @@
 struct adoption {
 	struct supervisor *s;
 	char boot_id[BOOT_ID_LEN];
-	uid_t bases[IDRANGE_COUNT > 4096 ? 4096 : IDRANGE_COUNT];
+	uid_t bases[IDRANGE_COUNT]; /* one left out would be given to another run */
 	size_t n_bases;
 };
 
@@ -70,7 +70,8 @@ static void adopt(const struct run_file *file, void *arg)
 		log_error("run not adopted: out of memory");
 		return;
 	}
-	if (a->n_bases < ARRAY_SIZE(a->bases))
+	/* One that has ended needs its range no more, which may be another run's by now. */
+	if (!file->ended && a->n_bases < ARRAY_SIZE(a->bases))
 		a->bases[a->n_bases++] = file->id_base;
 	pidfd = file->ended ? -1 : open_init(a, file);
 	if (pidfd >= 0)

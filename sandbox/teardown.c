@@ -57,6 +57,8 @@ static int finalize(struct teardown_request *rq, const struct cgroup_id *id, str
 
 int teardown_run(struct teardown_request *rq, struct job_output *out, struct err *err)
 {
+	/* Ended on file: its range was given back, here or at the start, and may be another's. */
+	bool has_range = !rq->file.ended;
 	char fifo[SPAWN_FIFO_NAME_MAX];
 	struct cgroup_id id;
 	int r = 0;
@@ -76,7 +78,8 @@ int teardown_run(struct teardown_request *rq, struct job_output *out, struct err
 		return r;
 	spawn_fifo_name(id.tenant, id.container, fifo);
 	unlinkat(rq->fifos_fd, fifo, 0);
-	r = idrange_put(rq->ids, rq->file.id_base, err);
+	if (has_range)
+		r = idrange_put(rq->ids, rq->file.id_base, err);
 	if (r < 0)
 		return r;
 	memcpy(out->payload, &rq->file, sizeof(rq->file));
