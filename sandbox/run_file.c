@@ -85,12 +85,16 @@ static bool load(int dirfd, const char *name, struct run_file *ret)
 	return true;
 }
 
-static bool has_suffix(const char *s, const char *suffix)
+/*
+ * True for "<tenant>.<container><suffix>". A run's own name has one dot, so that a container may be
+ * called `new` or `bad`.
+ */
+static bool has_suffix(const char *name, const char *suffix)
 {
-	size_t len = strlen(s);
-	size_t n = strlen(suffix);
+	const char *first = strchr(name, '.');
+	const char *last = strrchr(name, '.');
 
-	return len > n && !strcmp(s + len - n, suffix);
+	return last != first && !strcmp(last, suffix);
 }
 
 static void set_aside(int dirfd, const char *name)

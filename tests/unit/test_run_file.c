@@ -223,8 +223,8 @@ static void a_file_under_another_name_is_refused(void **state)
 	assert_bad(f, "acme.db");
 	put(f, "umbrella.web", data, size);
 	assert_bad(f, "umbrella.web");
-	put(f, "foreign", "hello\n", 6);
-	assert_bad(f, "foreign");
+	put(f, "acme.db.x", "hello\n", 6);
+	assert_bad(f, "acme.db.x");
 }
 
 static void invalid_names_inside_are_refused(void **state)
@@ -296,6 +296,26 @@ static void set_aside_files_and_dot_files_are_left_alone(void **state)
 	assert_true(exists(f, ".hidden"));
 }
 
+static void a_container_may_be_called_like_a_suffix(void **state)
+{
+	static const char *const names[] = {"new", "bad"};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct run_file file = make("acme", names[i]);
+
+		save(f, &file);
+		read_all(f);
+		assert_int_equal(f->n_seen, 1);
+		assert_int_equal(f->n_bad, 0);
+		assert_string_equal(f->seen[0].container, names[i]);
+		assert_int_equal(run_file_remove(f->dir, "acme", names[i], &f->err), 0);
+	}
+	/* Damaged, it is set aside like any other. */
+	put(f, "acme.bad", "x", 1);
+	assert_bad(f, "acme.bad");
+}
+
 static void a_symbolic_link_is_not_followed(void **state)
 {
 	struct fixture *f = *state;
@@ -361,6 +381,7 @@ int main(void)
 		with_fixture(an_unterminated_name_is_refused),
 		with_fixture(a_cut_off_save_is_cleared_away),
 		with_fixture(set_aside_files_and_dot_files_are_left_alone),
+		with_fixture(a_container_may_be_called_like_a_suffix),
 		with_fixture(a_symbolic_link_is_not_followed),
 		with_fixture(a_fifo_does_not_hold_the_reader),
 		with_fixture(a_missing_directory_is_an_error),
