@@ -132,6 +132,17 @@ static void on_event(void *arg, enum msg_op op, const void *msg, const int *fds,
 		memcpy(event->fds, fds, n_fds * sizeof(*fds));
 }
 
+static void print_log(const struct sup *s)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	char line[1024];
+
+	snprintf(line, sizeof(line), "%s/log", s->dir);
+	f = fopen(line, "re");
+	while (f && fgets(line, sizeof(line), f))
+		print_error("# %s", line);
+}
+
 void sup_connect(struct sup *s)
 {
 	static const struct supervisor_client_ops ops = {.event = on_event};
@@ -140,6 +151,7 @@ void sup_connect(struct sup *s)
 	while (supervisor_client_connect(s->run_fd, &ops, s, &s->client, &s->err) < 0) {
 		if (s->pid && waitpid(s->pid, NULL, WNOHANG) == s->pid) {
 			s->pid = 0;
+			print_log(s);
 			fail_msg("the supervisor ended at its start");
 		}
 		if (sup_now_ms() > deadline)
@@ -462,17 +474,6 @@ const char *sup_leftovers(struct sup *s)
 	return text;
 }
 
-static void print_log(const struct sup *s)
-{
-	_cleanup_fclose_ FILE *f = NULL;
-	char line[1024];
-
-	snprintf(line, sizeof(line), "%s/log", s->dir);
-	f = fopen(line, "re");
-	while (f && fgets(line, sizeof(line), f))
-		print_error("# %s", line);
-}
-
 int supervisor_teardown(void **state)
 {
 	struct sup *s = *state;
@@ -485,7 +486,7 @@ int supervisor_teardown(void **state)
 		return -1;
 	sup_close_fds(s);
 	sup_drop_events(s);
-	if (s->pid > 0)
+	if (s->client)
 		print_log(s);
 	sup_kill(s);
 	left = sup_leftovers(s);
