@@ -215,6 +215,14 @@ class Daemon:
             self.reaper.start(arguments, self.log)
         self.wait_ready()
 
+    def kill_all(self):
+        """SIGKILL to every container's init: an orderly end costs busybox's two seconds."""
+        for container in self.json_lines("list"):
+            pid = container.get("run", {}).get("host_pid")
+            if pid and pid in kernel.descendants(self.reaper.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def shutdown(self):
         """`croft host shutdown`: containers and both daemons, gone."""
         result = self.croft("host", "shutdown", timeout=60)

@@ -31,6 +31,7 @@ def _end(daemon):
     left, failure = [], None
     try:
         try:
+            daemon.kill_all()
             daemon.shutdown()
         except AssertionError as e:
             failure = e

@@ -81,8 +81,16 @@ class Cgroup:
     def pids_max(self):
         return self._number("pids", "pids.max")
 
+    def _counted_where_it_happened(self, controller, name, key):
+        """v1 counts an event in the cgroup of the process that met it, v2 upwards from there."""
+        if self.unified:
+            return self._keyed(controller, name, key)
+        below = (os.path.relpath(folder, self.directory(controller))
+                 for folder, _, _ in os.walk(self.directory(controller)))
+        return sum(self._keyed(controller, os.path.join(b, name), key) for b in below)
+
     def pids_denied(self):
-        return self._keyed("pids", "pids.events", "max")
+        return self._counted_where_it_happened("pids", "pids.events", "max")
 
     def memory(self):
         name = "memory.current" if self.unified else "memory.usage_in_bytes"
@@ -96,9 +104,8 @@ class Cgroup:
         return None if value >= 1 << 62 else value
 
     def oom_kills(self):
-        if self.unified:
-            return self._keyed("memory", "memory.events", "oom_kill")
-        return self._keyed("memory", "memory.oom_control", "oom_kill")
+        name = "memory.events" if self.unified else "memory.oom_control"
+        return self._counted_where_it_happened("memory", name, "oom_kill")
 
     def cpu_usec(self):
         if self.unified:

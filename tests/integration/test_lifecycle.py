@@ -72,12 +72,12 @@ class TestStates:
     def test_restart_is_a_new_run_of_the_same_disk(self, box):
         box.tenant()
         first = box.launch("acme/web")
-        box.sh("acme/web", "echo kept >/kept; echo lost >/run/lost; sync")
+        box.sh("acme/web", "echo kept >/kept; echo lost >/dev/shm/lost; sync")
         box.ok("restart", "acme/web")
         assert box.info("acme/web")["run"]["id"] != first["run"]["id"]
         assert box.info("acme/web")["uid"] == first["uid"]
         assert box.sh("acme/web", "cat /kept") == "kept\n"
-        assert box.exec("acme/web", "/bin/cat", "/run/lost").rc != 0
+        assert box.exec("acme/web", "/bin/cat", "/dev/shm/lost").rc != 0
 
     def test_own_exit_is_told(self, box):
         box.tenant()
@@ -279,16 +279,39 @@ class TestLogs:
         wait_until("it goes on", lambda: len(box.ok("logs", "acme/web").splitlines()) > lines)
 
 
+class TestHost:
+    def test_shutdown_ends_what_runs(self, box):
+        """In order, containers first: what they wrote last is in their file systems."""
+        box.tenant()
+        for i in range(4):
+            box.launch(f"acme/c{i}")
+        box.ok("freeze", "acme/c1")
+        box.ok("create", "busybox", "acme/stopped")
+        box.shutdown()
+        box.start()
+        assert {c.get("state", "STOPPED") for c in box.json_lines("list")} == {"STOPPED"}
+        box.ok("start", "acme/c0")
+
+
 class TestTenants:
     def test_suspend_freezes_and_refuses(self, box):
         box.tenant()
         box.launch("acme/web")
         box.ok("create", "busybox", "acme/other")
+        box.put_probe("acme/web")
+        box.sh("acme/web", "/probe burn 1 1000 >/dev/null 2>&1 &")
+        cgroup = box.cgroup("acme/web")
+        wait_until("it burns", lambda: cgroup.cpu_usec() > 200_000)
         box.ok("tenant", "suspend", "acme", "--reason", "unpaid")
         assert box.json("tenant", "show", "acme")["suspend_reason"] == "unpaid"
+        before = cgroup.cpu_usec()
+        time.sleep(0.5)
+        assert cgroup.cpu_usec() == before
         for command in (("start", "acme/other"), ("launch", "busybox", "acme/new"),
-                        ("thaw", "acme/web")):
+                        ("restart", "acme/web")):
             box.refused(*command, match="suspended")
+        assert box.croft("thaw", "acme/web").rc == 1
+        assert cgroup.cpu_usec() == before
         box.refused("exec", "-T", "acme/web", "--", "/bin/true", rc=125, match="suspended")
         box.ok("tenant", "resume", "acme")
         assert box.exec("acme/web", "/bin/true").rc == 0

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-import kernel
 from croft_harness import debug, percentile, wait_until
 
 pytestmark = pytest.mark.vm
@@ -21,10 +20,10 @@ class Watcher(threading.Thread):
     def __init__(self, read):
         super().__init__(daemon=True)
         self.read, self.highest, self.looks = read, 0, 0
-        self._stop = threading.Event()
+        self._over = threading.Event()
 
     def run(self):
-        while not self._stop.is_set():
+        while not self._over.is_set():
             self.highest = max(self.highest, self.read())
             self.looks += 1
 
@@ -33,7 +32,7 @@ class Watcher(threading.Thread):
         return self
 
     def __exit__(self, *_):
-        self._stop.set()
+        self._over.set()
         self.join()
 
 
@@ -104,7 +103,7 @@ class TestPids:
         quiet = exec_latencies(box, "calm/web", 2)
         with Watcher(cgroup.pids) as watcher:
             with box.background_exec("acme/bomb", "/bin/sh", "-c", "b() { b | b & b; }; b"):
-                wait_until("forks are refused", lambda: cgroup_denied(box, "acme") > 0)
+                wait_until("forks are refused", lambda: box.cgroup("acme/bomb").pids_denied() > 0)
                 loud = exec_latencies(box, "calm/web", 5)
         assert watcher.highest <= 200
         debug(f"exec p99: {percentile(quiet, 99) * 1e3:.1f} ms quiet, "
@@ -134,18 +133,6 @@ class TestPids:
                 e for e in box.events() if e["type"] == "container.pids_denied"
                 and e["resource"] == "tenants/acme/containers/web"])
         wait_until("usage", lambda: box.usage("acme/web").get("pids_denied", 0) >= 1)
-
-
-def cgroup_denied(daemon, tenant):
-    """Forks refused anywhere in a tenant: v1 counts where the limit was, v2 as well below."""
-    total = 0
-    for folder in kernel.cgroup_directories(daemon.parent):
-        try:
-            with open(f"{folder}/pids.events", encoding="ascii") as f:
-                total += int(f.read().split()[1])
-        except OSError:
-            continue
-    return total
 
 
 class TestMemory:
@@ -224,7 +211,8 @@ class TestMemory:
             assert cgroup.read("memory", "memory.swap.max") == "0"
         else:
             both = int(cgroup.read("memory", "memory.memsw.limit_in_bytes"))
-            assert both == int(cgroup.read("memory", "memory.limit_in_bytes"))
+            # One page more than the memory: so it is the memory limit that is met first.
+            assert 0 <= both - int(cgroup.read("memory", "memory.limit_in_bytes")) <= 4096
 
 
 class TestCpu:
