@@ -135,16 +135,16 @@ static int lock_run(struct startup *s, struct err *err)
 	return 0;
 }
 
+/* As high as this host lets it; less than wanted only means fewer containers. */
 static void raise_nofile(void)
 {
-	struct rlimit limit;
+	struct rlimit limit = {.rlim_cur = NOFILE_WANTED, .rlim_max = NOFILE_WANTED};
 
+	if (geteuid() == 0 && setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	if (geteuid() == 0 && limit.rlim_max < NOFILE_WANTED)
-		limit.rlim_max = NOFILE_WANTED;
 	limit.rlim_cur = limit.rlim_max;
-	/* Less than wanted only means fewer containers. */
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		log_warning("nofile-not-raised limit=%llu", (unsigned long long)limit.rlim_max);
 }
