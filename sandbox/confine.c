@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "sandbox/syscalls.h"
 
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
@@ -136,15 +137,44 @@ int confine_prepare(struct err *err)
 	return r;
 }
 
-int confine_seal(const struct confinement *c, struct err *err)
+static int close_between(int first, int last, unsigned flags)
+{
+	if (first > last)
+		return 0;
+	return syscall(SYS_close_range, (unsigned)first, (unsigned)last, flags) < 0 ? -errno : 0;
+}
+
+static int close_all_but(int low, int high)
+{
+	int r;
+
+	if (low > high) {
+		int swap = low;
+
+		low = high;
+		high = swap;
+	}
+	/* Of one or none, the absent one lies before the first to be closed. */
+	low = low > STDERR_FILENO ? low : STDERR_FILENO;
+	high = high > low ? high : low;
+	r = close_between(STDERR_FILENO + 1, low - 1, 0);
+	if (r == 0)
+		r = close_between(low + 1, high - 1, 0);
+	if (r == 0)
+		r = close_between(high + 1, INT_MAX, 0);
+	return r == 0 ? close_between(STDERR_FILENO + 1, INT_MAX, CLOSE_RANGE_CLOEXEC) : r;
+}
+
+int confine_seal(const struct confinement *c, int keep, int keep_too, struct err *err)
 {
 	struct sock_fprog program = {
 		.len = c->n_filter,
 		.filter = (struct sock_filter *)c->filter,
 	};
+	int r = close_all_but(keep, keep_too);
 
-	if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-		return err_sys(err, errno, "mark descriptors");
+	if (r < 0)
+		return err_sys(err, r, "close descriptors");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, c->flags, &program) < 0)
 		return err_sys(err, errno, "load the policy");
 	return 0;

@@ -18,9 +18,13 @@ struct confinement {
 int confine_prepare(struct err *err);
 
 /*
- * Makes every descriptor above 2 close on exec and loads the policy, which holds from here on: what
- * follows (becoming the user, execve(2)) must be what any policy has to allow. Needs CAP_SYS_ADMIN
- * in the current user namespace (no_new_privs stays off: setuid programs are part of a
- * distribution).
+ * Closes every descriptor above 2 but the kept ones (which become close-on-exec; negative: none)
+ * and loads the policy. Closed, not only marked: a working directory or program of the tenant's
+ * choice may be named /proc/self/fd/N, and through a directory of the host `..` leads to its root
+ * (CVE-2024-21626). What is kept must be no directory.
+ *
+ * The policy holds from here on: what follows (becoming the user, execve(2)) must be what any
+ * policy has to allow. Needs CAP_SYS_ADMIN in the current user namespace (no_new_privs stays off:
+ * setuid programs are part of a distribution).
  */
-int confine_seal(const struct confinement *c, struct err *err);
+int confine_seal(const struct confinement *c, int keep, int keep_too, struct err *err);

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,9 +23,11 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <termios.h>
+#include <unistd.h>
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -94,15 +97,20 @@ static int become(const struct passwd_user *user, struct err *err)
 static int enter_directory(
 	const struct spawn_args *args, const struct passwd_user *user, struct err *err)
 {
+	char path[PATH_MAX];
+
 	if (*args->working_dir) {
 		if (chdir(args->working_dir) < 0)
 			return err_set(err, ERR_NOT_FOUND, "EXEC_NO_DIRECTORY",
 				"cannot enter %.100s in the container: %s", args->working_dir,
 				strerror(errno));
-		return 0;
-	}
-	if (chdir(user->home) < 0 && chdir("/") < 0)
+	} else if (chdir(user->home) < 0 && chdir("/") < 0) {
 		return err_sys(err, errno, "enter /");
+	}
+	/* The kernel says "(unreachable)" of what lies outside the root. */
+	if (syscall(SYS_getcwd, path, sizeof(path)) < 0 || path[0] != '/')
+		return err_set(err, ERR_NOT_FOUND, "EXEC_NO_DIRECTORY",
+			"the working directory is not one of the container's");
 	return 0;
 }
 
@@ -145,7 +153,8 @@ extern char **environ;
 /* Everything but the exec itself is done before the policy is on. */
 static int run_command(const struct exec *e, struct err *err)
 {
-	_cleanup_close_ int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Closed with all others by confine_seal(). */
+	int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct passwd_user user;
 	struct spawn_args args;
 	int r = spawn_args_parse(e->request->args_fd, &args, err);
@@ -159,7 +168,7 @@ static int run_command(const struct exec *e, struct err *err)
 	if (r == 0)
 		r = set_environment(&args, &user, e->request->msg.tty, err);
 	if (r == 0)
-		r = confine_seal(&e->request->confinement, err);
+		r = confine_seal(&e->request->confinement, e->status[1], -1, err);
 	if (r == 0)
 		r = become(&user, err);
 	if (r == 0)

@@ -118,7 +118,8 @@ static int execute(const struct spawn *s, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = confine_seal(&s->request->confinement, err);
+	r = confine_seal(&s->request->confinement, s->exec_status[1],
+		s->request->msg.with_init ? s->request->init_fd : -1, err);
 	if (r < 0)
 		return r;
 	if (s->request->msg.with_init)

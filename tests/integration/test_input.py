@@ -154,7 +154,8 @@ class TestWords:
                      "unix:" + "x" * 300):
             result = run_program([shared._client(None), "--host", host, "list"])
             assert result.rc in (1, 2), (host, result)
-            assert len(result.err.strip().splitlines()) == 1, result
+            assert len([x for x in result.err.splitlines()
+                        if not x.startswith("usage:")]) == 1, result
 
 
 class TestArguments:
@@ -176,8 +177,7 @@ class TestArguments:
         [{}, {"args": []}, {"args": [""]}, {"args": ["/bin/true"], "env": ["NOEQUALS"]},
          {"args": ["/bin/true"], "env": ["=x"]}, {"args": ["/bin/true"], "user": "-1"},
          {"args": ["/bin/true"], "user": "4294967295"}, {"args": ["/bin/true"], "user": "70000"},
-         {"args": ["/bin/true"], "user": "a:b"}, {"args": ["/bin/true"], "working_dir": "rel"},
-         {"args": ["/bin/true"], "tty": True, "size": {"rows": 70000, "columns": 1}}],
+         {"args": ["/bin/true"], "user": "a:b"}, {"args": ["/bin/true"], "working_dir": "rel"}],
     )
     def test_exec(self, shared, start):
         with tenant(shared):
@@ -221,7 +221,7 @@ class TestArguments:
 
     def test_update_mask(self, shared):
         with tenant(shared), shared.api() as api:
-            for mask in ("nothing", "name", "uid", "suspended", "limits.nothing", "bound_uids"):
+            for mask in ("nothing", "name", "uid", "suspended", "limits.nothing", "boundUids"):
                 with pytest.raises(grpc.RpcError) as e:
                     api.call("Tenants/UpdateTenant", {
                         "tenant": {"name": "tenants/acme", "limits": {"pids": 7}},
