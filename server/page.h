@@ -12,7 +12,7 @@
 #define PAGE_DEFAULT	100
 #define PAGE_MAX	1000
 #define PAGE_KEY_SIZE	80
-#define PAGE_TOKEN_SIZE 128
+#define PAGE_TOKEN_SIZE (2 * PAGE_KEY_SIZE + 2)
 
 struct page {
 	size_t size;

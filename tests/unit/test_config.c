@@ -1,0 +1,199 @@
+/* server/config.h: flags, the file, their order, and what is refused. */
+#include "server/config.h"
+
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static int parse(struct config *c, enum config_action *action, struct err *err, const char *a,
+	const char *b, const char *d, const char *e)
+{
+	const char *argv[] = {"croftd", a, b, d, e, NULL};
+	int argc = 1;
+
+	while (argv[argc])
+		argc++;
+	return config_parse(c, argc, (char **)argv, action, err);
+}
+
+static void defaults_are_the_documented_ones(void **state)
+{
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&c, &action, &err, NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(action, CONFIG_RUN);
+	assert_string_equal(c.state, "/var/lib/croft");
+	assert_string_equal(c.run, "/run/croft");
+	assert_int_equal(c.n_listen, 1);
+	assert_string_equal(c.listen[0], "unix:/run/croft/croft.sock");
+	assert_int_equal(c.sample_interval_ms, 10000);
+	assert_string_equal(c.cgroup_parent, "croft");
+}
+
+static void the_socket_follows_the_run_directory(void **state)
+{
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&c, &action, &err, "--run", "/x/run", NULL, NULL), 0);
+	assert_string_equal(c.listen[0], "unix:/x/run/croft.sock");
+	assert_int_equal(
+		parse(&c, &action, &err, "--listen=unix:/a", "--listen", "tcp:[::1]:7", NULL), 0);
+	assert_int_equal(c.n_listen, 2);
+	assert_string_equal(c.listen[1], "tcp:[::1]:7");
+}
+
+static void bad_flags_are_refused_with_their_name(void **state)
+{
+	static const struct {
+		const char *flag;
+		const char *value;
+		const char *says;
+	} rows[] = {
+		{"--state", "relative", "state"},
+		{"--state", "", "state"},
+		{"--nonsense", "1", "nonsense"},
+		{"--listen", "http://x", "listen"},
+		{"--listen", "unix:relative", "listen"},
+		{"--sample-interval", "0", "sample-interval"},
+		{"--sample-interval", "-1", "sample-interval"},
+		{"--sample-interval", "1e9", "sample-interval"},
+		{"--sample-interval", "nan", "sample-interval"},
+		{"--sample-interval", "10s", "sample-interval"},
+		{"--cgroup-parent", "../x", "cgroup-parent"},
+		{"--pool-driver", "zfs", "pool-driver"},
+		{"--pool-size", "many", "pool-size"},
+		{"--log-level", "loud", "log-level"},
+		{"--state", NULL, "--state"},
+		{"words", NULL, "words"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum config_action action;
+		struct config c;
+		struct err err;
+
+		if (parse(&c, &action, &err, rows[i].flag, rows[i].value, NULL, NULL) != -EINVAL)
+			fail_msg("%s \"%s\" was taken", rows[i].flag, rows[i].value);
+		if (!strstr(err.msg, rows[i].says))
+			fail_msg("%s: \"%s\"", rows[i].flag, err.msg);
+	}
+}
+
+static void intervals_have_fractions(void **state)
+{
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&c, &action, &err, "--sample-interval", "0.25", NULL, NULL), 0);
+	assert_int_equal(c.sample_interval_ms, 250);
+}
+
+static void help_and_version_win(void **state)
+{
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&c, &action, &err, "--nonsense", "--help", NULL, NULL), 0);
+	assert_int_equal(action, CONFIG_HELP);
+	assert_int_equal(parse(&c, &action, &err, "--version", NULL, NULL, NULL), 0);
+	assert_int_equal(action, CONFIG_VERSION);
+}
+
+struct file {
+	char path[64];
+};
+
+static int make_file(void **state)
+{
+	struct file *f = calloc(1, sizeof(*f));
+	int fd;
+
+	strcpy(f->path, "/tmp/croft-test-config-XXXXXX");
+	fd = mkstemp(f->path);
+	close(fd);
+	*state = f;
+	return fd < 0;
+}
+
+static int drop_file(void **state)
+{
+	struct file *f = *state;
+
+	unlink(f->path);
+	free(f);
+	return 0;
+}
+
+static void write_text(const struct file *f, const char *text)
+{
+	FILE *out = fopen(f->path, "w");
+
+	assert_non_null(out);
+	fputs(text, out);
+	fclose(out);
+}
+
+static void the_file_is_read_and_flags_win(void **state)
+{
+	struct file *f = *state;
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	write_text(f, "# comment\n\n state = /s \nrun=/r\nlisten = unix:/one\n"
+		      "listen = unix:/two\npool-driver = plain\n");
+	assert_int_equal(parse(&c, &action, &err, "--config", f->path, "--run", "/flag"), 0);
+	assert_string_equal(c.state, "/s");
+	assert_string_equal(c.run, "/flag");
+	assert_string_equal(c.pool_driver, "plain");
+	assert_int_equal(c.n_listen, 2);
+	assert_int_equal(
+		parse(&c, &action, &err, "--listen=unix:/flag", "--config", f->path, NULL), 0);
+	assert_int_equal(c.n_listen, 1);
+	assert_string_equal(c.listen[0], "unix:/flag");
+}
+
+static void a_bad_line_is_named(void **state)
+{
+	struct file *f = *state;
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	write_text(f, "state = /s\nnonsense\n");
+	assert_int_equal(parse(&c, &action, &err, "--config", f->path, NULL, NULL), -EINVAL);
+	assert_non_null(strstr(err.msg, "line 2"));
+	write_text(f, "color = red\n");
+	assert_int_equal(parse(&c, &action, &err, "--config", f->path, NULL, NULL), -EINVAL);
+	assert_non_null(strstr(err.msg, "color"));
+	assert_true(parse(&c, &action, &err, "--config", "/nonexistent/x", NULL, NULL) < 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_the_documented_ones),
+		cmocka_unit_test(the_socket_follows_the_run_directory),
+		cmocka_unit_test(bad_flags_are_refused_with_their_name),
+		cmocka_unit_test(intervals_have_fractions),
+		cmocka_unit_test(help_and_version_win),
+		cmocka_unit_test_setup_teardown(
+			the_file_is_read_and_flags_win, make_file, drop_file),
+		cmocka_unit_test_setup_teardown(a_bad_line_is_named, make_file, drop_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,366 @@
+/*
+ * server/db.h on a real SQLite in a temporary directory: order, group commit, a refused transaction
+ * beside good ones, reads, a kill in the middle of work, a damaged file.
+ */
+#include "server/db.h"
+
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct fixture {
+	char dir[64];
+	char path[96];
+	struct event_base *base;
+	struct db *db;
+	int committed; /* batches */
+	bool failed;
+};
+
+static void on_failed(void *arg, const struct err *err)
+{
+	struct fixture *f = arg;
+
+	(void)err;
+	f->failed = true;
+	event_base_loopbreak(f->base);
+}
+
+static void on_committed(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->committed++;
+}
+
+static int make(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->dir, "/tmp/croft-test-db-XXXXXX");
+	if (!mkdtemp(f->dir))
+		return -1;
+	snprintf(f->path, sizeof(f->path), "%s/croft.db", f->dir);
+	f->base = event_base_new();
+	*state = f;
+	return 0;
+}
+
+static int drop(void **state)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	struct fixture *f = *state;
+	char path[128];
+
+	db_close(f->db);
+	event_base_free(f->base);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s%s", f->path, suffixes[i]);
+		unlink(path);
+	}
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+static void start(struct fixture *f)
+{
+	struct db_config config = {.failed = on_failed, .committed = on_committed, .arg = f};
+	struct err err;
+
+	if (db_open(f->path, &f->db, &err) < 0 || db_start(f->db, f->base, &config, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static struct db_tx *put(const char *key, int64_t value)
+{
+	struct db_tx *tx = db_tx_new();
+
+	db_tx_write(tx, "INSERT INTO totals VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)", "si",
+		key, value);
+	return tx;
+}
+
+struct result {
+	struct fixture *f;
+	int order; /* of the callbacks; 0: not called */
+	bool failed;
+	struct err err;
+};
+
+static int called;
+
+static void note(void *arg, const struct err *err)
+{
+	struct result *r = arg;
+
+	r->order = ++called;
+	r->failed = err;
+	if (err)
+		r->err = *err;
+}
+
+static void note_and_leave(void *arg, const struct err *err)
+{
+	struct result *r = arg;
+
+	note(arg, err);
+	event_base_loopbreak(r->f->base);
+}
+
+static int take_number(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(int64_t *)arg = sqlite3_column_int64(row, 0);
+	return 0;
+}
+
+static int64_t count(struct fixture *f)
+{
+	int64_t n = -1;
+	struct err err;
+
+	assert_int_equal(
+		db_query(f->db, "SELECT count(*) FROM totals", take_number, &n, &err, ""), 0);
+	return n;
+}
+
+static void commits_in_order_and_shares_syncs(void **state)
+{
+	enum { N = 300 };
+	static struct result results[N];
+	struct fixture *f = *state;
+	char key[16];
+
+	called = 0;
+	memset(results, 0, sizeof(results));
+	start(f);
+	for (int i = 0; i < N; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		results[i].f = f;
+		db_commit(f->db, put(key, i), i == N - 1 ? note_and_leave : note, &results[i]);
+	}
+	event_base_dispatch(f->base);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(results[i].order, i + 1);
+		assert_false(results[i].failed);
+	}
+	/* Far fewer turns than transactions, or there is no group commit. */
+	assert_in_range(f->committed, 1, N / 2);
+	db_stop(f->db);
+	assert_int_equal(count(f), N);
+}
+
+static void a_refused_one_leaves_the_others_alone(void **state)
+{
+	struct result results[4] = {0};
+	struct fixture *f = *state;
+	struct db_tx *tx;
+
+	start(f);
+	results[3].f = f;
+	db_commit(f->db, put("a", 1), note, &results[0]);
+	/* Its first statement succeeds and must be taken back; its second is refused. */
+	tx = put("b", 2);
+	db_tx_write(tx, "INSERT INTO totals (uid) VALUES (?1)", "s", "a");
+	db_commit(f->db, tx, note, &results[1]);
+	tx = put("c", 3);
+	db_tx_write_one(tx, "UPDATE totals SET cpu=9 WHERE uid=?1", "s", "nothere");
+	db_commit(f->db, tx, note, &results[2]);
+	db_commit(f->db, put("d", 4), note_and_leave, &results[3]);
+	event_base_dispatch(f->base);
+	assert_false(results[0].failed);
+	assert_true(results[1].failed);
+	assert_int_equal(results[1].err.code, ERR_ABORTED);
+	assert_true(results[2].failed);
+	assert_string_equal(results[2].err.reason, "STATE_CHANGED");
+	assert_false(results[3].failed);
+	assert_false(f->failed);
+	db_stop(f->db);
+	assert_int_equal(count(f), 2);
+}
+
+struct read_job {
+	struct result result;
+	int64_t n;
+};
+
+static int read_count(struct db *db, void *arg, struct err *err)
+{
+	struct read_job *job = arg;
+
+	return db_query(db, "SELECT count(*) FROM totals", take_number, &job->n, err, "");
+}
+
+static void a_read_sees_what_was_queued_before(void **state)
+{
+	struct fixture *f = *state;
+	struct read_job job = {.result = {.f = f}};
+
+	start(f);
+	db_commit(f->db, put("a", 1), NULL, NULL);
+	db_read(f->db, read_count, note_and_leave, &job);
+	db_commit(f->db, put("b", 1), NULL, NULL);
+	event_base_dispatch(f->base);
+	assert_false(job.result.failed);
+	assert_int_equal(job.n, 1);
+}
+
+static void commit_again(void *arg, const struct err *err)
+{
+	struct result *r = arg;
+
+	assert_null(err);
+	db_commit(r->f->db, put("second", 1), note, r);
+}
+
+static void stopping_carries_out_what_callbacks_add(void **state)
+{
+	struct fixture *f = *state;
+	struct result result = {.f = f};
+
+	start(f);
+	db_commit(f->db, put("first", 1), commit_again, &result);
+	db_stop(f->db);
+	assert_true(result.order);
+	assert_int_equal(count(f), 2);
+}
+
+static void values_come_back_as_given(void **state)
+{
+	struct fixture *f = *state;
+	struct db_tx *tx = db_tx_new();
+	int64_t n = 0;
+	struct err err;
+
+	start(f);
+	db_tx_write(tx,
+		"INSERT INTO requests (key, fingerprint, caller, reply, wall)"
+		" VALUES (?1, ?2, ?3, ?4, ?5)",
+		"sssbu", "k", "", "c", (const void *)"a\0b", (size_t)3, UINT64_MAX);
+	db_commit(f->db, tx, NULL, NULL);
+	db_stop(f->db);
+	assert_int_equal(db_query(f->db,
+				 "SELECT count(*) FROM requests WHERE fingerprint = '' AND"
+				 " length(reply) = 3 AND wall = -1",
+				 take_number, &n, &err, ""),
+		0);
+	assert_int_equal(n, 1);
+}
+
+/* Commits one after the other for ever, and says each time how far it is safe. */
+static void __attribute__((noreturn)) work_until_killed(struct fixture *f, int out)
+{
+	struct event_base *base = event_base_new();
+	struct db_config config = {0};
+	struct err err;
+
+	if (db_open(f->path, &f->db, &err) < 0 || db_start(f->db, base, &config, &err) < 0)
+		_exit(1);
+	for (int64_t i = 1;; i++) {
+		struct result result = {.f = &(struct fixture){.base = base}};
+		char key[24];
+
+		snprintf(key, sizeof(key), "%08" PRId64, i);
+		db_commit(f->db, put(key, i), note_and_leave, &result);
+		event_base_dispatch(base);
+		if (result.failed || write(out, &i, sizeof(i)) != sizeof(i))
+			_exit(1);
+	}
+}
+
+static void what_was_promised_survives_a_kill(void **state)
+{
+	struct fixture *f = *state;
+	int pipes[2];
+	int64_t promised = 0;
+	int64_t n = 0;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		work_until_killed(f, pipes[1]);
+	close(pipes[1]);
+	while (promised < 50)
+		assert_int_equal(read(pipes[0], &promised, sizeof(promised)), sizeof(promised));
+	kill(pid, SIGKILL);
+	while (read(pipes[0], &n, sizeof(n)) == sizeof(n))
+		promised = n;
+	close(pipes[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	start(f);
+	db_stop(f->db);
+	/* One more may be durable than was told. */
+	assert_in_range(count(f), promised, promised + 1);
+	assert_false(f->failed);
+}
+
+static void a_damaged_file_stops_the_service(void **state)
+{
+	struct fixture *f = *state;
+	char garbage[4096];
+	struct db_tx *tx;
+	int fd;
+
+	start(f);
+	for (int i = 0; i < 400; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "k%d", i);
+		tx = put(key, i);
+		db_commit(f->db, tx, NULL, NULL);
+	}
+	db_close(f->db);
+	f->db = NULL;
+	/* The second half is pages of rows; the schema before it stays readable. */
+	memset(garbage, 0x5a, sizeof(garbage));
+	fd = open(f->path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (off_t at = lseek(fd, 0, SEEK_END) - (off_t)sizeof(garbage); at > 80000; at -= 4096)
+		assert_int_equal(pwrite(fd, garbage, sizeof(garbage), at), sizeof(garbage));
+	close(fd);
+	start(f);
+	event_base_dispatch(f->base);
+	assert_true(f->failed);
+}
+
+static void a_later_version_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3 *handle;
+	struct err err;
+
+	assert_int_equal(sqlite3_open(f->path, &handle), SQLITE_OK);
+	sqlite3_exec(handle, "PRAGMA user_version=999", NULL, NULL, NULL);
+	sqlite3_close(handle);
+	assert_true(db_open(f->path, &f->db, &err) < 0);
+	assert_string_equal(err.reason, "STATE_TOO_NEW");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(commits_in_order_and_shares_syncs, make, drop),
+		cmocka_unit_test_setup_teardown(a_refused_one_leaves_the_others_alone, make, drop),
+		cmocka_unit_test_setup_teardown(a_read_sees_what_was_queued_before, make, drop),
+		cmocka_unit_test_setup_teardown(
+			stopping_carries_out_what_callbacks_add, make, drop),
+		cmocka_unit_test_setup_teardown(values_come_back_as_given, make, drop),
+		cmocka_unit_test_setup_teardown(what_was_promised_survives_a_kill, make, drop),
+		cmocka_unit_test_setup_teardown(a_damaged_file_stops_the_service, make, drop),
+		cmocka_unit_test_setup_teardown(a_later_version_is_refused, make, drop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,165 @@
+/* server/limits_text.h and convert.h: limits survive the database, and updates do what they say. */
+#include "server/convert.h"
+#include "server/limits_text.h"
+
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void text_brings_limits_back(void **state)
+{
+	char text[LIMITS_TEXT_SIZE];
+	struct limits limits;
+	struct limits back;
+	struct err err;
+
+	(void)state;
+	limits_init(&limits);
+	limits_text_write(&limits, text);
+	assert_string_equal(text, "");
+	assert_int_equal(limits_text_read(text, &back, &err), 0);
+	assert_memory_equal(&limits, &back, sizeof(limits));
+	for (int i = 0; i < LIMIT_N; i++)
+		limits.value[i] = limit_rule((enum limit_id)i)->max - (uint64_t)i;
+	limits.value[LIMIT_CORES] = LIMIT_UNSET;
+	for (int cpu = 0; cpu < LIMITS_CPUS_MAX; cpu += 64)
+		limits.core_mask[cpu / 64] = 5;
+	assert_int_equal(limits_text_read(limits_text_write(&limits, text), &back, &err), 0);
+	assert_memory_equal(&limits, &back, sizeof(limits));
+}
+
+static void unknown_words_are_damage(void **state)
+{
+	static const char *const texts[] = {
+		"cpu", "cpu=", "cpu=x", "speed=1", "=1", "core-list=", "core-list=x", "memory=1x"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct limits limits;
+		struct err err;
+
+		if (limits_text_read(texts[i], &limits, &err) == 0)
+			fail_msg("\"%s\" was taken", texts[i]);
+		assert_int_equal(err.code, ERR_DATA_LOSS);
+	}
+}
+
+static void messages_bring_limits_back(void **state)
+{
+	struct limits_message message;
+	struct limits limits;
+	struct limits back;
+	struct err err;
+
+	(void)state;
+	limits_init_tenant_default(&limits);
+	limits.value[LIMIT_SWAP] = 4096;
+	limits.core_mask[0] = 6;
+	convert_limits(&limits, &message);
+	assert_string_equal(message.msg.core_list, "1-2");
+	assert_int_equal(convert_limits_back(&message.msg, true, &back, &err), 0);
+	assert_memory_equal(&limits, &back, sizeof(limits));
+}
+
+static void bad_limits_are_refused(void **state)
+{
+	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
+	struct limits limits;
+	struct err err;
+
+	(void)state;
+	message.containers = 3;
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
+	assert_string_equal(err.subject, "containers");
+	assert_int_equal(convert_limits_back(&message, true, &limits, &err), 0);
+	message.containers = 0;
+	message.pids = UINT64_MAX;
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
+	assert_string_equal(err.subject, "pids");
+	message.pids = 0;
+	message.core_count = 1;
+	message.core_list = (char *)"0";
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
+	message.core_count = 0;
+	message.core_list = (char *)"3-1";
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
+	assert_string_equal(err.subject, "cores");
+}
+
+static const char *const others[] = {"oom_group", NULL};
+
+static void without_a_mask_what_is_set_changes(void **state)
+{
+	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
+	struct limits limits;
+	unsigned bits;
+	struct err err;
+
+	(void)state;
+	limits_init_tenant_default(&limits);
+	message.pids = 99;
+	assert_int_equal(
+		convert_limits_update(&message, NULL, 0, true, others, &limits, &bits, &err), 0);
+	assert_int_equal(limits.value[LIMIT_PIDS], 99);
+	assert_int_equal(limits.value[LIMIT_CPU], 1000);
+	assert_int_equal(bits, 0);
+}
+
+static void a_mask_names_what_changes(void **state)
+{
+	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
+	char *paths[] = {(char *)"limits.pids", (char *)"oom_group", (char *)"limits.core_list"};
+	struct limits limits;
+	unsigned bits;
+	struct err err;
+
+	(void)state;
+	limits_init_tenant_default(&limits);
+	limits.value[LIMIT_CORES] = 1;
+	message.cpu_milli = 500;
+	message.core_list = (char *)"0-1";
+	assert_int_equal(convert_limits_update(&message, paths, ARRAY_SIZE(paths), true, others,
+				 &limits, &bits, &err),
+		0);
+	/* Named and unset: lifted. Set and not named: as before. A list takes a number's place. */
+	assert_true(limits.value[LIMIT_PIDS] == LIMIT_UNSET);
+	assert_int_equal(limits.value[LIMIT_CPU], 1000);
+	assert_true(limits.value[LIMIT_CORES] == LIMIT_UNSET);
+	assert_int_equal(limits.core_mask[0], 3);
+	assert_int_equal(bits, 1);
+}
+
+static void an_unknown_path_changes_nothing(void **state)
+{
+	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
+	char *paths[] = {(char *)"limits.pids", (char *)"state"};
+	struct limits before;
+	struct limits limits;
+	unsigned bits;
+	struct err err;
+
+	(void)state;
+	limits_init_tenant_default(&limits);
+	before = limits;
+	assert_int_equal(convert_limits_update(&message, paths, ARRAY_SIZE(paths), true, others,
+				 &limits, &bits, &err),
+		-EINVAL);
+	assert_string_equal(err.subject, "update_mask");
+	assert_memory_equal(&before, &limits, sizeof(limits));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(text_brings_limits_back),
+		cmocka_unit_test(unknown_words_are_damage),
+		cmocka_unit_test(messages_bring_limits_back),
+		cmocka_unit_test(bad_limits_are_refused),
+		cmocka_unit_test(without_a_mask_what_is_set_changes),
+		cmocka_unit_test(a_mask_names_what_changes),
+		cmocka_unit_test(an_unknown_path_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

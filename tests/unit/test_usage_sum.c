@@ -1,0 +1,204 @@
+/* server/usage_sum.h: what samples add up to, the cases where nothing may be added among them. */
+#include "server/usage_sum.h"
+
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+#define SECOND 1000000u
+#define GAP    (30 * SECOND)
+
+static struct usage_point at(uint64_t sequence, uint64_t second, uint64_t cpu, uint64_t memory_kib)
+{
+	return (struct usage_point){.sequence = sequence,
+		.boot_usec = 1000 * SECOND + second * SECOND,
+		.wall_usec = (int64_t)(second * SECOND),
+		.counters = {.cpu_usec = cpu,
+			.memory_bytes = memory_kib * 1024,
+			.memory_working_set_bytes = memory_kib * 1024,
+			.memory_peak_bytes = memory_kib * 1024,
+			.pids = 3,
+			.pids_peak = 5}};
+}
+
+static void counters_add_as_differences(void **state)
+{
+	struct usage_point from = at(1, 0, 100, 10);
+	struct usage_point to = at(2, 10, 350, 10);
+	struct usage_totals totals = {.cpu_usec = 1000};
+
+	(void)state;
+	to.counters.pids_denied = 4;
+	to.counters.oom_kills = 1;
+	assert_int_equal(usage_add(&totals, &from, &to, GAP), 0);
+	assert_int_equal(totals.cpu_usec, 1250);
+	assert_int_equal(totals.pids_denied, 4);
+	assert_int_equal(totals.oom_kills, 1);
+	assert_int_equal(totals.running_usec, 10 * SECOND);
+	assert_int_equal(totals.pids_peak, 5);
+}
+
+static void a_gauge_counts_with_its_smaller_end(void **state)
+{
+	struct usage_point points[] = {
+		at(0, 0, 0, 0), at(1, 10, 1, 100), at(2, 20, 2, 40), at(3, 30, 3, 80)};
+	struct usage_totals totals = {0};
+
+	(void)state;
+	for (size_t i = 1; i < ARRAY_SIZE(points); i++)
+		usage_add(&totals, &points[i - 1], &points[i], GAP);
+	/* 10 s of 0, of 40 and of 40 KiB. */
+	assert_true(totals.memory_kib_usec == (unsigned __int128)800 * SECOND);
+	assert_int_equal(totals.memory_peak_bytes, 100 * 1024);
+}
+
+static void a_gap_bills_counters_but_no_gauge(void **state)
+{
+	struct usage_point from = at(1, 0, 100, 50);
+	struct usage_point to = at(2, 31, 900, 50);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	assert_int_equal(usage_add(&totals, &from, &to, GAP), USAGE_GAP);
+	assert_int_equal(totals.cpu_usec, 800);
+	assert_true(totals.memory_kib_usec == 0);
+	assert_int_equal(totals.running_usec, 31 * SECOND);
+}
+
+static void a_counter_that_fell_adds_nothing(void **state)
+{
+	struct usage_point from = at(1, 0, 100, 50);
+	struct usage_point to = at(2, 10, 99, 50);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	to.counters.pids_denied = 7;
+	assert_int_equal(usage_add(&totals, &from, &to, GAP), USAGE_COUNTER_FELL);
+	assert_int_equal(totals.cpu_usec, 0);
+	assert_int_equal(totals.pids_denied, 0);
+	/* The gauge was watched all the same. */
+	assert_true(totals.memory_kib_usec == (unsigned __int128)500 * SECOND);
+}
+
+static void an_unknown_peak_is_no_peak(void **state)
+{
+	struct usage_point from = at(1, 0, 0, 0);
+	struct usage_point to = at(2, 1, 0, 0);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	to.counters.pids_peak = UINT64_MAX;
+	usage_add(&totals, &from, &to, GAP);
+	assert_int_equal(totals.pids_peak, 3);
+}
+
+static void adjacent_windows_add_up_to_the_whole(void **state)
+{
+	struct usage_point start = at(0, 0, 0, 0);
+	uint64_t cpu = 0;
+	unsigned __int128 memory = 0;
+	uint64_t samples = 0;
+	struct usage_window whole;
+
+	(void)state;
+	usage_window_init(&whole, 0, INT64_MAX, GAP, &start);
+	for (uint64_t i = 1; i <= 50; i++) {
+		struct usage_point p = at(i, i * 10, i * i, i % 7 * 100);
+
+		usage_window_add(&whole, &p);
+	}
+	for (int64_t from = 0; from < 600; from += 37) {
+		struct usage_window part;
+
+		usage_window_init(&part, from * SECOND, (from + 37) * SECOND, GAP, &start);
+		for (uint64_t i = 1; i <= 50; i++) {
+			struct usage_point p = at(i, i * 10, i * i, i % 7 * 100);
+
+			usage_window_add(&part, &p);
+		}
+		cpu += part.totals.cpu_usec;
+		memory += part.totals.memory_kib_usec;
+		samples += part.samples;
+	}
+	assert_int_equal(samples, 50);
+	assert_int_equal(cpu, 2500);
+	assert_int_equal(whole.totals.cpu_usec, 2500);
+	assert_true(memory == whole.totals.memory_kib_usec);
+}
+
+static void a_window_is_half_open(void **state)
+{
+	struct usage_point start = at(0, 0, 0, 0);
+	struct usage_point first = at(1, 10, 5, 1);
+	struct usage_point second = at(2, 20, 9, 1);
+	struct usage_window window;
+
+	(void)state;
+	usage_window_init(&window, 10 * SECOND, 20 * SECOND, GAP, &start);
+	usage_window_add(&window, &first);
+	usage_window_add(&window, &second);
+	assert_int_equal(window.samples, 1);
+	assert_int_equal(window.totals.cpu_usec, 5);
+	assert_int_equal(window.end.sequence, 1);
+	assert_int_equal(window.base.sequence, 0);
+}
+
+static void every_counter_is_kept_under_its_own_id(void **state)
+{
+	struct counters counters = {0};
+
+	(void)state;
+	for (size_t i = 0; i < USAGE_COUNTERS; i++) {
+		for (size_t j = 0; j < i; j++) {
+			assert_int_not_equal(usage_counters[i].id, usage_counters[j].id);
+			assert_int_not_equal(usage_counters[i].offset, usage_counters[j].offset);
+		}
+		assert_true(usage_counter_set(&counters, usage_counters[i].id, 100 + i));
+		assert_int_equal(usage_counter_get(&counters, &usage_counters[i]), 100 + i);
+	}
+	assert_int_equal(USAGE_COUNTERS * sizeof(uint64_t), sizeof(struct counters));
+	assert_false(usage_counter_set(&counters, 999, 1));
+}
+
+static void large_numbers_are_written_in_full(void **state)
+{
+	char text[USAGE_DECIMAL_MAX];
+
+	(void)state;
+	assert_string_equal(usage_format(0, text), "0");
+	assert_string_equal(usage_format(UINT64_MAX, text), "18446744073709551615");
+	assert_string_equal(
+		usage_format(
+			((unsigned __int128)1 << 127) - 1 + ((unsigned __int128)1 << 127), text),
+		"340282366920938463463374607431768211455");
+}
+
+static void a_tebibyte_for_a_century_does_not_overflow(void **state)
+{
+	struct usage_totals totals = {0};
+	struct usage_point from = at(1, 0, 0, UINT64_C(1) << 30);
+	struct usage_point to = at(2, UINT64_C(3155760000), 0, UINT64_C(1) << 30);
+	char text[USAGE_DECIMAL_MAX];
+
+	(void)state;
+	usage_add(&totals, &from, &to, UINT64_MAX);
+	assert_string_equal(usage_format(usage_quantity(&totals, 2), text), "3388471498506240000");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counters_add_as_differences),
+		cmocka_unit_test(a_gauge_counts_with_its_smaller_end),
+		cmocka_unit_test(a_gap_bills_counters_but_no_gauge),
+		cmocka_unit_test(a_counter_that_fell_adds_nothing),
+		cmocka_unit_test(an_unknown_peak_is_no_peak),
+		cmocka_unit_test(adjacent_windows_add_up_to_the_whole),
+		cmocka_unit_test(a_window_is_half_open),
+		cmocka_unit_test(every_counter_is_kept_under_its_own_id),
+		cmocka_unit_test(large_numbers_are_written_in_full),
+		cmocka_unit_test(a_tebibyte_for_a_century_does_not_overflow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
