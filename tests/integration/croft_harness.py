@@ -133,6 +133,7 @@ class Daemon:
         self.schema = schema
         self.pids = {}
         self._arguments = {}
+        self._expected_dead = set()
 
     # Starting and stopping.
 
@@ -169,6 +170,7 @@ class Daemon:
     def wait_ready(self):
         wait_until("croftd answers", self._answers, 10, 0.005)
         self.pids["supervisor"] = self.pid("supervisor")
+        self._expected_dead.clear()
 
     def _answers(self):
         status = self.reaper.status(self.pids["croftd"])
@@ -202,8 +204,16 @@ class Daemon:
             # What it was started with, to start it again by hand as an operator would.
             with open(f"/proc/{pid}/cmdline", "rb") as f:
                 self._arguments[which] = [a.decode() for a in f.read().split(b"\0")[:-1]]
+        self._expected_dead.add(which)
         os.kill(pid, signal.SIGKILL)
         wait_until(f"{which} is gone", lambda: not kernel.is_alive(pid))
+
+    def terminate(self, which):
+        """SIGTERM, and the end of it; containers stay."""
+        pid = self.pids[which]
+        self._expected_dead.add(which)
+        os.kill(pid, signal.SIGTERM)
+        wait_until(f"{which} has ended", lambda: not kernel.is_alive(pid))
 
     def restart(self, *which):
         """Starts again what was killed: croftd starts a supervisor itself when none answers."""
@@ -223,12 +233,28 @@ class Daemon:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
+    def revive(self):
+        """Starts again what a failed test killed and left so. False when nothing is to be shut
+        down; an AssertionError when a daemon died that nobody killed."""
+        dead = [w for w, pid in self.pids.items() if not kernel.is_alive(pid)]
+        for which in dead:
+            if which not in self._expected_dead:
+                raise AssertionError(
+                    f"{which} died by itself: {self.reaper.status(self.pids[which])}")
+        if not self.pids:
+            return False
+        if dead and all(w in self._arguments for w in dead):
+            self.restart(*dead)
+        return True
+
     def shutdown(self):
         """`croft host shutdown`: containers and both daemons, gone."""
+        self._expected_dead |= set(self.pids)
         result = self.croft("host", "shutdown", timeout=60)
         assert result.rc == 0, result
         for which, pid in self.pids.items():
             wait_until(f"{which} has ended", lambda p=pid: not kernel.is_alive(p), 20)
+        self.pids = {}
 
     def finish(self):
         """Removes what is left, by force where it must; the leak check has looked before."""

@@ -31,8 +31,9 @@ def _end(daemon):
     left, failure = [], None
     try:
         try:
-            daemon.kill_all()
-            daemon.shutdown()
+            if daemon.revive():
+                daemon.kill_all()
+                daemon.shutdown()
         except AssertionError as e:
             failure = e
         left = leaks.wait_for_no_more_than(daemon, leaks.NOTHING, LEAK_SECONDS * SLOWNESS)

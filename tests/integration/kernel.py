@@ -187,12 +187,20 @@ def describe(pid):
 
 
 def is_alive(pid):
-    """False for a process that is gone or a zombie."""
+    """False for a process that is gone or a zombie, with all its threads."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+        threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return False
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii",
+                      errors="replace") as f:
+                if f.read().rpartition(")")[2].split()[0] not in "ZX":
+                    return True
+        except OSError:
+            continue
+    return False
 
 
 def mounts_with(text):
