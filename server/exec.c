@@ -106,9 +106,22 @@ void exec_close_input(struct exec_session *s)
 	exec_io_close_input(&s->io);
 }
 
-void exec_resize(struct exec_session *s, uint32_t rows, uint32_t columns)
+/* struct winsize has 16 bits for each, see ioctl_tty(2). */
+static int check_size(const Croft__V1__WindowSize *size, struct err *err)
 {
-	exec_io_resize(&s->io, rows, columns);
+	if (!size || (size->rows <= UINT16_MAX && size->columns <= UINT16_MAX))
+		return 0;
+	return err_set_subject(err, ERR_INVALID_ARGUMENT, "SIZE_INVALID", "size",
+		"a terminal has at most %d rows and columns", UINT16_MAX);
+}
+
+int exec_resize(struct exec_session *s, const Croft__V1__WindowSize *size, struct err *err)
+{
+	int r = check_size(size, err);
+
+	if (r == 0 && size)
+		exec_io_resize(&s->io, (uint16_t)size->rows, (uint16_t)size->columns);
+	return r;
 }
 
 void exec_resume_output(struct exec_session *s)
@@ -319,8 +332,10 @@ static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, struct
 	_cleanup_close_ int args = -1;
 	int fds[4] = {-1, -1, -1, -1};
 	struct msg_exec msg = {.tty = start->tty != 0};
-	int r = exec_args_pack(start, &args, err);
+	int r = check_size(start->size, err);
 
+	if (r == 0)
+		r = exec_args_pack(start, &args, err);
 	if (r < 0)
 		return r;
 	memcpy(msg.tenant, s->container->tenant->name, sizeof(msg.tenant));

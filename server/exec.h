@@ -23,7 +23,8 @@ int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, struct
 /* What the client sends. */
 void exec_input(struct exec_session *session, const void *data, size_t size);
 void exec_close_input(struct exec_session *session);
-void exec_resize(struct exec_session *session, uint32_t rows, uint32_t columns);
+/* INVALID_ARGUMENT for more rows or columns than a terminal can have. */
+int exec_resize(struct exec_session *session, const Croft__V1__WindowSize *size, struct err *err);
 int exec_signal(struct exec_session *session, uint32_t signal, struct err *err);
 /* The client reads again. */
 void exec_resume_output(struct exec_session *session);

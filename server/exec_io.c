@@ -230,10 +230,9 @@ void exec_io_resume(struct exec_io *io)
 			event_add(io->readable[i], NULL);
 }
 
-void exec_io_resize(struct exec_io *io, uint32_t rows, uint32_t columns)
+void exec_io_resize(struct exec_io *io, uint16_t rows, uint16_t columns)
 {
-	struct winsize size = {.ws_row = (unsigned short)(rows > UINT16_MAX ? UINT16_MAX : rows),
-		.ws_col = (unsigned short)(columns > UINT16_MAX ? UINT16_MAX : columns)};
+	struct winsize size = {.ws_row = rows, .ws_col = columns};
 
 	if (io->tty && io->out_fd[0] >= 0)
 		ioctl(io->out_fd[0], TIOCSWINSZ, &size);

@@ -52,6 +52,6 @@ bool exec_io_write(struct exec_io *io, const void *data, size_t size);
 /* End of input, after what is queued; on a pty the end-of-file character. */
 void exec_io_close_input(struct exec_io *io);
 void exec_io_resume(struct exec_io *io);
-void exec_io_resize(struct exec_io *io, uint32_t rows, uint32_t columns);
+void exec_io_resize(struct exec_io *io, uint16_t rows, uint16_t columns);
 /* The command has ended: gives what is left in the pipes, a bounded amount. */
 void exec_io_drain(struct exec_io *io);

@@ -33,7 +33,7 @@ static void message(struct grpc_call *call, const ProtobufCMessage *message_)
 		exec_close_input(session);
 		break;
 	case CROFT__V1__EXEC_REQUEST__KIND_RESIZE:
-		exec_resize(session, request->resize->rows, request->resize->columns);
+		r = exec_resize(session, request->resize, &err);
 		break;
 	case CROFT__V1__EXEC_REQUEST__KIND_SIGNAL:
 		r = exec_signal(session, request->signal, &err);
