@@ -87,9 +87,10 @@ static int add_listen(struct config *c, void *field, size_t size, const char *va
 	(void)size;
 	if (!is_unix && strncmp(value, "tcp:", 4) != 0)
 		return -EINVAL;
-	if (c->n_listen == CONFIG_LISTEN_MAX || strlen(value) >= CONFIG_LISTEN_LEN)
+	if (c->n_listen == CONFIG_LISTEN_MAX ||
+		set_text(c, c->listen[c->n_listen], CONFIG_LISTEN_LEN, value) < 0)
 		return -EINVAL;
-	strcpy(c->listen[c->n_listen++], value);
+	c->n_listen++;
 	return 0;
 }
 

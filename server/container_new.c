@@ -79,7 +79,7 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_DELETING",
 			"image %s is being deleted", image->name);
 	memcpy(w->image, image->name, sizeof(w->image));
-	strcpy(w->policy, default_policy);
+	memcpy(w->policy, default_policy, sizeof(default_policy));
 	if (c->policy[0])
 		r = name_parse_in("policies", c->policy, w->policy, err);
 	if (r == 0)

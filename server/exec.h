@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "sandbox/protocol.h"
+#include "sandbox/supervisor_client.h"
 #include "server/server.h"
 
 #include "croft/v1/containers.pb-c.h"

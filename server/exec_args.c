@@ -2,7 +2,7 @@
 #include "server/exec_args.h"
 
 #include "base/cleanup.h"
-#include "sandbox/spawn_args.h"
+#include "sandbox/supervisor_client.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -3,27 +3,26 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static const char *to_text(const uint8_t *digest, char out[static HASH_SIZE])
+static int finish(int ok, const uint8_t *digest, char ret[static HASH_SIZE], struct err *err)
 {
+	if (!ok)
+		return err_set(err, ERR_INTERNAL, "HASH_FAILED", "SHA-256 is not available");
 	for (size_t i = 0; i < (HASH_SIZE - 1) / 2; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
-	return out;
+		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+	return 0;
 }
 
-const char *hash_bytes(const void *data, size_t size, char out[static HASH_SIZE])
+int hash_bytes(const void *data, size_t size, char ret[static HASH_SIZE], struct err *err)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
+	int ok = EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL);
 
-	/* Fails only when libcrypto has no SHA-256 at all, which no id can be made without. */
-	if (!EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL))
-		abort();
-	return to_text(digest, out);
+	return finish(ok, digest, ret, err);
 }
 
-const char *hash_strings(const char *const *strings, size_t n, char out[static HASH_SIZE])
+int hash_strings(const char *const *strings, size_t n, char ret[static HASH_SIZE], struct err *err)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	uint8_t digest[EVP_MAX_MD_SIZE];
@@ -31,8 +30,7 @@ const char *hash_strings(const char *const *strings, size_t n, char out[static H
 
 	for (size_t i = 0; ok && i < n; i++)
 		ok = EVP_DigestUpdate(ctx, strings[i], strlen(strings[i]) + 1);
-	if (!ok || !EVP_DigestFinal_ex(ctx, digest, NULL))
-		abort();
+	ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL);
 	EVP_MD_CTX_free(ctx);
-	return to_text(digest, out);
+	return finish(ok, digest, ret, err);
 }

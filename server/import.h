@@ -1,7 +1,7 @@
 /* Imports under way: a client's stream on its way into the supervisor's importer. */
 #pragma once
 
-#include "sandbox/protocol.h"
+#include "sandbox/supervisor_client.h"
 #include "server/server.h"
 
 int import_table_create(struct server *server, struct err *err);

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/name.h"
-#include "sandbox/protocol.h"
+#include "sandbox/supervisor_client.h"
 #include "server/container_state.h"
 #include "server/map.h"
 #include "server/usage_sum.h"

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "server/hash.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define CALLER_SIZE 64
@@ -153,8 +154,9 @@ int request_begin(struct request_table *table, const char *caller, const char *m
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "REQUEST_ID_INVALID",
 			"request_id", "a request_id has 1 to %d printable characters, no spaces",
 			REQUEST_ID_MAX);
-	hash_strings(parts, ARRAY_SIZE(parts), key);
-	hash_bytes(request, size, fingerprint);
+	if (hash_strings(parts, ARRAY_SIZE(parts), key, err) < 0 ||
+		hash_bytes(request, size, fingerprint, err) < 0)
+		return -EIO;
 	node = map_find(&table->entries, key);
 	if (node) {
 		e = map_object(node, struct request_entry, by_key);

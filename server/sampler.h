@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "sandbox/protocol.h"
+#include "sandbox/supervisor_client.h"
 #include "server/server.h"
 
 int sampler_create(struct server *server, struct err *err);

@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "sandbox/protocol.h"
+#include "sandbox/supervisor_client.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* The policies that the supervisor has compiled, as it last told. */
 #pragma once
 
-#include "sandbox/protocol.h"
+#include "sandbox/supervisor_client.h"
 
 struct server;
 

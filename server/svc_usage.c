@@ -12,7 +12,7 @@
 
 #include "croft/v1/usage.pb-c.h"
 
-#include <inttypes.h>
+#include <errno.h>
 #include <string.h>
 
 #define USEC_PER_SEC 1000000
@@ -192,7 +192,8 @@ static void export_free(struct export *e)
 	free(e);
 }
 
-static void send_record(struct export *e, const struct export_run *run, size_t meter)
+static int send_record(
+	struct export *e, const struct export_run *run, size_t meter, struct err *err)
 {
 	Croft__V1__UsageRecord out = CROFT__V1__USAGE_RECORD__INIT;
 	const struct usage_window *w = &run->window;
@@ -210,9 +211,11 @@ static void send_record(struct export *e, const struct export_run *run, size_t m
 
 	snprintf(resource, sizeof(resource), "tenants/%s/containers/%s", run->tenant,
 		run->container);
+	if (hash_strings(parts, ARRAY_SIZE(parts), id, err) < 0)
+		return -EIO;
 	convert_time(from, &start);
 	convert_time(w->end.wall_usec, &end);
-	out.record_id = (char *)hash_strings(parts, ARRAY_SIZE(parts), id);
+	out.record_id = id;
 	out.tenant = (char *)run->tenant;
 	out.account_ref = (char *)run->account_ref;
 	out.resource = resource;
@@ -234,6 +237,7 @@ static void send_record(struct export *e, const struct export_run *run, size_t m
 	out.samples = w->samples;
 	out.final = run->complete;
 	grpc_send(e->call, &out.base);
+	return 0;
 }
 
 static void export_go_on(struct export *e);
@@ -264,11 +268,18 @@ static void on_step(void *arg, const struct err *err)
 /* Sends as much as the client takes, then reads the next step. */
 static void export_go_on(struct export *e)
 {
+	struct err err;
+
 	while (e->sent < e->cursor.n_runs) {
 		if (!grpc_call_writable(e->call))
 			return;
-		for (size_t i = 0; i < USAGE_METERS; i++)
-			send_record(e, &e->cursor.runs[e->sent], i);
+		for (size_t i = 0; i < USAGE_METERS; i++) {
+			if (send_record(e, &e->cursor.runs[e->sent], i, &err) == 0)
+				continue;
+			grpc_fail(e->call, &err);
+			export_free(e);
+			return;
+		}
 		e->sent++;
 	}
 	if (e->cursor.done) {

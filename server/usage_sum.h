@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "sandbox/counters.h"
+#include "sandbox/supervisor_client.h"
 
 #include <stdbool.h>
 #include <stddef.h>
