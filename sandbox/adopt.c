@@ -17,6 +17,8 @@
 
 struct adoption {
 	struct supervisor *s;
+	void (*done)(struct supervisor *s);
+	unsigned strays; /* still being removed */
 	char boot_id[BOOT_ID_LEN];
 	uid_t bases[IDRANGE_COUNT]; /* one left out would be given to another run */
 	size_t n_bases;
@@ -86,29 +88,57 @@ static void report_bad(const char *name, void *arg)
 	log_error("run state damaged file=%s: set aside; what it held is killed and removed", name);
 }
 
+/* Ranges are given back when no process can be left that runs under one. */
+static void finish(struct adoption *a)
+{
+	struct supervisor *s = a->s;
+	struct err err;
+
+	if (idrange_keep_only(s->ids, a->bases, a->n_bases, &err) < 0)
+		log_error("id ranges not given back error=\"%s\"", err.msg);
+	a->done(s);
+	free(a);
+}
+
+struct stray {
+	struct adoption *adoption;
+	struct teardown_stray request;
+};
+
+static int remove_stray(void *arg, struct job_output *out, struct err *err)
+{
+	struct stray *stray = arg;
+
+	return teardown_stray_run(&stray->request, out, err);
+}
+
 static void stray_gone(void *arg, struct job_result *result)
 {
-	struct teardown_stray *stray = arg;
+	struct stray *stray = arg;
+	struct adoption *a = stray->adoption;
+	const struct cgroup_id *id = &stray->request.id;
 
 	if (result->r < 0)
-		log_error("stray not removed tenant=%s container=%s error=\"%s\"", stray->id.tenant,
-			stray->id.container, result->err.msg);
+		log_error("stray not removed tenant=%s container=%s error=\"%s\"", id->tenant,
+			id->container, result->err.msg);
 	else
-		log_warning("stray removed tenant=%s container=%s", stray->id.tenant,
-			stray->id.container);
+		log_warning("stray removed tenant=%s container=%s", id->tenant, id->container);
 	free(stray);
+	if (--a->strays == 0)
+		finish(a);
 }
 
 /* A start that was cut off before the run was on file. */
-static int remove_stray(const struct cgroup_id *id, void *arg, struct err *err)
+static int start_removal(const struct cgroup_id *id, void *arg, struct err *err)
 {
-	struct supervisor *s = arg;
+	struct adoption *a = arg;
+	struct supervisor *s = a->s;
 	struct job_options options = {
-		.fn = teardown_stray_run,
+		.fn = remove_stray,
 		.done = stray_gone,
 		.into_cgroup_fd = -1,
 	};
-	struct teardown_stray *stray;
+	struct stray *stray;
 	int r;
 
 	if (!id->container[0] || container_find(s, id->tenant, id->container))
@@ -116,12 +146,20 @@ static int remove_stray(const struct cgroup_id *id, void *arg, struct err *err)
 	stray = calloc(1, sizeof(*stray));
 	if (!stray)
 		return err_oom(err);
-	stray->id = *id;
-	stray->cgroups = s->cgroups;
+	stray->adoption = a;
+	stray->request = (struct teardown_stray){
+		.id = *id,
+		.cgroups = s->cgroups,
+		.runs_fd = s->runs_fd,
+		.fifos_fd = s->fifos_fd,
+		.ids = s->ids,
+	};
 	options.arg = stray;
 	r = job_start(s->jobs, &options, err);
 	if (r < 0)
 		free(stray);
+	else
+		a->strays++;
 	return r;
 }
 
@@ -146,22 +184,28 @@ static void remove_stray_fifos(struct supervisor *s)
 	}
 }
 
-int adopt_runs(struct supervisor *s, struct err *err)
+int adopt_runs(struct supervisor *s, void (*done)(struct supervisor *s), struct err *err)
 {
-	_cleanup_free_ struct adoption *a = calloc(1, sizeof(*a));
+	struct adoption *a = calloc(1, sizeof(*a));
 	int r;
 
 	if (!a)
 		return err_oom(err);
 	a->s = s;
+	a->done = done;
+	/* Ours, until all strays have been started on: one may be gone before the next is found. */
+	a->strays = 1;
 	r = clock_boot_id(a->boot_id);
 	if (r < 0)
-		return err_sys(err, r, "read the boot id");
-	r = run_file_for_each(s->runs_fd, adopt, report_bad, a, err);
+		r = err_sys(err, r, "read the boot id");
 	if (r == 0)
-		r = cgroup_for_each(s->cgroups, remove_stray, s, err);
+		r = run_file_for_each(s->runs_fd, adopt, report_bad, a, err);
 	if (r == 0)
-		r = idrange_keep_only(s->ids, a->bases, a->n_bases, err);
+		r = cgroup_for_each(s->cgroups, start_removal, a, err);
+	if (r < 0)
+		return r; /* the supervisor ends: what was begun is left to the next */
 	remove_stray_fifos(s);
-	return r;
+	if (--a->strays == 0)
+		finish(a);
+	return 0;
 }

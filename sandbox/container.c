@@ -65,6 +65,14 @@ struct container *container_find_running(
 	return NULL;
 }
 
+bool container_has_init(const struct supervisor *s, pid_t pid)
+{
+	for (const struct container *c = s->containers; c; c = c->next)
+		if (c->is_child && c->file.pid == pid)
+			return true;
+	return false;
+}
+
 struct container *container_new(struct supervisor *s, const char *tenant, const char *container)
 {
 	struct container *c = calloc(1, sizeof(*c));
@@ -143,6 +151,7 @@ static bool collect_exit(struct container *c, uint32_t events, struct exit_info 
 		if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
 			return false;
 		*ret = container_exit_info(info.si_code, info.si_status);
+		c->is_child = false;
 		return true;
 	}
 	if (!(events & EPOLLHUP))

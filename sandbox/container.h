@@ -34,7 +34,7 @@ struct container {
 	struct run_file file;
 	struct cgroup_id cgroup;
 	int pidfd;
-	bool is_child; /* ours to wait for; an adopted one is not */
+	bool is_child; /* init is ours to wait for, and not yet reaped; an adopted one never is */
 	bool freezing; /* a freeze or thaw is under way */
 	int stdout_fd;
 	int console_fd;
@@ -59,6 +59,9 @@ struct container *container_find(struct supervisor *s, const char *tenant, const
 /* As container_find(), but FAILED_PRECONDITION / CONTAINER_NOT_RUNNING unless it is running. */
 struct container *container_find_running(
 	struct supervisor *s, const char *tenant, const char *container, struct err *err);
+
+/* True for the init of a container, as long as it is ours to wait for. */
+bool container_has_init(const struct supervisor *s, pid_t pid);
 
 /* A new entry in state NONE. NULL when memory is out. */
 struct container *container_new(struct supervisor *s, const char *tenant, const char *container);

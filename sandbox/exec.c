@@ -282,12 +282,12 @@ int exec_run(void *arg, struct job_output *out, struct err *err)
 		return pid;
 	report.pid = pid;
 	/* Also when it could not be executed: it is the supervisor's child, to be reaped there. */
+	memcpy(out->payload, &report, sizeof(report));
+	out->size = sizeof(report);
 	out->fds[out->n_fds++] = pidfd;
 	r = await_exec(&e, err);
 	if (r < 0)
 		return r;
-	memcpy(out->payload, &report, sizeof(report));
-	out->size = sizeof(report);
 	if (rq->msg.tty)
 		out->fds[out->n_fds++] = e.master;
 	return 0;

@@ -18,6 +18,7 @@ struct exec_session {
 	struct supervisor *s;
 	struct exec_session *next;
 	uint64_t id;
+	pid_t pid;
 	int pidfd;
 	bool refused; /* never executed: there is nobody to tell of its end */
 	struct watch watch;
@@ -52,7 +53,15 @@ static void on_exit_of_command(struct watch *watch, uint32_t events)
 	session_free(session);
 }
 
-static struct exec_session *session_new(struct supervisor *s, int pidfd, struct err *err)
+bool exec_session_has_pid(const struct supervisor *s, pid_t pid)
+{
+	for (const struct exec_session *session = s->execs; session; session = session->next)
+		if (session->pid == pid)
+			return true;
+	return false;
+}
+
+static struct exec_session *session_new(struct supervisor *s, pid_t pid, int pidfd, struct err *err)
 {
 	struct exec_session *session = calloc(1, sizeof(*session));
 
@@ -62,6 +71,7 @@ static struct exec_session *session_new(struct supervisor *s, int pidfd, struct 
 	}
 	session->s = s;
 	session->id = ++s->next_exec_id;
+	session->pid = pid;
 	session->pidfd = pidfd;
 	session->next = s->execs;
 	s->execs = session;
@@ -80,12 +90,13 @@ static int watch_end(struct exec_session *session, struct err *err)
  */
 static void reap_refused(struct supervisor *s, struct job_result *result)
 {
+	const struct exec_report *report = result->payload;
 	struct exec_session *session;
 	struct err err;
 
-	if (result->n_fds <= EXEC_FD_PIDFD)
+	if (result->n_fds <= EXEC_FD_PIDFD || result->size != sizeof(*report))
 		return;
-	session = session_new(s, result->fds[EXEC_FD_PIDFD], &err);
+	session = session_new(s, report->pid, result->fds[EXEC_FD_PIDFD], &err);
 	if (!session)
 		return;
 	result->fds[EXEC_FD_PIDFD] = -1;
@@ -107,7 +118,7 @@ static void started(struct task *task, struct job_result *result)
 		reap_refused(task->s, result);
 		return;
 	}
-	session = session_new(task->s, result->fds[EXEC_FD_PIDFD], &err);
+	session = session_new(task->s, report->pid, result->fds[EXEC_FD_PIDFD], &err);
 	if (!session) {
 		pidfd_send_signal(result->fds[EXEC_FD_PIDFD], SIGKILL, NULL, 0);
 		task_fail(task, &err);

@@ -4,6 +4,7 @@
  */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "sandbox/abandon.h"
 #include "sandbox/container.h"
 #include "sandbox/exec_session.h"
 #include "sandbox/handlers.h"
@@ -75,6 +76,30 @@ static void answer_started(struct task *task, struct container *c)
 		close(fds[i]);
 }
 
+static void start_failed(struct task *task, struct container *c, const struct job_result *result)
+{
+	task_fail(task, &result->err);
+	if (result->lost) {
+		abandon_start(c, task->u.spawn.msg.create);
+		return;
+	}
+	container_move(c, CONTAINER_NONE);
+	container_forget(c);
+}
+
+/* The builder has taken an id range, which would be lost if it were killed. */
+static void range_taken(struct task *task, const void *data, size_t size)
+{
+	const struct msg_container_start *msg = &task->u.spawn.msg;
+	struct container *c = container_find(task->s, msg->tenant, msg->container);
+	uid_t base;
+
+	if (size != sizeof(base))
+		return;
+	memcpy(&base, data, sizeof(base));
+	c->file.id_base = base;
+}
+
 static void start_done(struct task *task, struct job_result *result)
 {
 	const struct msg_container_start *msg = &task->u.spawn.msg;
@@ -83,9 +108,7 @@ static void start_done(struct task *task, struct job_result *result)
 	struct err err;
 
 	if (result->r < 0) {
-		task_fail(task, &result->err);
-		container_move(c, CONTAINER_NONE);
-		container_forget(c);
+		start_failed(task, c, result);
 		return;
 	}
 	memcpy(&file, result->payload, sizeof(file));
@@ -120,8 +143,8 @@ static int check_start(struct supervisor *s, const struct msg_container_start *i
 		in->create > 1)
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
 			"the request to start is malformed");
-	if (s->shutting_down)
-		return err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "the host is shutting down");
+	if (handler_check_ready(s, err) < 0)
+		return -EAGAIN;
 	if (container_find(s, in->tenant, in->container))
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_RUNNING",
 			"container %s is running, or its last run is just ending", in->container);
@@ -173,6 +196,7 @@ HANDLER(handle_container_start)
 	task->needs_pool = true;
 	task->fn = start;
 	task->done = start_done;
+	task->progress = range_taken;
 	task_start(task);
 }
 

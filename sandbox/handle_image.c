@@ -78,7 +78,7 @@ HANDLER(handle_image_import)
 	struct err err;
 
 	(void)n_fds;
-	if (handler_check_names(in->image, NULL, &err) < 0) {
+	if (handler_check_names(in->image, NULL, &err) < 0 || handler_check_ready(s, &err) < 0) {
 		peer_fail(s->peer, request, &err);
 		return;
 	}

@@ -58,6 +58,16 @@ struct task *handler_task(struct supervisor *s, const struct request *request)
 	return task;
 }
 
+int handler_check_ready(const struct supervisor *s, struct err *err)
+{
+	if (s->shutting_down)
+		return err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "the host is shutting down");
+	if (s->adopting)
+		return err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_STARTING",
+			"the supervisor has just started and is still tidying up: try again");
+	return 0;
+}
+
 int handler_check_names(const char *tenant, const char *container, struct err *err)
 {
 	if (name_field_is_valid(tenant) && (!container || name_field_is_valid(container)))

@@ -34,5 +34,10 @@ void handler_answer(
 	struct supervisor *s, const struct request *request, int r, const struct err *err);
 /* A task for the request, or NULL when memory is out, which has then been answered. */
 struct task *handler_task(struct supervisor *s, const struct request *request);
+/*
+ * Checks that work may begin that takes an id range: not while what an earlier supervisor left is
+ * being removed, nor when the host is being left. Returns 0 or -errno (UNAVAILABLE).
+ */
+int handler_check_ready(const struct supervisor *s, struct err *err);
 /* Checks the names of a message; container may be NULL. Returns 0 or -EINVAL with err filled. */
 int handler_check_names(const char *tenant, const char *container, struct err *err);

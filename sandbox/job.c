@@ -31,6 +31,7 @@ struct job {
 	struct job_options options;
 	bool running;
 	bool timed_out;
+	uint64_t sequence; /* in the order of starting to run */
 	pid_t pid;
 	int pidfd;
 	int sock;
@@ -43,15 +44,21 @@ struct jobs {
 	struct reactor *reactor;
 	struct job *first; /* running and waiting, oldest first */
 	unsigned running;
+	uint64_t started;
+	void (*lost)(void *arg);
+	void *lost_arg;
 };
 
-int jobs_create(struct reactor *reactor, struct jobs **ret, struct err *err)
+int jobs_create(struct reactor *reactor, void (*lost)(void *arg), void *arg, struct jobs **ret,
+	struct err *err)
 {
 	struct jobs *jobs = calloc(1, sizeof(*jobs));
 
 	if (!jobs)
 		return err_oom(err);
 	jobs->reactor = reactor;
+	jobs->lost = lost;
+	jobs->lost_arg = arg;
 	*ret = jobs;
 	return 0;
 }
@@ -59,6 +66,27 @@ int jobs_create(struct reactor *reactor, struct jobs **ret, struct err *err)
 bool jobs_busy(const struct jobs *jobs)
 {
 	return jobs->first != NULL;
+}
+
+bool jobs_have_pid(const struct jobs *jobs, pid_t pid)
+{
+	for (const struct job *job = jobs->first; job; job = job->next)
+		if (job->running && job->pid == pid)
+			return true;
+	return false;
+}
+
+uint64_t jobs_mark(const struct jobs *jobs)
+{
+	return jobs->started;
+}
+
+bool jobs_passed(const struct jobs *jobs, uint64_t mark)
+{
+	for (const struct job *job = jobs->first; job; job = job->next)
+		if (job->running && job->sequence <= mark)
+			return false;
+	return true;
 }
 
 static void job_free(struct job *job)
@@ -156,6 +184,8 @@ static void finish(struct job *job, struct job_result *result)
 	for (size_t i = 0; i < result->n_fds; i++)
 		close_fd(&result->fds[i]);
 	job_free(job);
+	if (result->lost && jobs->lost)
+		jobs->lost(jobs->lost_arg);
 	start_waiting(jobs);
 }
 
@@ -226,9 +256,11 @@ static void on_exit_of_worker(struct watch *watch, uint32_t events)
 		result.fds = fds;
 		result.n_fds = n_fds;
 	} else if (job->timed_out) {
+		result.lost = true;
 		result.r = err_set(&result.err, ERR_DEADLINE_EXCEEDED, "WORKER_TIMEOUT",
 			"the host took too long; try again, and look at its load if it stays so");
 	} else {
+		result.lost = true;
 		result.r = err_set(&result.err, ERR_INTERNAL, "WORKER_DIED",
 			"the worker that did this was killed; try again");
 	}
@@ -276,6 +308,7 @@ static int fork_worker(struct job *job, struct err *err)
 	job->pidfd = pidfd;
 	job->sock = pair[0];
 	job->running = true;
+	job->sequence = ++job->jobs->started;
 	job->jobs->running++;
 	return 0;
 }

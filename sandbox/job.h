@@ -32,7 +32,8 @@ typedef int (*job_fn)(void *arg, struct job_output *out, struct err *err);
 
 /* What became of it. fds that the callback keeps it sets to -1; the others are closed. */
 struct job_result {
-	int r; /* 0 or -errno; a worker that died without a word is INTERNAL / WORKER_DIED */
+	int r;	   /* 0 or -errno; a worker that died without a word is INTERNAL / WORKER_DIED */
+	bool lost; /* it was killed: what it had made by then is not known */
 	struct err err;
 	const void *payload;
 	size_t size;
@@ -54,11 +55,19 @@ struct job_options {
 #define JOB_TIMEOUT_MS	60000u
 #define JOB_RUNNING_MAX 32 /* further ones wait for their turn */
 
-int jobs_create(struct reactor *reactor, struct jobs **ret, struct err *err);
+/* lost (may be NULL) is called after the `done` of a worker that was killed: what it had cloned is
+ * ours now, and unknown. */
+int jobs_create(struct reactor *reactor, void (*lost)(void *arg), void *arg, struct jobs **ret,
+	struct err *err);
 /* Kills every worker and reaps it; no callback runs. */
 void jobs_destroy(struct jobs *jobs);
 /* True while any job runs or waits. */
 bool jobs_busy(const struct jobs *jobs);
+/* True for the pid of a running worker. */
+bool jobs_have_pid(const struct jobs *jobs, pid_t pid);
+/* The point up to which jobs have been started; jobs_passed(): all of those have finished. */
+uint64_t jobs_mark(const struct jobs *jobs);
+bool jobs_passed(const struct jobs *jobs, uint64_t mark);
 
 /*
  * Starts the job, now or when there is room. done is called exactly once, from the loop, after the

@@ -363,9 +363,6 @@ int peer_listen(struct supervisor *s, void (*dropped)(struct supervisor *s), str
 	peer->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	r = peer->listen_fd < 0 ? err_sys(err, errno, "socket")
 				: bind_socket(s, peer->listen_fd, err);
-	if (r == 0)
-		r = watch_start(s->reactor, &peer->listen_watch, peer->listen_fd, EPOLLIN,
-			on_connection, peer, err);
 	if (r < 0) {
 		close_fd(&peer->listen_fd);
 		free(peer);
@@ -373,6 +370,12 @@ int peer_listen(struct supervisor *s, void (*dropped)(struct supervisor *s), str
 	}
 	*ret = peer;
 	return 0;
+}
+
+int peer_start(struct peer *peer, struct err *err)
+{
+	return watch_start(peer->s->reactor, &peer->listen_watch, peer->listen_fd, EPOLLIN,
+		on_connection, peer, err);
 }
 
 void peer_close(struct peer *peer)

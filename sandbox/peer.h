@@ -13,11 +13,14 @@ struct peer;
 #define PEER_QUEUE_MAX 65536 /* messages a peer may leave unread before it is dropped */
 
 /*
- * Listens on SUPERVISOR_SOCKET in the run directory, for root and the configured user. dropped is
- * called when a connection ends. Returns 0 with *ret the caller's.
+ * Listens on SUPERVISOR_SOCKET in the run directory, for root and the configured user; who connects
+ * waits until peer_start(). dropped is called when a connection ends. Returns 0 with *ret the
+ * caller's.
  */
 int peer_listen(struct supervisor *s, void (*dropped)(struct supervisor *s), struct peer **ret,
 	struct err *err);
+/* Begins to accept. */
+int peer_start(struct peer *peer, struct err *err);
 /* Closes the connection and removes the socket. */
 void peer_close(struct peer *peer);
 

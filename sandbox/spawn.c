@@ -26,6 +26,7 @@
 struct build {
 	struct spawn shared;
 	struct spawn_request *request;
+	struct job_output *out;
 	struct cgroup_id cgroup;
 	bool has_range;
 	bool has_fifo;
@@ -283,6 +284,8 @@ static int build(struct build *b, struct err *err)
 	if (r < 0)
 		return r;
 	b->has_range = true;
+	/* Told at once: should we be killed, the supervisor gives it back. */
+	job_progress(b->out, &b->shared.id_base, sizeof(b->shared.id_base));
 	r = make_fifo(b, err);
 	if (r == 0)
 		r = make_upper(b, err);
@@ -344,6 +347,7 @@ int spawn_run(void *arg, struct job_output *out, struct err *err)
 	struct spawn_request *rq = arg;
 	struct build b = {
 		.request = rq,
+		.out = out,
 		.shared = {.request = rq,
 			.cgroup_kind = cgroup_root_kind(rq->cgroups),
 			.stdout_fd = -1,

@@ -36,8 +36,9 @@ enum spawn_fd { SPAWN_FD_PIDFD, SPAWN_FD_STDOUT, SPAWN_FD_CONSOLE, SPAWN_FD_N };
 
 /*
  * The worker's function (arg: struct spawn_request). The result's payload is the run's struct
- * run_file. On failure nothing is left behind: no cgroup, file, id range, nor, if this request
- * made it, upper.
+ * run_file; its progress, sent once, the first id of the range (a uid_t). On failure nothing is
+ * left behind: no cgroup, file, id range, nor, if this request made it, upper. (Should the worker
+ * be killed, that is abandon.h's job.)
  */
 int spawn_run(void *arg, struct job_output *out, struct err *err);
 

@@ -143,19 +143,31 @@ static int watch_signals(struct supervisor *s, struct err *err)
 	return watch_start(s->reactor, &s->signal_watch, s->signal_fd, EPOLLIN, on_signal, s, err);
 }
 
+static void on_adopted(struct supervisor *s)
+{
+	s->adopting = false;
+}
+
 /* Requests are taken once there are policies to start a container under. */
 static void on_policies_ready(struct supervisor *s)
 {
 	struct err err;
 
-	if (peer_listen(s, exec_session_hang_up_all, &s->peer, &err) == 0 &&
-		adopt_runs(s, &err) == 0) {
-		log_info("ready cgroups=%s",
-			cgroup_root_kind(s->cgroups) == CGROUP_UNIFIED ? "unified" : "hybrid");
+	s->adopting = true;
+	if (adopt_runs(s, on_adopted, &err) < 0 || peer_start(s->peer, &err) < 0) {
+		log_error("not able to start error=\"%s\"", err.msg);
+		reactor_stop(s->reactor);
 		return;
 	}
-	log_error("not able to start error=\"%s\"", err.msg);
-	reactor_stop(s->reactor);
+	log_info("ready cgroups=%s",
+		cgroup_root_kind(s->cgroups) == CGROUP_UNIFIED ? "unified" : "hybrid");
+}
+
+static void on_worker_lost(void *arg)
+{
+	struct supervisor *s = arg;
+
+	orphans_look(&s->orphans);
 }
 
 int supervisor_init(struct supervisor *s, const struct supervisor_config *config, struct err *err)
@@ -164,6 +176,7 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 
 	memset(s, 0, sizeof(*s));
 	s->config = *config;
+	orphans_init(&s->orphans, s);
 	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->fifos_fd = -1;
 	s->importer_fd = s->init_fd = s->signal_fd = -1;
 	r = prepare_process(err);
@@ -178,11 +191,13 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	if (r == 0)
 		r = watch_signals(s, err);
 	if (r == 0)
-		r = jobs_create(s->reactor, &s->jobs, err);
+		r = jobs_create(s->reactor, on_worker_lost, s, &s->jobs, err);
 	if (r == 0)
 		r = cgroup_root_open("/sys/fs/cgroup", config->cgroup_parent, &s->cgroups, err);
 	if (r == 0)
 		r = idrange_open(IDRANGE_DIR, config->state_path, s->private_fd, &s->ids, err);
+	if (r == 0)
+		r = peer_listen(s, exec_session_hang_up_all, &s->peer, err);
 	if (r == 0)
 		r = policies_load(s, on_policies_ready, &s->policies, err);
 	return r;
@@ -197,6 +212,7 @@ void supervisor_finish(struct supervisor *s)
 {
 	peer_close(s->peer);
 	exec_session_forget_all(s);
+	orphans_finish(&s->orphans);
 	jobs_destroy(s->jobs);
 	while (s->containers)
 		container_forget(s->containers);

@@ -10,6 +10,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/idrange.h"
 #include "sandbox/job.h"
+#include "sandbox/orphans.h"
 #include "sandbox/pool.h"
 #include "sandbox/protocol.h"
 #include "sandbox/reactor.h"
@@ -44,6 +45,7 @@ struct supervisor {
 	int init_fd;
 	struct reactor *reactor;
 	struct jobs *jobs;
+	struct orphans orphans;
 	struct cgroup_root *cgroups;
 	struct idrange_registry *ids;
 	struct policies *policies;
@@ -56,6 +58,7 @@ struct supervisor {
 	struct container *containers;
 	struct exec_session *execs;
 	uint64_t next_exec_id;
+	bool adopting; /* strays are being removed, whose id ranges must not be taken */
 	bool shutting_down;
 	struct watch signal_watch;
 	int signal_fd;

@@ -87,15 +87,33 @@ int teardown_run(struct teardown_request *rq, struct job_output *out, struct err
 	return 0;
 }
 
-int teardown_stray_run(void *arg, struct job_output *out, struct err *err)
+static int remove_cgroup(struct cgroup_root *root, const struct cgroup_id *id, struct err *err)
 {
-	struct teardown_stray *stray = arg;
-	int r = cgroup_kill(stray->cgroups, &stray->id, err);
+	int r;
+
+	if (!cgroup_exists(root, id))
+		return 0;
+	r = cgroup_kill(root, id, err);
+	if (r == 0)
+		r = cgroup_wait_empty(root, id, EMPTY_TIMEOUT_MS, err);
+	return r < 0 ? r : cgroup_remove(root, id, err);
+}
+
+int teardown_stray_run(struct teardown_stray *stray, struct job_output *out, struct err *err)
+{
+	const struct cgroup_id *id = &stray->id;
+	char fifo[SPAWN_FIFO_NAME_MAX];
+	int r = remove_cgroup(stray->cgroups, id, err);
 
 	(void)out;
-	if (r == 0)
-		r = cgroup_wait_empty(stray->cgroups, &stray->id, EMPTY_TIMEOUT_MS, err);
-	if (r == 0)
-		r = cgroup_remove(stray->cgroups, &stray->id, err);
+	if (r < 0)
+		return r;
+	r = run_file_remove(stray->runs_fd, id->tenant, id->container, err);
+	spawn_fifo_name(id->tenant, id->container, fifo);
+	unlinkat(stray->fifos_fd, fifo, 0);
+	if (r == 0 && stray->pool)
+		r = pool_upper_remove(stray->pool, id->tenant, id->container, err);
+	if (r == 0 && stray->id_base)
+		r = idrange_put(stray->ids, stray->id_base, err);
 	return r;
 }

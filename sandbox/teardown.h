@@ -9,6 +9,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/idrange.h"
 #include "sandbox/job.h"
+#include "sandbox/pool.h"
 #include "sandbox/run_file.h"
 
 struct teardown_request {
@@ -25,9 +26,15 @@ struct teardown_request {
 /* In a worker. The result's payload is the ended struct run_file. */
 int teardown_run(struct teardown_request *rq, struct job_output *out, struct err *err);
 
-/* Kills and removes a cgroup that no run on file accounts for (arg: struct teardown_stray). */
+/* What a start left that was cut off: nothing of it is on any bill, and all of it goes. */
 struct teardown_stray {
 	struct cgroup_id id;
 	struct cgroup_root *cgroups;
+	int runs_fd;
+	int fifos_fd;
+	struct idrange_registry *ids;
+	uid_t id_base;	   /* 0: none is known of */
+	struct pool *pool; /* NULL: its upper stays */
 };
-int teardown_stray_run(void *arg, struct job_output *out, struct err *err);
+/* In a worker. Kills and removes; repeatable. */
+int teardown_stray_run(struct teardown_stray *stray, struct job_output *out, struct err *err);

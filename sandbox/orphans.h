@@ -1,0 +1,31 @@
+/*
+ * Children that nobody accounts for: what a worker had cloned when it was killed.
+ *
+ * The supervisor is a subreaper, so they become its own. Left alone, a zombie among them would keep
+ * the pid namespace it belongs to, and so its container's init, from ending.
+ */
+#pragma once
+
+#include "sandbox/reactor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct supervisor;
+
+#define ORPHANS_MAX 128 /* looked at in one round; the rest in the next */
+
+struct orphans {
+	struct supervisor *s;
+	struct timer timer;
+	pid_t suspects[ORPHANS_MAX];
+	size_t n;
+	uint64_t mark; /* of jobs: suspects are older than what starts after it */
+};
+
+void orphans_init(struct orphans *o, struct supervisor *s);
+void orphans_finish(struct orphans *o);
+
+/* Starts to look for orphans, until there are none: call it when a worker ended without a word. */
+void orphans_look(struct orphans *o);
