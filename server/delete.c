@@ -59,8 +59,9 @@ static void on_row_deleted(void *arg, const struct err *err)
 		return;
 	}
 	log_info("container-deleted tenant=%s container=%s", c->tenant->name, c->name);
-	logs_remove(d->server, c->uid);
 	model_remove_container(c);
+	/* After it: whoever follows its output sees that nothing more can come. */
+	logs_remove(d->server, c->uid);
 	waiters_call(&c->gone_waiters, NULL);
 	deletion_free(d);
 }

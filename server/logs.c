@@ -85,14 +85,14 @@ static void append(struct log_source *source, const void *data, size_t size)
 	source->size += (off_t)size;
 }
 
-static void wake_readers(const struct log_source *source)
+static void wake_readers(const char *uid)
 {
 	struct log_reader *reader;
 	struct log_reader *next;
 
 	for (reader = LIST_FIRST(&readers); reader; reader = next) {
 		next = LIST_NEXT(reader, entry);
-		if (reader->wake && !strcmp(reader->uid, source->uid))
+		if (reader->wake && !strcmp(reader->uid, uid))
 			reader->wake(reader->arg);
 	}
 }
@@ -112,7 +112,7 @@ static bool take(struct pump *pump, size_t max)
 		taken += (size_t)n;
 	}
 	if (taken)
-		wake_readers(pump->source);
+		wake_readers(pump->source->uid);
 	/* EIO: a pty whose other side is closed for now; a getty opens it again. */
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR || errno == EIO));
 }
@@ -209,6 +209,7 @@ void logs_remove(struct server *server, const char *uid)
 	unlinkat(server->logs_fd, name, 0);
 	file_name(uid, true, name);
 	unlinkat(server->logs_fd, name, 0);
+	wake_readers(uid);
 }
 
 static int open_kept(const struct log_reader *reader, bool old, struct stat *ret_stat)

@@ -32,7 +32,7 @@ struct log_source *log_source_open(
 void log_source_drain(struct log_source *source);
 void log_source_close(struct log_source *source);
 
-/* Deletes a container's files. */
+/* Deletes a container's files, and wakes those who read them. */
 void logs_remove(struct server *server, const char *uid);
 
 /* A position in a container's kept output, which survives rotations while it is open. */

@@ -189,7 +189,7 @@ void mutation_reply(struct mutation *m, const ProtobufCMessage *reply)
 	}
 	answer_packed(m->call, data, size);
 	if (m->request)
-		request_finish(m->server->requests, m->request, data, size, NULL);
+		request_finish(m->server->requests, m->request, data, size, m->reply != NULL, NULL);
 	mutation_free(m);
 }
 
@@ -197,6 +197,6 @@ void mutation_fail(struct mutation *m, const struct err *err)
 {
 	grpc_fail(m->call, err);
 	if (m->request)
-		request_finish(m->server->requests, m->request, NULL, 0, err);
+		request_finish(m->server->requests, m->request, NULL, 0, false, err);
 	mutation_free(m);
 }

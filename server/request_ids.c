@@ -200,7 +200,7 @@ void request_store_again(struct db_tx *tx, const char *key, const uint8_t *reply
 }
 
 void request_finish(struct request_table *table, struct request_entry *entry, const uint8_t *reply,
-	size_t size, const struct err *err)
+	size_t size, bool stored, const struct err *err)
 {
 	/* Not found by what the waiters do: they may send the same again. */
 	entry->done = true;
@@ -208,7 +208,7 @@ void request_finish(struct request_table *table, struct request_entry *entry, co
 	entry->reply_size = size;
 	waiters_call(&entry->waiters, err);
 	entry->reply = NULL;
-	if (err)
+	if (err || !stored)
 		drop_entry(table, entry);
 }
 

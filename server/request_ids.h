@@ -51,9 +51,12 @@ void request_store(
 	struct db_tx *tx, const struct request_entry *entry, const uint8_t *reply, size_t size);
 /* Replaces a stored reply by a more complete one. */
 void request_store_again(struct db_tx *tx, const char *key, const uint8_t *reply, size_t size);
-/* Ends a new request: with its reply, or (err not NULL) as if it had never been sent. */
+/*
+ * Ends a new request: with its reply, or (err not NULL) as if it had never been sent. A reply that
+ * was not stored is given to those who wait, and then forgotten as well.
+ */
 void request_finish(struct request_table *table, struct request_entry *entry, const uint8_t *reply,
-	size_t size, const struct err *err);
+	size_t size, bool stored, const struct err *err);
 /* During the callback of request_wait(). */
 const uint8_t *request_reply(const struct request_entry *entry, size_t *ret_size);
 const char *request_key(const struct request_entry *entry);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "server/ledger.h"
+#include "server/link.h"
 #include "server/store.h"
 
 #include <stdlib.h>
@@ -22,6 +23,45 @@ static void stray_free(struct stray *stray)
 {
 	tenant_unref(stray->tenant);
 	free(stray);
+}
+
+static void on_upper_removed(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct stray *stray = arg;
+	struct msg_tenant msg = {0};
+	struct err ignored;
+
+	(void)err;
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	memcpy(msg.tenant, stray->msg.tenant, sizeof(msg.tenant));
+	/* Fails while the tenant has other containers; the last of them takes it along. */
+	if (!model_any_tenant(&stray->server->model, msg.tenant))
+		link_send_early(stray->server->link, MSG_TENANT_REMOVE, &msg, NULL, 0, NULL, NULL,
+			&ignored);
+	stray_free(stray);
+}
+
+/* It is on the record, or is nobody's: the supervisor may forget it, and what it left goes. */
+static void settle(struct stray *stray)
+{
+	struct server *server = stray->server;
+	struct msg_container msg = {0};
+	struct tenant *t;
+	struct err err;
+
+	run_end_ack(server, &stray->msg);
+	t = model_any_tenant(&server->model, stray->msg.tenant);
+	if (t && model_any_container(t, stray->msg.container)) {
+		stray_free(stray);
+		return;
+	}
+	memcpy(msg.tenant, stray->msg.tenant, sizeof(msg.tenant));
+	memcpy(msg.container, stray->msg.container, sizeof(msg.container));
+	if (link_send_early(server->link, MSG_CONTAINER_REMOVE, &msg, NULL, 0, on_upper_removed,
+		    stray, &err) < 0)
+		stray_free(stray);
 }
 
 static int note_row(sqlite3_stmt *row, void *arg, struct err *err)
@@ -44,11 +84,12 @@ static void on_recorded(void *arg, const struct err *err)
 {
 	struct stray *stray = arg;
 
-	if (!err)
-		run_end_ack(stray->server, &stray->msg);
-	else
-		log_error(
-			"stray-run-not-committed run=%s error=\"%s\"", stray->msg.run_id, err->msg);
+	if (!err) {
+		settle(stray);
+		return;
+	}
+	/* Not acknowledged, so the supervisor tells it again after the next connection. */
+	log_error("stray-run-not-committed run=%s error=\"%s\"", stray->msg.run_id, err->msg);
 	stray_free(stray);
 }
 
@@ -93,33 +134,30 @@ static void on_looked_up(void *arg, const struct err *err)
 {
 	struct stray *stray = arg;
 
-	if (err || !stray->recorded) {
-		if (err)
-			stray_free(stray);
-		else
-			record(stray);
-		return;
-	}
-	run_end_ack(stray->server, &stray->msg);
-	stray_free(stray);
+	if (err)
+		stray_free(stray);
+	else if (stray->recorded)
+		settle(stray);
+	else
+		record(stray);
 }
 
 void run_end_take_stray(
 	struct server *server, struct tenant *tenant, const struct msg_run_ended *msg)
 {
-	struct stray *stray;
+	struct stray *stray = calloc(1, sizeof(*stray));
 
-	if (!tenant) {
-		log_warning("stray-run tenant=%s container=%s run=%s", msg->tenant, msg->container,
-			msg->run_id);
-		run_end_ack(server, msg);
-		return;
-	}
-	stray = calloc(1, sizeof(*stray));
+	/* Not acknowledged, so the supervisor tells it again. */
 	if (!stray)
 		return;
 	stray->server = server;
-	stray->tenant = tenant_ref(tenant);
 	stray->msg = *msg;
+	if (!tenant) {
+		log_warning("stray-run tenant=%s container=%s run=%s", msg->tenant, msg->container,
+			msg->run_id);
+		settle(stray);
+		return;
+	}
+	stray->tenant = tenant_ref(tenant);
 	db_read(server->db, look_up, on_looked_up, stray);
 }

@@ -30,6 +30,7 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 void store_delete_container(struct db_tx *tx, const struct container *c)
 {
 	db_tx_write(tx, "DELETE FROM containers WHERE uid=?1", "s", c->uid);
+	db_tx_write(tx, "DELETE FROM totals WHERE uid=?1", "s", c->uid);
 }
 
 void store_add_run(

@@ -9,6 +9,7 @@
 #include "server/auth.h"
 #include "server/convert.h"
 #include "server/cores.h"
+#include "server/disk_check.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -69,21 +70,45 @@ static void fail_new(struct tenant_op *op, const struct err *err)
 	tenant_op_fail(op, err);
 }
 
-static void on_created(void *arg, const struct err *err)
+/* The supervisor has it, but it is not to be. */
+static void take_back_new(struct tenant_op *op, const struct err *err)
 {
-	struct tenant_op *op = arg;
 	struct msg_tenant msg = {0};
 	struct err ignored;
 
+	memcpy(msg.tenant, op->tenant->name, sizeof(msg.tenant));
+	link_send(op->server->link, MSG_TENANT_REMOVE, &msg, NULL, 0, NULL, NULL, &ignored);
+	fail_new(op, err);
+}
+
+static void on_created(void *arg, const struct err *err)
+{
+	struct tenant_op *op = arg;
+
 	if (err) {
-		memcpy(msg.tenant, op->tenant->name, sizeof(msg.tenant));
-		link_send(op->server->link, MSG_TENANT_REMOVE, &msg, NULL, 0, NULL, NULL, &ignored);
-		fail_new(op, err);
+		take_back_new(op, err);
 		return;
 	}
 	op->tenant->visible = true;
 	log_info("tenant-created tenant=%s", op->tenant->name);
 	tenant_op_reply(op);
+}
+
+/* The supervisor has it, and its pool can hold its disk limit if that was asked for. */
+static void on_new_checked(void *arg, const struct err *err)
+{
+	struct tenant_op *op = arg;
+	struct tenant *t = op->tenant;
+	struct db_tx *tx;
+
+	if (err) {
+		take_back_new(op, err);
+		return;
+	}
+	tx = db_tx_new();
+	store_put_tenant(tx, t);
+	events_add_tenant(tx, t, "tenant.created", "{}", "tenant %s was created", t->name);
+	tenant_op_commit(op, tx, on_created);
 }
 
 static void on_new_set(
@@ -103,7 +128,6 @@ static void on_new_set(
 	struct tenant_op *op = arg;
 	struct tenant *t = op->tenant;
 	struct err failure;
-	struct db_tx *tx;
 
 	(void)reply;
 	if (err) {
@@ -122,10 +146,11 @@ static void on_new_set(
 	}
 	t->ready = true;
 	run_adopt_tenant(op->server, t, fds, n_fds);
-	tx = db_tx_new();
-	store_put_tenant(tx, t);
-	events_add_tenant(tx, t, "tenant.created", "{}", "tenant %s was created", t->name);
-	tenant_op_commit(op, tx, on_created);
+	/* Only now is there a pool for certain. */
+	if (t->disk_by_plan || t->limits.value[LIMIT_DISK] == LIMIT_UNSET)
+		on_new_checked(op, NULL);
+	else if (disk_check(op->server, on_new_checked, op, &failure) < 0)
+		take_back_new(op, &failure);
 }
 
 static void create_tenant(struct grpc_call *call, const ProtobufCMessage *message)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "server/convert.h"
 #include "server/cores.h"
+#include "server/disk_check.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -145,11 +146,28 @@ static void on_set(
 	tenant_op_commit(op, tx, on_committed);
 }
 
+static void apply(void *arg, const struct err *refusal)
+{
+	struct tenant_op *op = arg;
+	struct msg_tenant_set msg;
+	struct err err;
+
+	if (refusal) {
+		tenant_op_fail(op, refusal);
+		return;
+	}
+	/* The message is made from the tenant as it is to be. */
+	swap(op);
+	reconcile_fill_tenant(op->tenant, op->force, &msg);
+	swap(op);
+	if (link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, on_set, op, &err) < 0)
+		tenant_op_fail(op, &err);
+}
+
 void tenant_update(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__UpdateTenantRequest *request = (const void *)message;
 	struct mutation *m = mutation_begin(call, message, request->request_id);
-	struct msg_tenant_set msg;
 	struct tenant_op *op;
 	struct tenant *t;
 	struct err err;
@@ -167,13 +185,14 @@ void tenant_update(struct grpc_call *call, const ProtobufCMessage *message)
 	op = tenant_op_begin(m, t);
 	if (!op)
 		return;
+	op->force = request->force;
 	r = fill(op, request, &err);
 	if (r == 0) {
-		/* The message is made from the tenant as it is to be. */
-		swap(op);
-		reconcile_fill_tenant(t, request->force, &msg);
-		swap(op);
-		r = link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, on_set, op, &err);
+		if (op->limits.value[LIMIT_DISK] == t->limits.value[LIMIT_DISK] ||
+			op->limits.value[LIMIT_DISK] == LIMIT_UNSET)
+			apply(op, NULL);
+		else
+			r = disk_check(op->server, apply, op, &err);
 	}
 	if (r < 0)
 		tenant_op_fail(op, &err);

@@ -51,7 +51,7 @@ static void a_second_waits_for_the_first(void **state)
 	assert_int_equal(what, REQUEST_RUNNING);
 	assert_int_equal(request_wait(outcome.entry, note, &outcome, &err), 0);
 	assert_int_equal(outcome.calls, 0);
-	request_finish(table, entry, (const uint8_t *)"done", 5, NULL);
+	request_finish(table, entry, (const uint8_t *)"done", 5, true, NULL);
 	assert_int_equal(outcome.calls, 1);
 	assert_false(outcome.failed);
 	assert_string_equal(outcome.reply, "done");
@@ -73,10 +73,30 @@ static void a_failure_is_not_kept(void **state)
 	begin(table, "uid:1", "r1", "x", 0, &outcome.entry, &what, &err);
 	request_wait(outcome.entry, note, &outcome, &err);
 	err_set(&err, ERR_UNAVAILABLE, "GONE", "gone");
-	request_finish(table, entry, NULL, 0, &err);
+	request_finish(table, entry, NULL, 0, false, &err);
 	assert_int_equal(outcome.calls, 1);
 	assert_true(outcome.failed);
 	assert_int_equal(begin(table, "uid:1", "r1", "other", 0, &entry, &what, &err), 0);
+	assert_int_equal(what, REQUEST_NEW);
+	request_table_destroy(table);
+}
+
+static void a_reply_that_is_not_stored_is_given_once(void **state)
+{
+	struct request_table *table = request_table_create();
+	struct outcome outcome = {0};
+	enum request_state what;
+	struct request_entry *entry;
+	struct err err;
+
+	(void)state;
+	begin(table, "uid:1", "r1", "x", 0, &entry, &what, &err);
+	begin(table, "uid:1", "r1", "x", 0, &outcome.entry, &what, &err);
+	request_wait(outcome.entry, note, &outcome, &err);
+	request_finish(table, entry, (const uint8_t *)"done", 5, false, NULL);
+	assert_false(outcome.failed);
+	assert_string_equal(outcome.reply, "done");
+	begin(table, "uid:1", "r1", "x", 0, &entry, &what, &err);
 	assert_int_equal(what, REQUEST_NEW);
 	request_table_destroy(table);
 }
@@ -130,7 +150,7 @@ static void add_done(struct request_table *table, const char *caller, unsigned n
 	snprintf(id, sizeof(id), "%u", n);
 	assert_int_equal(begin(table, caller, id, "x", 0, &entry, &what, &err), 0);
 	assert_int_equal(what, REQUEST_NEW);
-	request_finish(table, entry, (const uint8_t *)"r", 1, NULL);
+	request_finish(table, entry, (const uint8_t *)"r", 1, true, NULL);
 }
 
 static void one_caller_cannot_push_out_anothers(void **state)
@@ -198,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_second_waits_for_the_first),
 		cmocka_unit_test(a_failure_is_not_kept),
+		cmocka_unit_test(a_reply_that_is_not_stored_is_given_once),
 		cmocka_unit_test(the_same_id_for_another_content_is_refused),
 		cmocka_unit_test(bad_ids_are_refused),
 		cmocka_unit_test(one_caller_cannot_push_out_anothers),
