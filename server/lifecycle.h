@@ -22,6 +22,8 @@ struct start_request {
 	void *arg;
 };
 
+/* Refuses what may not start whatever its state is: suspended tenant, missing image. */
+int start_check_allowed(struct server *server, const struct container *container, struct err *err);
 /* Refuses what cannot start: suspended tenant, missing image, wrong state. Changes nothing. */
 int start_check(struct server *server, const struct container *container, struct err *err);
 

@@ -32,7 +32,7 @@ struct start {
 	struct err spawn_err;
 };
 
-int start_check(struct server *server, const struct container *c, struct err *err)
+int start_check_allowed(struct server *server, const struct container *c, struct err *err)
 {
 	const struct tenant *t = c->tenant;
 	const struct image *image = model_any_image(&server->model, c->image);
@@ -58,7 +58,16 @@ int start_check(struct server *server, const struct container *c, struct err *er
 	if (!image->init[0] && !c->init_args)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_WITHOUT_INIT",
 			"image %s has no init; name one", c->image);
-	return container_state_check(t->name, c->name, c->state, CONTAINER_STARTING, err);
+	return 0;
+}
+
+int start_check(struct server *server, const struct container *c, struct err *err)
+{
+	int r = start_check_allowed(server, c, err);
+
+	if (r < 0)
+		return r;
+	return container_state_check(c->tenant->name, c->name, c->state, CONTAINER_STARTING, err);
 }
 
 static int pack_args(struct server *server, const struct container *c, int *ret_fd, struct err *err)

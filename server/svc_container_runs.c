@@ -145,9 +145,11 @@ static void restart_handler(struct grpc_call *call, const ProtobufCMessage *mess
 	op = container_op_find(call, message, request->request_id, request->name);
 	if (!op)
 		return;
+	/* What may not start again is not stopped either. */
 	if (!container_state_is_live(op->container->state))
 		start(op);
-	else if (stop_container(
+	else if (start_check_allowed(op->server, op->container, &err) < 0 ||
+		 stop_container(
 			 op->server, op->container, timeout_ms, on_stopped_to_start, op, &err) < 0)
 		container_op_fail(op, &err);
 }

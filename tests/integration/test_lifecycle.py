@@ -262,7 +262,7 @@ class TestLogs:
     def test_a_flood_is_bounded(self, box):
         box.tenant()
         box.launch("acme/web", init=["/bin/sh", "-c", "yes | head -c 8000000; sleep 1000"])
-        wait_until("it has been read", lambda: box.cgroup("acme/web").pids() == 2, 60)
+        wait_until("it has been read", lambda: box.cgroup("acme/web").pids() < 3, 60)
         assert 0 < len(box.ok("logs", "acme/web")) <= 16 << 20
 
     def test_nobody_reading_does_not_stop_it(self, box):
