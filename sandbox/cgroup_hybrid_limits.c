@@ -18,9 +18,6 @@
 #define QUOTA_FILE  "cpu.cfs_quota_us"
 #define PERIOD_FILE "cpu.cfs_period_us"
 
-/* How often a forced limit is tried after everything reclaimable was dropped. */
-#define FORCE_RETRIES 5
-
 static uint64_t shares_of_weight(uint64_t weight)
 {
 	return (weight * SHARES_DEFAULT + CPU_WEIGHT_DEFAULT / 2) / CPU_WEIGHT_DEFAULT;
@@ -102,39 +99,6 @@ static uint64_t memsw_of(const struct cgroup_root *root, const struct limits *li
 							    : memory + swap + root->page_bytes;
 }
 
-/* Drops what can be dropped, then tries again; then settles for the least that the kernel takes. */
-static int force_memory(
-	const struct cgroup_root *root, const char *dir, uint64_t memory, struct err *err)
-{
-	uint64_t use = memory;
-	int r = -EBUSY;
-
-	for (unsigned i = 0; i < FORCE_RETRIES && r == -EBUSY; i++) {
-		char text[32];
-
-		cgroup_write_text(root, CGROUP_MEMORY, dir, "memory.force_empty", "0");
-		snprintf(text, sizeof(text), "%" PRIu64, memory);
-		r = cgroup_write_text(root, CGROUP_MEMORY, dir, MEMORY_FILE, text);
-	}
-	if (r != -EBUSY)
-		return r < 0 ? err_sys(err, r, "write " MEMORY_FILE) : 0;
-	for (unsigned i = 0; i < FORCE_RETRIES && r == -EBUSY; i++) {
-		char text[32];
-
-		r = cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.usage_in_bytes", &use);
-		if (r < 0)
-			break;
-		/* It may grow between the two: leave a little more each time. */
-		use += root->page_bytes << (4 * i);
-		snprintf(text, sizeof(text), "%" PRIu64, use);
-		r = cgroup_write_text(root, CGROUP_MEMORY, dir, MEMORY_FILE, text);
-	}
-	cgroup_below_use(memory, use, err);
-	return err_wrap(err, -EBUSY, "%s",
-		r < 0 ? "the kernel could not take back enough memory"
-		      : "memory was lowered only as far as the kernel could take it back");
-}
-
 static int write_memory_file(const struct cgroup_root *root, const char *dir, uint64_t memory,
 	bool force, struct err *err)
 {
@@ -146,7 +110,7 @@ static int write_memory_file(const struct cgroup_root *root, const char *dir, ui
 	if (r == 0)
 		return 0;
 	if (r == -EBUSY && force)
-		return force_memory(root, dir, memory, err);
+		return cgroup_hybrid_force_memory(root, dir, memory, err);
 	if (r == -EBUSY) {
 		cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.usage_in_bytes", &use);
 		return cgroup_below_use(memory, use, err);

@@ -221,6 +221,9 @@ int cgroup_hybrid_write_limits(const struct cgroup_root *root, const char *dir,
 	const struct limits *now, const struct limits *want, bool force, struct err *err);
 
 /* The parent directory's CPUs and memory nodes, which new directories then take over. */
+/* Lowers memory below present use: reclaims, then kills, as v2 does. LIMIT_BELOW_USE if in vain. */
+int cgroup_hybrid_force_memory(
+	const struct cgroup_root *root, const char *dir, uint64_t memory, struct err *err);
 int cgroup_hybrid_prepare_cpuset(struct cgroup_root *root, struct err *err);
 /* A list equal to the parent's reads as none. Returns 0 or -errno. */
 int cgroup_hybrid_read_cores(const struct cgroup_root *root, const char *dir,

@@ -16,7 +16,10 @@
 /* A limit that is hit again and again is told of at most once in so long. */
 #define LIMIT_EVENT_PAUSE_MS 1000
 /* An adopted init that ended: how long until its reaper is taken to be stuck. */
-#define EXIT_WORD_MS	  2000
+#define EXIT_WORD_MS 2000
+/* An OOM on v1: how soon and how often its kill is looked for. */
+#define OOM_LOOK_MS	  20
+#define OOM_LOOKS	  50
 #define TEARDOWN_RETRY_MS 5000
 
 static const bool moves[CONTAINER_STATE_N][CONTAINER_STATE_N] = {
@@ -101,6 +104,7 @@ static void stop_watching(struct container *c)
 	watch_stop(&c->oom_watch);
 	stop_limit_watches(c);
 	timer_stop(&c->limit_timer);
+	timer_stop(&c->oom_timer);
 	timer_stop(&c->exit_timer);
 	timer_stop(&c->retry_timer);
 	cgroup_watch_close(&c->cgroup_watch);
@@ -218,10 +222,34 @@ static void report_limits(struct container *c)
 	peer_event(c->s->peer, MSG_EVENT_LIMIT_HIT, &msg, NULL, 0);
 }
 
+static void on_oom_look(struct timer *timer);
+
+/* The kernel tells of an OOM before it kills, so the kill is looked for until it is counted. */
+static void look_for_oom_kill(struct container *c)
+{
+	struct counters counters;
+
+	if (read_counters(c, &counters) < 0)
+		return;
+	if (counters.oom_kills > c->oom_kills)
+		report_limits(c);
+	else if (c->oom_looks-- > 0)
+		timer_start(c->s->reactor, &c->oom_timer, OOM_LOOK_MS, on_oom_look, c);
+}
+
+static void on_oom_look(struct timer *timer)
+{
+	look_for_oom_kill(timer->arg);
+}
+
 static void on_oom(struct watch *watch, uint32_t events)
 {
+	struct container *c = watch->arg;
+
 	(void)events;
-	report_limits(watch->arg);
+	cgroup_watch_drain(&c->cgroup_watch);
+	c->oom_looks = OOM_LOOKS;
+	look_for_oom_kill(c);
 }
 
 static void on_limit(struct watch *watch, uint32_t events);

@@ -48,6 +48,8 @@ struct container {
 	struct watch oom_watch;
 	struct watch limit_watch[CGROUP_WATCH_FILES];
 	struct timer limit_timer;
+	struct timer oom_timer;
+	unsigned oom_looks; /* how often the counter is still read for the kill that was told of */
 	uint64_t oom_kills; /* seen so far */
 };
 
