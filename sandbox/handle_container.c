@@ -29,18 +29,16 @@ HANDLER(handle_container_create)
 	const struct msg_container_create *in = msg;
 	struct limits limits;
 	struct task *task;
+	bool refused;
 	struct err err;
 
 	(void)fds;
 	(void)n_fds;
 	limits_init(&limits);
 	limits.value[LIMIT_DISK] = in->disk_bytes;
-	if (handler_check_names(in->tenant, in->container, &err) < 0 ||
-		limits_check(&limits, &err) < 0) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request);
+	refused = handler_check_names(in->tenant, in->container, &err) < 0 ||
+		  limits_check(&limits, &err) < 0;
+	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->u.create = *in;
@@ -163,15 +161,13 @@ HANDLER(handle_container_start)
 	const struct msg_container_start *in = msg;
 	struct confinement confinement;
 	struct task *task;
+	bool refused;
 	struct container *c;
 	struct err err;
 
 	(void)n_fds;
-	if (check_start(s, in, &confinement, &err) < 0) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request);
+	refused = check_start(s, in, &confinement, &err) < 0;
+	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	c = container_new(s, in->tenant, in->container);
@@ -276,7 +272,7 @@ static void freeze_done(struct task *task, struct job_result *result)
 static void start_freeze(struct supervisor *s, const struct request *request,
 	const struct msg_freeze *in, struct container *c)
 {
-	struct task *task = handler_task(s, request);
+	struct task *task = handler_task(s, request, NULL);
 
 	if (!task)
 		return;
@@ -356,6 +352,7 @@ HANDLER(handle_container_limits)
 {
 	const struct msg_limits *in = msg;
 	struct task *task;
+	bool refused;
 	struct err err;
 
 	(void)fds;
@@ -365,11 +362,8 @@ HANDLER(handle_container_limits)
 		peer_fail(s->peer, request, &err);
 		return;
 	}
-	if (in->running && !container_find_running(s, in->tenant, in->container, &err)) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request);
+	refused = in->running && !container_find_running(s, in->tenant, in->container, &err);
+	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->u.limits = *in;
@@ -405,7 +399,7 @@ HANDLER(handle_container_remove)
 		peer_fail(s->peer, request, &err);
 		return;
 	}
-	task = handler_task(s, request);
+	task = handler_task(s, request, NULL);
 	if (!task)
 		return;
 	task->u.container = *in;
@@ -429,15 +423,14 @@ HANDLER(handle_container_disk)
 {
 	const struct msg_container *in = msg;
 	struct task *task;
+	bool refused;
 	struct err err;
 
 	(void)fds;
 	(void)n_fds;
-	if (handler_check_names(in->tenant, in->container[0] ? in->container : NULL, &err) < 0) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request);
+	refused = handler_check_names(in->tenant, in->container[0] ? in->container : NULL, &err) <
+		  0;
+	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->u.container = *in;

@@ -133,7 +133,7 @@ static int look(struct task *task, struct job_output *out, struct err *err)
 
 HANDLER(handle_host_info)
 {
-	struct task *task = handler_task(s, request);
+	struct task *task = handler_task(s, request, NULL);
 
 	(void)msg;
 	(void)fds;
@@ -203,7 +203,7 @@ HANDLER(handle_shutdown)
 		peer_fail(s->peer, request, &err);
 		return;
 	}
-	task = handler_task(s, request);
+	task = handler_task(s, request, NULL);
 	if (!task)
 		return;
 	s->shutting_down = true;

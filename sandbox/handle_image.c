@@ -89,7 +89,7 @@ HANDLER(handle_image_import)
 		peer_fail(s->peer, request, &err);
 		return;
 	}
-	task = handler_task(s, request);
+	task = handler_task(s, request, NULL);
 	if (!task)
 		return;
 	task->u.image = *in;
@@ -111,15 +111,13 @@ HANDLER(handle_image_remove)
 {
 	const struct msg_image *in = msg;
 	struct task *task;
+	bool refused;
 	struct err err;
 
 	(void)fds;
 	(void)n_fds;
-	if (handler_check_names(in->image, NULL, &err) < 0) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request);
+	refused = handler_check_names(in->image, NULL, &err) < 0;
+	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->u.image = *in;

@@ -60,16 +60,14 @@ HANDLER(handle_tenant_set)
 {
 	const struct msg_tenant_set *in = msg;
 	struct task *task;
+	bool refused;
 	struct err err;
 
 	(void)fds;
 	(void)n_fds;
-	if (handler_check_names(in->tenant, NULL, &err) < 0 ||
-		limits_check(&in->limits, &err) < 0) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request);
+	refused = handler_check_names(in->tenant, NULL, &err) < 0 ||
+		  limits_check(&in->limits, &err) < 0;
+	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->u.tenant_set = *in;
@@ -94,15 +92,13 @@ HANDLER(handle_tenant_remove)
 {
 	const struct msg_tenant *in = msg;
 	struct task *task;
+	bool refused;
 	struct err err;
 
 	(void)fds;
 	(void)n_fds;
-	if (handler_check_names(in->tenant, NULL, &err) < 0) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request);
+	refused = handler_check_names(in->tenant, NULL, &err) < 0;
+	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->u.tenant = *in;

@@ -48,11 +48,17 @@ void handler_answer(
 		peer_reply(s->peer, request, &empty, NULL, 0);
 }
 
-struct task *handler_task(struct supervisor *s, const struct request *request)
+struct task *handler_task(
+	struct supervisor *s, const struct request *request, const struct err *refusal)
 {
-	struct task *task = task_new(s, request);
+	struct task *task;
 	struct err err;
 
+	if (refusal) {
+		peer_fail(s->peer, request, refusal);
+		return NULL;
+	}
+	task = task_new(s, request);
 	if (!task)
 		handler_answer(s, request, err_oom(&err), &err);
 	return task;

@@ -32,8 +32,12 @@ HANDLER(handle_shutdown);
 /* Answers at once: an empty reply, or the error. */
 void handler_answer(
 	struct supervisor *s, const struct request *request, int r, const struct err *err);
-/* A task for the request, or NULL when memory is out, which has then been answered. */
-struct task *handler_task(struct supervisor *s, const struct request *request);
+/*
+ * A task for the request. NULL when there is a refusal (NULL: none), or no memory; the request has
+ * then been answered.
+ */
+struct task *handler_task(
+	struct supervisor *s, const struct request *request, const struct err *refusal);
 /*
  * Checks that work may begin that takes an id range: not while what an earlier supervisor left is
  * being removed, nor when the host is being left. Returns 0 or -errno (UNAVAILABLE).
