@@ -235,10 +235,10 @@ def _read_results(path, into):
         return None
 
 
-def boot(parts, payload, work, timeout, on_line):
+def boot(parts, payload, work, timeout, on_output):
     """Runs the machine until it powers off or the time is over.
 
-    Each line that the command prints goes to on_line. Returns the command's status, or None when
+    What the command prints goes to on_output as it comes, in bytes. Returns the command's status, or None when
     there is none; its results are then files in `work`/results.
     """
     results_disk = os.path.join(work, "results.raw")
@@ -255,8 +255,8 @@ def boot(parts, payload, work, timeout, on_line):
     timer = threading.Timer(timeout, qemu.kill)
     timer.start()
     try:
-        for line in qemu.stdout:
-            on_line(line.decode(errors="replace").rstrip("\r\n"))
+        while chunk := qemu.stdout.read1(4096):
+            on_output(chunk.replace(b"\r", b""))
         qemu.wait()
         timed_out = not timer.is_alive()
     finally:
@@ -265,6 +265,6 @@ def boot(parts, payload, work, timeout, on_line):
             qemu.kill()
             qemu.wait()
     if timed_out:
-        on_line(f"vm: not done after {timeout} s")
+        on_output(f"vm: not done after {timeout} s\n".encode())
         return None
     return _read_results(results_disk, results)
