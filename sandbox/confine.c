@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -122,9 +123,26 @@ static int cut_bounding_set(struct err *err)
 	return 0;
 }
 
+/*
+ * What the daemons ignore, or whoever started them (a shell's `&` ignores SIGINT, nohup SIGHUP),
+ * survives execve(2): Ctrl-C, hang-ups and broken pipes would do nothing in a container.
+ */
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	/* Fails for SIGKILL and SIGSTOP, which cannot be ignored, and for 32 and 33, libc's own. */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int confine_prepare(struct err *err)
 {
 	int r = sys_join_session_keyring();
+
+	reset_signals();
 
 	/* A kernel without keyrings has none to leak. */
 	if (r < 0 && r != -ENOSYS)

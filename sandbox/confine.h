@@ -1,5 +1,5 @@
 /*
- * The last steps of a process before it becomes a tenant's: keyring, resource limits,
+ * The last steps of a process before it becomes a tenant's: keyring, signals, resource limits,
  * capabilities, policy, descriptors. The same for an init and for an exec.
  */
 #pragma once
@@ -14,7 +14,10 @@ struct confinement {
 	unsigned flags; /* for seccomp(2), as the policy asks */
 };
 
-/* Rlimits, a session keyring of its own, an empty inheritable and ambient set, the bounding set. */
+/*
+ * Rlimits, a session keyring of its own, every signal as it is by default, an empty inheritable and
+ * ambient set, the bounding set.
+ */
 int confine_prepare(struct err *err);
 
 /*

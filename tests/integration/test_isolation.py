@@ -3,6 +3,8 @@ runs that show that the question can be answered otherwise."""
 
 import json
 import os
+import re
+import signal
 import subprocess
 
 import pytest
@@ -220,6 +222,19 @@ class TestIdentity:
         pids = caged.sh("acme/caged", "ls /proc").split()
         assert max(int(p) for p in pids if p.isdigit()) < 1000
         assert caged.syscall("acme/caged", 62, os.getpid(), 0) in ("ESRCH", "0")
+
+    def test_signals_are_as_by_default(self, caged):
+        """What croftd ignores, or who started it (here: SIGINT), is nothing to a tenant."""
+
+        def signals(status, line):
+            # 32 and 33 are libc's own.
+            return int(re.search(rf"{line}:\s*(\S+)", status).group(1), 16) & 0x7FFFFFFF
+
+        with open(f"/proc/{caged.reaper_pid}/status", encoding="ascii") as f:
+            assert signals(f.read(), "SigIgn") & 1 << signal.SIGINT - 1
+        for process in ("1", "self"):
+            status = caged.exec("acme/free", "/bin/cat", f"/proc/{process}/status").out
+            assert signals(status, "SigIgn") == signals(status, "SigBlk") == 0, status
 
     def test_keyring_is_its_own(self, caged):
         """A session keyring is inherited across fork: the supervisor's must not be."""
