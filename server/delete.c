@@ -10,6 +10,7 @@
 #include "server/logs.h"
 #include "server/store.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,22 +28,64 @@ static void deletion_free(struct deletion *d)
 	free(d);
 }
 
-/* Not deleted: it stays, stopped, unless nobody was told that it exists. */
+struct retry {
+	struct server *server;
+	struct container *container; /* a reference */
+};
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct retry *retry = arg;
+
+	(void)fd;
+	(void)what;
+	/* Without a connection it goes on after the next reconciliation. */
+	if (!retry->container->gone && link_is_connected(retry->server->link))
+		delete_continue(retry->server, retry->container);
+	container_unref(retry->container);
+	free(retry);
+}
+
+static void retry_later(struct deletion *d)
+{
+	static const struct timeval pause = {.tv_sec = 1};
+	struct retry *retry = malloc(sizeof(*retry));
+
+	if (!retry)
+		return;
+	*retry = (struct retry){d->server, container_ref(d->container)};
+	if (event_base_once(d->server->base, -1, EV_TIMEOUT, on_retry, retry, &pause) == 0)
+		return;
+	container_unref(retry->container);
+	free(retry);
+}
+
+static void unmark(struct deletion *d)
+{
+	struct container *c = d->container;
+	struct db_tx *tx = db_tx_new();
+
+	c->state = CONTAINER_STOPPED;
+	c->condemned = false;
+	store_put_container(tx, c);
+	db_commit(d->server->db, tx, NULL, NULL);
+}
+
+/* What a client asked for in vain stays, stopped. What is to go anyhow is tried again. */
 static void give_up(struct deletion *d)
 {
 	struct container *c = d->container;
-	struct db_tx *tx;
+	bool asked = !TAILQ_EMPTY(&c->gone_waiters);
 
 	log_warning("container-not-deleted tenant=%s container=%s error=\"%s\"", c->tenant->name,
 		c->name, d->err.msg);
 	c->delete_hook = NULL;
-	/* Without a supervisor it goes on after the next reconciliation. */
+	c->delete_pending = false;
 	if (strcmp(d->err.reason, "SUPERVISOR_GONE") != 0) {
-		c->state = CONTAINER_STOPPED;
-		c->condemned = !c->visible;
-		tx = db_tx_new();
-		store_put_container(tx, c);
-		db_commit(d->server->db, tx, NULL, NULL);
+		if (asked && c->visible && !c->launching)
+			unmark(d);
+		else
+			retry_later(d);
 	}
 	waiters_call(&c->gone_waiters, &d->err);
 	deletion_free(d);
@@ -114,11 +157,14 @@ static void on_removed(
 
 void delete_continue(struct server *server, struct container *c)
 {
-	struct deletion *d = calloc(1, sizeof(*d));
 	struct msg_container msg = {0};
+	struct deletion *d;
 	struct db_tx *tx;
 	struct err err;
 
+	if (c->delete_pending)
+		return;
+	d = calloc(1, sizeof(*d));
 	if (!d) {
 		err_oom(&err);
 		waiters_call(&c->gone_waiters, &err);
@@ -129,6 +175,7 @@ void delete_continue(struct server *server, struct container *c)
 	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
 	memcpy(msg.container, c->name, sizeof(msg.container));
 	c->condemned = true;
+	c->delete_pending = true;
 	c->state = CONTAINER_DELETING;
 	if (link_send_early(server->link, MSG_CONTAINER_REMOVE, &msg, NULL, 0, on_removed, d,
 		    &d->err) < 0) {

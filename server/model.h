@@ -137,12 +137,13 @@ struct container {
 	enum container_state state;
 	struct run run; /* the present one, or the last */
 	struct usage_totals totals;
-	bool start_pending; /* its commit or the supervisor's answer is awaited */
-	bool kill_wanted;   /* to be killed as soon as it has started */
-	bool launching;	    /* a launch whose start is not confirmed */
-	bool condemned;	    /* goes when its run has ended, or is found not to exist */
-	bool killed;	    /* Croft killed the present run, so a SIGKILL tells nothing */
-	bool end_pending;   /* a RUN_ENDED is being committed */
+	bool start_pending;  /* its commit or the supervisor's answer is awaited */
+	bool kill_wanted;    /* to be killed as soon as it has started */
+	bool launching;	     /* a launch whose start is not confirmed */
+	bool condemned;	     /* goes when its run has ended, or is found not to exist */
+	bool killed;	     /* Croft killed the present run, so a SIGKILL tells nothing */
+	bool delete_pending; /* a deletion is under way */
+	bool end_pending;    /* a RUN_ENDED is being committed */
 	struct msg_run_ended *early_end; /* owned: ended before its start was committed */
 	struct event *stop_timer;	 /* owned: SIGKILL after the stop signal */
 	struct server *stop_server;	 /* for the timer */

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "server/cores.h"
+#include "server/events.h"
 #include "server/exec.h"
 #include "server/import.h"
 #include "server/lifecycle.h"
@@ -19,6 +20,7 @@
 #include "server/svc_policies.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +30,20 @@ struct resend {
 	struct tenant *tenant; /* a reference */
 };
 
+/* A container that was just starting is looked at again after this. */
+#define LIST_AGAIN_MS 50
+
 static void finish(struct server *server);
+static void list_again_later(struct server *server);
+
+static void forget_seen(struct server *server)
+{
+	struct container *c = NULL;
+
+	server->list_again = false;
+	while ((c = model_next_container(&server->model, c)))
+		c->seen = false;
+}
 
 static void step_done(struct server *server)
 {
@@ -160,12 +175,22 @@ void reconcile_settle_start(struct server *server, struct container *c)
 		stop_kill(server, c);
 }
 
+/* After a list: what it did not name. */
+static void settle_all(struct server *server)
+{
+	struct container *next;
+
+	for (struct container *c = model_next_container(&server->model, NULL); c; c = next) {
+		next = model_next_container(&server->model, c);
+		settle(server, c);
+	}
+	list_again_later(server);
+}
+
 static void on_listed(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
 	struct server *server = arg;
-	struct container *c = NULL;
-	struct container *next;
 	struct map_node *node;
 
 	(void)reply;
@@ -174,10 +199,7 @@ static void on_listed(
 		log_error("reconciliation-failed error=\"%s\"", err->msg);
 		return;
 	}
-	for (c = model_next_container(&server->model, NULL); c; c = next) {
-		next = model_next_container(&server->model, c);
-		settle(server, c);
-	}
+	settle_all(server);
 	MAP_FOREACH(node, &server->model.tenants)
 	if (send_tenant(server, map_object(node, struct tenant, by_name)) == 0)
 		server->reconcile_waiting++;
@@ -196,6 +218,40 @@ static void on_host_info(
 		step_done(server);
 }
 
+static void on_listed_again(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (!err)
+		settle_all(arg);
+}
+
+static void list_again(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct msg_empty empty;
+	struct server *server = arg;
+	struct err err;
+
+	(void)fd;
+	(void)what;
+	/* A connection that was made meanwhile has its own list. */
+	if (!link_is_ready(server->link))
+		return;
+	forget_seen(server);
+	link_send(server->link, MSG_LIST, &empty, NULL, 0, on_listed_again, server, &err);
+}
+
+static void list_again_later(struct server *server)
+{
+	static const struct timeval pause = {.tv_usec = LIST_AGAIN_MS * 1000};
+
+	if (!server->list_again)
+		return;
+	server->list_again = false;
+	event_base_once(server->base, -1, EV_TIMEOUT, list_again, server, &pause);
+}
+
 static void finish(struct server *server)
 {
 	send_freezes(server);
@@ -208,11 +264,9 @@ static void finish(struct server *server)
 void reconcile_begin(struct server *server)
 {
 	static const struct msg_empty empty;
-	struct container *c = NULL;
 	struct err err;
 
-	while ((c = model_next_container(&server->model, c)))
-		c->seen = false;
+	forget_seen(server);
 	/* One step for the list, one for the host's figures. */
 	server->reconcile_waiting = 2;
 	if (link_send_early(
@@ -250,12 +304,50 @@ static enum container_state adopted_state(const struct container *c, uint32_t st
 	}
 }
 
+/* A start that croftd did not live to see the end of is confirmed late. */
+static void confirm(struct server *server, struct container *c)
+{
+	struct db_tx *tx = db_tx_new();
+
+	c->launching = false;
+	store_confirm_run(tx, &c->run);
+	store_put_container(tx, c);
+	events_add_container(tx, c, c->run.id, "container.started", "{}", "%s/%s was started",
+		c->tenant->name, c->name);
+	db_commit(server->db, tx, NULL, NULL);
+}
+
+static void adopt(struct server *server, struct container *c, const struct msg_event_container *msg,
+	const int *fds, size_t n_fds)
+{
+	bool late = !c->run.confirmed && !c->start_pending;
+
+	run_adopt(server, c, &msg->started, fds, n_fds);
+	if (c->start_pending)
+		return;
+	if (late)
+		confirm(server, c);
+	c->state = adopted_state(c, msg->state);
+	c->launching = false;
+	if (c->condemned || c->kill_wanted)
+		stop_kill(server, c);
+}
+
 static void on_container(
 	struct server *server, const struct msg_event_container *msg, const int *fds, size_t n_fds)
 {
 	struct tenant *t = model_any_tenant(&server->model, msg->tenant);
 	struct container *c = t ? model_any_container(t, msg->container) : NULL;
 
+	if (msg->state == RUN_STARTING) {
+		/* Its answer goes to a connection that is no more, so it is asked for again. */
+		link_close_fds(fds, n_fds);
+		if (!c || !c->start_pending)
+			server->list_again = true;
+		if (c)
+			c->seen = true;
+		return;
+	}
 	if (!c || strcmp(c->run.id, msg->started.run_id) != 0 || c->run.end_wall_usec) {
 		link_close_fds(fds, n_fds);
 		/* One that has ended is told of by its final counters. */
@@ -264,17 +356,10 @@ static void on_container(
 		return;
 	}
 	c->seen = true;
-	if (msg->state == RUN_ENDED || c->end_pending) {
+	if (msg->state == RUN_ENDED || c->end_pending)
 		link_close_fds(fds, n_fds);
-		return;
-	}
-	run_adopt(server, c, &msg->started, fds, n_fds);
-	if (c->start_pending)
-		return;
-	c->state = adopted_state(c, msg->state);
-	c->launching = false;
-	if (c->condemned || c->kill_wanted)
-		stop_kill(server, c);
+	else
+		adopt(server, c, msg, fds, n_fds);
 }
 
 static void on_tenant(

@@ -6,6 +6,7 @@
 #include "server/logs.h"
 #include "server/store.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -32,13 +33,16 @@ static uint64_t adopt_counters(
 	struct counter_files *files;
 	struct stat st = {0};
 	struct err err;
+	int r;
 
 	fstat(dirs[0], &st);
-	if (counter_files_open(kind, dirs, &files, &err) < 0) {
-		log_error("counters-unreadable of=%s error=\"%s\"", whose, err.msg);
-	} else {
+	r = counter_files_open(kind, dirs, &files, &err);
+	if (r == 0) {
 		run_close(run);
 		run->files = files;
+	} else if (r != -ENOENT && r != -ENODEV) {
+		/* Those two: it has ended already, and its final read is on its way. */
+		log_error("counters-unreadable of=%s error=\"%s\"", whose, err.msg);
 	}
 	link_close_fds(dirs, counters_n_dirs(kind));
 	return (uint64_t)st.st_ino;

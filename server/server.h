@@ -11,6 +11,7 @@ struct event;
 struct event_base;
 struct event_feed;
 struct exec_table;
+struct host_stop;
 struct import_table;
 struct link;
 struct request_table;
@@ -35,8 +36,10 @@ struct server {
 	struct msg_host_info host; /* as the supervisor last told; all zero before */
 	struct map policies;	   /* svc_policies.c */
 	uint64_t policies_round;
-	unsigned reconcile_waiting;		 /* answers that reconcile.c waits for */
+	unsigned reconcile_waiting; /* answers that reconcile.c waits for */
+	bool list_again;	    /* the supervisor named a container that is just starting */
 	void (*on_ready)(struct server *server); /* the link has become ready; may be NULL */
+	struct host_stop *host_stop;		 /* shutdown.c */
 	bool ending;				 /* the loop is about to be left */
 	bool shutting_down;			 /* refuses what would start anything */
 	int exit_code;

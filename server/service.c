@@ -66,7 +66,8 @@ static void expect_open_runs(struct server *server)
 	while ((c = model_next_container(&server->model, c))) {
 		if (c->run.key && !c->run.end_wall_usec)
 			c->state = c->run.confirmed ? CONTAINER_RUNNING : CONTAINER_STARTING;
-		else if (c->launching)
+		else if (c->launching || (c->ephemeral && c->run.key))
+			/* Never finished, or ended before its deletion had begun. */
 			c->condemned = true;
 	}
 }
@@ -169,6 +170,7 @@ static void take_apart(struct service *service)
 	request_table_destroy(server->requests);
 	policies_forget(server);
 	model_finish(&server->model);
+	shutdown_finish(server);
 	db_close(server->db);
 	for (size_t i = 0; i < ARRAY_SIZE(service->signals); i++)
 		if (service->signals[i])

@@ -71,7 +71,6 @@ static void finish(struct host_stop *stop, const struct err *err)
 		log_error("host-shutdown-incomplete error=\"%s\"", err->msg);
 	stop->done(stop->arg, err);
 	shutdown_service(server);
-	/* It stays allocated: the timer below still knows it. The process ends. */
 }
 
 static void on_supervisor_ended(
@@ -128,6 +127,7 @@ int shutdown_host(struct server *server, void (*done)(void *arg, const struct er
 	stop = calloc(1, sizeof(*stop));
 	if (!stop)
 		return err_oom(err);
+	server->host_stop = stop;
 	stop->server = server;
 	stop->done = done;
 	stop->arg = arg;
@@ -144,4 +144,10 @@ int shutdown_host(struct server *server, void (*done)(void *arg, const struct er
 	after(server, HOST_LIMIT_MS, on_limit, stop);
 	on_run_ended(stop, NULL);
 	return 0;
+}
+
+void shutdown_finish(struct server *server)
+{
+	free(server->host_stop);
+	server->host_stop = NULL;
 }

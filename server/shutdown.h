@@ -15,3 +15,6 @@ void shutdown_service(struct server *server);
  */
 int shutdown_host(struct server *server, void (*done)(void *arg, const struct err *err), void *arg,
 	struct err *err);
+
+/* Frees what a stop of the host holds, when nothing can call it back any more. */
+void shutdown_finish(struct server *server);
