@@ -10,8 +10,11 @@
 #include "sandbox/policies.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 struct exec_session {
@@ -149,6 +152,33 @@ static void done(struct task *task, struct job_result *result)
 	cgroup_join_close(&task->u.exec.join);
 }
 
+/*
+ * What a command gets from outside. Anything else could lead out of the container: a directory has
+ * a parent, a device may be one that its cgroup forbids to open.
+ */
+static bool is_stdio(int fd)
+{
+	struct stat st;
+	bool is_null;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	is_null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+	return S_ISFIFO(st.st_mode) || is_null;
+}
+
+static int check_fds(const struct msg_exec *msg, const int *fds, size_t n_fds, struct err *err)
+{
+	bool ok = n_fds == (msg->tty ? 1u : 4u);
+
+	for (size_t i = 1; i < n_fds && ok; i++)
+		ok = is_stdio(fds[i]);
+	if (ok)
+		return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT, "EXEC_DESCRIPTORS",
+		"a command takes its arguments and, without a terminal, three pipes");
+}
+
 static int prepare(
 	struct task *task, const struct msg_exec *msg, int *fds, size_t n_fds, struct err *err)
 {
@@ -157,12 +187,12 @@ static int prepare(
 	int r;
 
 	rq->msg = *msg;
+	task->tenant = rq->msg.tenant;
 	c = container_find_running(task->s, msg->tenant, msg->container, err);
 	if (!c)
 		return -EBUSY;
-	if (n_fds != (msg->tty ? 1u : 4u))
-		return err_set(err, ERR_INVALID_ARGUMENT, "EXEC_DESCRIPTORS",
-			"a command takes its arguments and, without a terminal, three pipes");
+	if (check_fds(msg, fds, n_fds, err) < 0)
+		return -EINVAL;
 	if (cgroup_is_frozen(task->s->cgroups, &c->cgroup) != 0 || c->freezing)
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_FROZEN",
 			"container %s is frozen: thaw it first", msg->container);

@@ -189,6 +189,7 @@ HANDLER(handle_container_start)
 		.ids = s->ids,
 		.confinement = confinement,
 	};
+	task->tenant = task->u.spawn.msg.tenant;
 	task->needs_pool = true;
 	task->fn = start;
 	task->done = start_done;
@@ -279,6 +280,7 @@ static void start_freeze(struct supervisor *s, const struct request *request,
 	if (c)
 		c->freezing = true;
 	task->u.freeze = *in;
+	task->tenant = task->u.freeze.tenant;
 	task->fn = freeze;
 	task->done = freeze_done;
 	task_start(task);

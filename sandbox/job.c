@@ -47,6 +47,8 @@ struct jobs {
 	uint64_t started;
 	void (*lost)(void *arg);
 	void *lost_arg;
+	struct job *of_tenants[JOB_TENANTS_MAX]; /* those running that wait for one; NULL: free */
+	bool starting;
 };
 
 int jobs_create(struct reactor *reactor, void (*lost)(void *arg), void *arg, struct jobs **ret,
@@ -163,6 +165,47 @@ __attribute__((noreturn)) static void work(
 
 static void start_waiting(struct jobs *jobs);
 
+/* Where the job's place among the running is noted, or NULL when it has to wait for one. */
+static struct job **tenant_place(struct jobs *jobs, const struct job *job)
+{
+	struct job **place = NULL;
+	unsigned same = 0;
+
+	for (size_t i = 0; i < JOB_TENANTS_MAX; i++) {
+		struct job *other = jobs->of_tenants[i];
+
+		if (!other)
+			place = &jobs->of_tenants[i];
+		else if (!strcmp(other->options.tenant, job->options.tenant))
+			same++;
+	}
+	return same < JOB_TENANT_MAX ? place : NULL;
+}
+
+static bool may_run(struct jobs *jobs, const struct job *job)
+{
+	return jobs->running < JOB_RUNNING_MAX && (!job->options.tenant || tenant_place(jobs, job));
+}
+
+static void enter(struct job *job)
+{
+	job->running = true;
+	job->jobs->running++;
+	if (job->options.tenant)
+		*tenant_place(job->jobs, job) = job;
+}
+
+static void leave(struct job *job)
+{
+	if (!job->running)
+		return;
+	job->running = false;
+	job->jobs->running--;
+	for (size_t i = 0; i < JOB_TENANTS_MAX; i++)
+		if (job->jobs->of_tenants[i] == job)
+			job->jobs->of_tenants[i] = NULL;
+}
+
 static void unlink_job(struct job *job)
 {
 	for (struct job **at = &job->jobs->first; *at; at = &(*at)->next)
@@ -178,8 +221,7 @@ static void finish(struct job *job, struct job_result *result)
 	struct jobs *jobs = job->jobs;
 
 	unlink_job(job);
-	if (job->running)
-		jobs->running--;
+	leave(job);
 	job->options.done(job->options.arg, result);
 	for (size_t i = 0; i < result->n_fds; i++)
 		close_fd(&result->fds[i]);
@@ -307,9 +349,8 @@ static int fork_worker(struct job *job, struct err *err)
 	job->pid = pid;
 	job->pidfd = pidfd;
 	job->sock = pair[0];
-	job->running = true;
 	job->sequence = ++job->jobs->started;
-	job->jobs->running++;
+	enter(job);
 	return 0;
 }
 
@@ -333,26 +374,33 @@ static int run(struct job *job, struct err *err)
 	return r;
 }
 
+/* The first that waits and may run now; NULL: none. */
+static struct job *next_waiting(struct jobs *jobs)
+{
+	if (jobs->running >= JOB_RUNNING_MAX)
+		return NULL;
+	for (struct job *job = jobs->first; job; job = job->next)
+		if (!job->running && may_run(jobs, job))
+			return job;
+	return NULL;
+}
+
+/* Not entered again by the `done` of one that cannot start: thousands may be waiting. */
 static void start_waiting(struct jobs *jobs)
 {
-	struct job *job = jobs->first;
+	struct job *job;
 
-	while (job && jobs->running < JOB_RUNNING_MAX) {
+	if (jobs->starting)
+		return;
+	jobs->starting = true;
+	while ((job = next_waiting(jobs))) {
 		struct err err;
-		int r;
+		int r = run(job, &err);
 
-		if (job->running) {
-			job = job->next;
-			continue;
-		}
-		r = run(job, &err);
-		if (r < 0) {
-			/* finish() starts whatever else waits. */
+		if (r < 0)
 			fail(job, r, &err);
-			return;
-		}
-		job = job->next;
 	}
+	jobs->starting = false;
 }
 
 int job_start(struct jobs *jobs, const struct job_options *options, struct err *err)
@@ -370,12 +418,11 @@ int job_start(struct jobs *jobs, const struct job_options *options, struct err *
 	while (*at)
 		at = &(*at)->next;
 	*at = job;
-	if (jobs->running < JOB_RUNNING_MAX)
+	if (may_run(jobs, job))
 		r = run(job, err);
 	if (r < 0) {
 		unlink_job(job);
-		if (job->running)
-			jobs->running--;
+		leave(job);
 		job_free(job);
 	}
 	return r;

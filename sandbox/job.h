@@ -50,10 +50,18 @@ struct job_options {
 	void *arg;		  /* for all three; not copied, so it must live until done */
 	int into_cgroup_fd;	  /* start the worker in this cgroup2 directory; -1: in ours */
 	unsigned timeout_ms;	  /* then it is killed: DEADLINE_EXCEEDED; 0: JOB_TIMEOUT_MS */
+	const char *tenant; /* whose processes it waits for; NULL: nobody's. Lives until done */
 };
 
 #define JOB_TIMEOUT_MS	60000u
-#define JOB_RUNNING_MAX 32 /* further ones wait for their turn */
+#define JOB_RUNNING_MAX 64 /* further ones wait for their turn */
+/*
+ * Of these, what may wait for a tenant's processes: they can be stopped (SIGSTOP, an empty CPU
+ * quota) for as long as the time limit. No tenant may so keep the others from being served, and
+ * all of them together not those who kill and remove.
+ */
+#define JOB_TENANT_MAX	4
+#define JOB_TENANTS_MAX 56
 
 /* lost (may be NULL) is called after the `done` of a worker that was killed: what it had cloned is
  * ours now, and unknown. */

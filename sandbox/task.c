@@ -87,6 +87,7 @@ static void run(struct task *task)
 		.arg = task,
 		.into_cgroup_fd = task->into_cgroup_fd,
 		.timeout_ms = task->timeout_ms,
+		.tenant = task->tenant,
 	};
 	struct err err;
 	int r = job_start(task->s->jobs, &options, &err);

@@ -34,6 +34,7 @@ struct task {
 	void (*progress)(struct task *task, const void *data, size_t size);
 	unsigned timeout_ms; /* 0: the usual */
 	int into_cgroup_fd;
+	const char *tenant; /* whose processes fn waits for; NULL: nobody's. A part of `u` */
 
 	union {
 		struct msg_tenant tenant;

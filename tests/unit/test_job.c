@@ -384,6 +384,61 @@ static void jobs_above_the_limit_wait_for_their_turn(void **state)
 	assert_int_equal(f->n_failed, 0);
 }
 
+static void open_the_gate(void *arg, struct job_result *result)
+{
+	struct fixture *f = arg;
+
+	assert_memory_equal(result->payload, "hello", 5);
+	assert_int_equal(f->n_done, 0);
+	close_fd(&f->hold[1]);
+	done(arg, result);
+}
+
+static void start_for(struct fixture *f, job_fn fn, job_done_fn then, const char *tenant)
+{
+	struct job_options options = {
+		.fn = fn,
+		.done = then,
+		.arg = f,
+		.into_cgroup_fd = -1,
+		.tenant = tenant,
+	};
+
+	assert_int_equal(job_start(f->jobs, &options, &f->err), 0);
+}
+
+/* One tenant has its processes keep every worker that it can get: another is served meanwhile. */
+static void a_tenant_cannot_take_every_place(void **state)
+{
+	struct fixture *f = *state;
+
+	f->expected = MANY + 1;
+	for (int i = 0; i < MANY; i++)
+		start_for(f, count, done, "hostile");
+	start_for(f, answer, open_the_gate, "other");
+	run(f);
+	assert_int_equal(f->shared->ran, MANY);
+	assert_true(f->shared->peak <= JOB_TENANT_MAX);
+	assert_int_equal(f->n_failed, 0);
+}
+
+/* All of them together: what waits for none of them is done meanwhile. */
+static void tenants_cannot_take_every_place(void **state)
+{
+	struct fixture *f = *state;
+	char names[JOB_RUNNING_MAX][8];
+
+	f->expected = JOB_RUNNING_MAX + 1;
+	for (int i = 0; i < JOB_RUNNING_MAX; i++) {
+		snprintf(names[i], sizeof(names[i]), "t%d", i);
+		start_for(f, count, done, names[i]);
+	}
+	start_for(f, answer, open_the_gate, NULL);
+	run(f);
+	assert_true(f->shared->peak <= JOB_TENANTS_MAX);
+	assert_int_equal(f->n_failed, 0);
+}
+
 /* Places are given back by those that die, too. */
 static void the_queue_outlives_dying_workers(void **state)
 {
@@ -497,6 +552,8 @@ int main(void)
 		with_fixture(progress_is_no_result),
 		with_fixture(a_worker_that_takes_too_long_is_killed),
 		with_fixture(jobs_above_the_limit_wait_for_their_turn),
+		with_fixture(a_tenant_cannot_take_every_place),
+		with_fixture(tenants_cannot_take_every_place),
 		with_fixture(the_queue_outlives_dying_workers),
 		with_fixture(a_callback_may_start_a_job),
 		with_fixture(destroying_kills_without_a_word),
