@@ -183,16 +183,23 @@ static int close_all_but(int low, int high)
 	return r == 0 ? close_between(STDERR_FILENO + 1, INT_MAX, CLOSE_RANGE_CLOEXEC) : r;
 }
 
+int confine_close(int keep, int keep_too, struct err *err)
+{
+	int r = close_all_but(keep, keep_too);
+
+	return r < 0 ? err_sys(err, r, "close descriptors") : 0;
+}
+
 int confine_seal(const struct confinement *c, int keep, int keep_too, struct err *err)
 {
 	struct sock_fprog program = {
 		.len = c->n_filter,
 		.filter = (struct sock_filter *)c->filter,
 	};
-	int r = close_all_but(keep, keep_too);
+	int r = confine_close(keep, keep_too, err);
 
 	if (r < 0)
-		return err_sys(err, r, "close descriptors");
+		return r;
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, c->flags, &program) < 0)
 		return err_sys(err, errno, "load the policy");
 	return 0;

@@ -21,10 +21,15 @@ struct confinement {
 int confine_prepare(struct err *err);
 
 /*
- * Closes every descriptor above 2 but the kept ones (which become close-on-exec; negative: none)
- * and loads the policy. Closed, not only marked: a working directory or program of the tenant's
- * choice may be named /proc/self/fd/N, and through a directory of the host `..` leads to its root
- * (CVE-2024-21626). What is kept must be no directory.
+ * Closes every descriptor above 2 but the kept ones (which become close-on-exec; negative: none).
+ * Due before the first name of the tenant's choice is followed, be it a working directory, a
+ * program or what /etc has become: it may lead to /proc/self/fd/N, and through a directory of the
+ * host `..` leads to its root (CVE-2024-21626). What is kept must be no directory of the host.
+ */
+int confine_close(int keep, int keep_too, struct err *err);
+
+/*
+ * confine_close(), then loads the policy.
  *
  * The policy holds from here on: what follows (becoming the user, execve(2)) must be what any
  * policy has to allow. Needs CAP_SYS_ADMIN in the current user namespace (no_new_privs stays off:

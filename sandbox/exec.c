@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/passwd.h"
+#include "sandbox/seal.h"
 #include "sandbox/spawn_args.h"
 #include "sandbox/syscalls.h"
 
@@ -66,7 +67,7 @@ static int open_pty(struct exec *e, struct err *err)
 	return 0;
 }
 
-static int connect_stdio(const struct exec *e, uid_t uid, struct err *err)
+static int connect_stdio(const struct exec *e, struct err *err)
 {
 	for (int i = 0; i < 3; i++) {
 		int fd = e->request->msg.tty ? e->slave : e->request->stdio[i];
@@ -75,14 +76,25 @@ static int connect_stdio(const struct exec *e, uid_t uid, struct err *err)
 			return err_sys(err, errno, "connect standard input and output");
 	}
 	setsid();
-	if (!e->request->msg.tty)
-		return 0;
-	if (ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
+	if (e->request->msg.tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		return err_sys(err, errno, "take the terminal");
-	/* So that the user may open /dev/tty's device by name. */
-	if (fchown(STDIN_FILENO, uid, (gid_t)-1) < 0 && errno != EPERM)
+	return 0;
+}
+
+/* So that the user may open /dev/tty's device by name. */
+static int own_terminal(const struct exec *e, uid_t uid, struct err *err)
+{
+	if (e->request->msg.tty && fchown(STDIN_FILENO, uid, (gid_t)-1) < 0 && errno != EPERM)
 		return err_sys(err, errno, "own the terminal");
 	return 0;
+}
+
+/* /etc is the tenant's, and may be a link to anywhere that this process can reach. */
+static int find_user(const char *name, struct passwd_user *ret, struct err *err)
+{
+	_cleanup_close_ int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return passwd_lookup(etc, name, ret, err);
 }
 
 static int become(const struct passwd_user *user, struct err *err)
@@ -153,18 +165,20 @@ extern char **environ;
 /* Everything but the exec itself is done before the policy is on. */
 static int run_command(const struct exec *e, struct err *err)
 {
-	/* Closed with all others by confine_seal(). */
-	int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct passwd_user user;
 	struct spawn_args args;
 	int r = spawn_args_parse(e->request->args_fd, &args, err);
 
 	if (r == 0)
-		r = passwd_lookup(etc, args.user, &user, err);
+		r = connect_stdio(e, err);
+	if (r == 0)
+		r = confine_close(e->status[1], -1, err);
+	if (r == 0)
+		r = find_user(args.user, &user, err);
+	if (r == 0)
+		r = own_terminal(e, user.uid, err);
 	if (r == 0)
 		r = confine_prepare(err);
-	if (r == 0)
-		r = connect_stdio(e, user.uid, err);
 	if (r == 0)
 		r = set_environment(&args, &user, e->request->msg.tty, err);
 	if (r == 0)
@@ -179,7 +193,10 @@ static int run_command(const struct exec *e, struct err *err)
 	return exec_error(args.argv[0], errno, err);
 }
 
-/* Joins what is left of the cgroups: on v1 the process must do that itself. */
+/*
+ * Joins what is left of the cgroups: on v1 a process must do that itself. Before the command is
+ * cloned, as /proc/PID/cgroup would show a tenant where the supervisor lives.
+ */
 static int join_cgroups(const struct exec *e, struct err *err)
 {
 	int r = cgroup_join_self(&e->request->join);
@@ -197,8 +214,7 @@ __attribute__((noreturn)) static void command_main(const struct exec *e)
 	/* The joiner was, and what it holds must stay, out of a tenant's debugger. */
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(022);
-	if (join_cgroups(e, &err) == 0)
-		run_command(e, &err);
+	run_command(e, &err);
 	_exit(write(e->status[1], &err, sizeof(err)) == (ssize_t)sizeof(err) ? 125 : 124);
 }
 
@@ -272,7 +288,11 @@ int exec_run(void *arg, struct job_output *out, struct err *err)
 	signal(SIGPIPE, SIG_DFL);
 	if (pipe2(e.status, O_CLOEXEC) < 0)
 		return err_sys(err, errno, "pipe");
-	r = enter(rq, err);
+	/* Everybody may read /proc/PID/cmdline, and until it has executed the command has ours. */
+	seal_hide_arguments("croft-exec");
+	r = join_cgroups(&e, err);
+	if (r == 0)
+		r = enter(rq, err);
 	if (r == 0 && rq->msg.tty)
 		r = open_pty(&e, err);
 	if (r < 0)

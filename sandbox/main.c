@@ -167,6 +167,7 @@ int main(int argc, char **argv)
 	struct err err;
 	struct run_lock lock = {-1, -1};
 
+	seal_note_arguments(argc, argv);
 	log_init("croft-supervisor");
 	if (parse_options(argc, argv, &config) < 0) {
 		fputs(usage, stderr);

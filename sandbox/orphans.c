@@ -1,5 +1,5 @@
 /*
- * Killing and reaping what a killed worker left; see orphans.h. A child that is unknown may also be
+ * Killing and reaping what is nobody's; see orphans.h. A child that is unknown may also be
  * one that a living worker has just cloned and not yet told of, so a suspect is only taken for an
  * orphan when every worker that could know it has finished.
  */
@@ -61,15 +61,18 @@ static void collect_suspects(struct orphans *o)
 /* A suspect cannot be another process by now: only we reap, and we have not. */
 static void end_suspects(struct orphans *o)
 {
+	unsigned reaped = 0;
+
 	for (size_t i = 0; i < o->n; i++) {
 		pid_t pid = o->suspects[i];
 
 		if (is_known(o, pid))
 			continue;
 		kill(pid, SIGKILL);
-		if (waitpid(pid, NULL, WNOHANG) == pid)
-			log_warning("orphan reaped pid=%d", (int)pid);
+		reaped += waitpid(pid, NULL, WNOHANG) == pid;
 	}
+	if (reaped)
+		log_warning("orphans reaped n=%u", reaped);
 }
 
 static void look(struct orphans *o)
@@ -91,4 +94,10 @@ void orphans_look(struct orphans *o)
 {
 	if (!o->timer.reactor)
 		timer_start(o->s->reactor, &o->timer, 0, on_timer, o);
+}
+
+void orphans_notice(struct orphans *o)
+{
+	if (!o->timer.reactor)
+		timer_start(o->s->reactor, &o->timer, LOOK_AGAIN_MS, on_timer, o);
 }

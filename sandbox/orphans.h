@@ -1,5 +1,6 @@
 /*
- * Children that nobody accounts for: what a worker had cloned when it was killed.
+ * Children that nobody accounts for: what a worker had cloned when it was killed, and what a
+ * command in a container made its sibling (CLONE_PARENT of clone(2)).
  *
  * The supervisor is a subreaper, so they become its own. Left alone, a zombie among them would keep
  * the pid namespace it belongs to, and so its container's init, from ending.
@@ -29,3 +30,5 @@ void orphans_finish(struct orphans *o);
 
 /* Starts to look for orphans, until there are none: call it when a worker ended without a word. */
 void orphans_look(struct orphans *o);
+/* A child has ended (SIGCHLD): looks soon, and seldom enough that no tenant can keep us busy. */
+void orphans_notice(struct orphans *o);

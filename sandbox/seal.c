@@ -15,6 +15,11 @@
 
 extern char **environ;
 
+static struct {
+	char *start;
+	size_t size;
+} arguments;
+
 static int own_dir(char *ret_dir, size_t size, struct err *err)
 {
 	ssize_t n = readlink("/proc/self/exe", ret_dir, size - 1);
@@ -40,21 +45,21 @@ int seal_program_dir(char *ret_dir, size_t size, struct err *err)
 	return 0;
 }
 
-static int copy_self(int self_fd, struct err *err)
+int seal_copy(int fd, const char *name, int *ret_fd, struct err *err)
 {
-	_cleanup_close_ int copy = memfd_create(
-		"croft-supervisor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int copy = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct stat st;
 	off_t offset = 0;
 
-	if (copy < 0 || fstat(self_fd, &st) < 0)
-		return err_sys(err, errno, "copy the program");
+	if (copy < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, errno, "copy %s", name);
 	while (offset < st.st_size)
-		if (sendfile(copy, self_fd, &offset, (size_t)(st.st_size - offset)) <= 0)
-			return err_sys(err, errno, "copy the program");
+		if (sendfile(copy, fd, &offset, (size_t)(st.st_size - offset)) <= 0)
+			return err_sys(err, errno, "copy %s", name);
 	if (fcntl(copy, F_ADD_SEALS, ALL_SEALS) < 0)
-		return err_sys(err, errno, "seal the program");
-	return take_fd(&copy);
+		return err_sys(err, errno, "seal %s", name);
+	*ret_fd = take_fd(&copy);
+	return 0;
 }
 
 int seal_self(char **argv, struct err *err)
@@ -75,9 +80,29 @@ int seal_self(char **argv, struct err *err)
 		return r;
 	if (setenv(DIR_ENV, dir, 1) < 0)
 		return err_oom(err);
-	copy = copy_self(self, err);
-	if (copy < 0)
-		return copy;
+	r = seal_copy(self, "croft-supervisor", &copy, err);
+	if (r < 0)
+		return r;
 	fexecve(copy, argv, environ);
 	return err_sys(err, errno, "execute the sealed program");
+}
+
+void seal_note_arguments(int argc, char **argv)
+{
+	char *last;
+
+	if (argc < 1)
+		return;
+	/* The kernel puts them in one piece (execve(2)). */
+	last = argv[argc - 1];
+	arguments.start = argv[0];
+	arguments.size = (size_t)(last - argv[0]) + strlen(last) + 1;
+}
+
+void seal_hide_arguments(const char *shown)
+{
+	if (!arguments.size)
+		return;
+	memset(arguments.start, 0, arguments.size);
+	snprintf(arguments.start, arguments.size, "%s", shown);
 }

@@ -12,6 +12,7 @@
 #include "sandbox/exec_session.h"
 #include "sandbox/peer.h"
 #include "sandbox/policies.h"
+#include "sandbox/seal.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -93,6 +94,14 @@ static int open_program(const struct supervisor *s, const char *name, int *ret_f
 	return *ret_fd < 0 ? err_sys(err, errno, "open %s", path) : 0;
 }
 
+static int copy_init(struct supervisor *s, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r = open_program(s, "croft-init", &fd, err);
+
+	return r < 0 ? r : seal_copy(fd, "croft-init", &s->init_fd, err);
+}
+
 /* Mounts made for containers and the pool are not the host's to see, nor to hold. */
 static int leave_host_mounts(struct err *err)
 {
@@ -125,6 +134,10 @@ static void on_signal(struct watch *watch, uint32_t events)
 	(void)events;
 	if (read(s->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
+	if (info.ssi_signo == SIGCHLD) {
+		orphans_notice(&s->orphans);
+		return;
+	}
 	log_info("ending signal=%u: containers run on", info.ssi_signo);
 	reactor_stop(s->reactor);
 }
@@ -136,6 +149,7 @@ static int watch_signals(struct supervisor *s, struct err *err)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
@@ -185,7 +199,7 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	if (r == 0)
 		r = open_program(s, "croft-importer", &s->importer_fd, err);
 	if (r == 0)
-		r = open_program(s, "croft-init", &s->init_fd, err);
+		r = copy_init(s, err);
 	if (r == 0)
 		r = reactor_create(&s->reactor, err);
 	if (r == 0)
