@@ -31,6 +31,9 @@ static struct run start(const char *script, bool pid_namespace)
 		SIGCHLD | (pid_namespace ? CLONE_NEWPID | CLONE_NEWNS : 0), NULL, NULL, NULL, 0);
 	assert_true(run.pid >= 0);
 	if (run.pid == 0) {
+		/* A shell cannot trap what it was started ignoring, as `nohup` and `&` make it. */
+		for (int number = 1; number < NSIG; number++)
+			signal(number, SIG_DFL);
 		dup2(fds[1], 1);
 		execv(init, (char *const *)argv);
 		_exit(99);
