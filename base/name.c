@@ -29,9 +29,10 @@ int name_check(const char *what, const char *name, struct err *err)
 	if (name_is_valid(name))
 		return 0;
 	return err_set_subject(err, ERR_INVALID_ARGUMENT, "INVALID_NAME", what,
-		"\"%.40s\" is not a %s name: use a to z, 0 to 9 and -, beginning with a letter, at "
+		"\"%.40s\" is not %s %s name: use a to z, 0 to 9 and -, beginning with a letter, "
+		"at "
 		"most 32 characters (and not \"tasks\")",
-		name, what);
+		name, strchr("aeiou", what[0]) ? "an" : "a", what);
 }
 
 /* Copies the path segment at *p into out and moves *p behind its slash, or to the end. */

@@ -225,7 +225,7 @@ int output_create(enum output_format format, const struct column *columns, FILE 
 	o->format = format;
 	o->columns = columns;
 	o->out = out;
-	while (columns[o->n_columns].name && o->n_columns < COLUMNS_MAX)
+	while (columns && columns[o->n_columns].name && o->n_columns < COLUMNS_MAX)
 		o->n_columns++;
 	r = format == OUTPUT_TABLE ? begin_table(o, err) : 0;
 	if (r < 0)

@@ -290,6 +290,7 @@ static int check(
 	struct server *server, const Croft__V1__ImportImageRequest *request, struct err *err)
 {
 	const Croft__V1__ImportImageStart *start = request->start;
+	const struct image *same;
 	int r;
 
 	if (request->kind_case != CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_START)
@@ -301,7 +302,12 @@ static int check(
 	if (start->init[0] && (start->init[0] != '/' || strlen(start->init) >= IMAGE_INIT_PATH_MAX))
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "INIT_INVALID", "init",
 			"the init \"%.60s\" is not an absolute path", start->init);
-	if (model_any_image(&server->model, start->image_id))
+	same = model_any_image(&server->model, start->image_id);
+	if (same && !same->visible)
+		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
+			"an import of image %s is under way, or being undone; try again later",
+			start->image_id);
+	if (same)
 		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
 			"there is an image %s already; delete it first", start->image_id);
 	if (server->imports->n >= IMPORTS_MAX)

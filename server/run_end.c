@@ -85,7 +85,7 @@ static const char *describe(const struct run *run, char out[static 64])
 		snprintf(out, 64, "its init was ended by signal %d", run->exit_signal);
 		break;
 	case RUN_EXIT_POWEROFF:
-		snprintf(out, 64, "it was shut down from inside");
+		snprintf(out, 64, "it shut down");
 		break;
 	case RUN_EXIT_REBOOT:
 		snprintf(out, 64, "it was rebooted from inside");

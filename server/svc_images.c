@@ -139,8 +139,8 @@ static int check_delete(
 	users = model_image_users(&server->model, (*ret)->name);
 	if (users)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_IN_USE",
-			"image %s is used by %u containers; delete them first", (*ret)->name,
-			users);
+			"image %s is used by %u container%s; delete what uses it first",
+			(*ret)->name, users, users == 1 ? "" : "s");
 	return 0;
 }
 

@@ -108,6 +108,21 @@ static void hostile_text_is_escaped_in_tables(void **state)
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 }
 
+static void json_needs_no_columns(void **state)
+{
+	Croft__V1__GetLogsResponse response = CROFT__V1__GET_LOGS_RESPONSE__INIT;
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	response.data.data = (uint8_t *)"hi\n";
+	response.data.len = 3;
+	assert_int_equal(output_one(OUTPUT_JSON, NULL, &response.base, out, NULL), 0);
+	fclose(out);
+	assert_string_equal(text, "{\"data\":\"aGkK\"}\n");
+}
+
 static void csv_quotes_what_it_must(void **state)
 {
 	static const char *const fields[] = {"plain", "", "a,b", "say \"x\"", "two\nlines", "cr\r"};
@@ -254,6 +269,7 @@ int main(void)
 		cmocka_unit_test(json_lists_one_object_a_line),
 		cmocka_unit_test(tables_are_for_people),
 		cmocka_unit_test(hostile_text_is_escaped_in_tables),
+		cmocka_unit_test(json_needs_no_columns),
 		cmocka_unit_test(csv_quotes_what_it_must),
 		cmocka_unit_test(usec_and_resource_texts),
 		cmocka_unit_test(terminals_are_protected),

@@ -57,6 +57,8 @@ static void check_says_what_and_how(void **state)
 	assert_string_equal(err.reason, "INVALID_NAME");
 	assert_string_equal(err.subject, "tenant");
 	assert_non_null(strstr(err.msg, "\"Acme!\" is not a tenant name"));
+	assert_int_equal(name_check("image", "Acme!", &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "\"Acme!\" is not an image name"));
 }
 
 static void field_needs_its_terminator(void **state)
