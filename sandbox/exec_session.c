@@ -214,11 +214,10 @@ static int prepare(
 void exec_session_start(struct supervisor *s, const struct request *request,
 	const struct msg_exec *msg, int *fds, size_t n_fds)
 {
-	struct task *task = task_new(s, request);
 	struct err err;
+	struct task *task = task_new(s, request, &err);
 
 	if (!task) {
-		err_oom(&err);
 		peer_fail(s->peer, request, &err);
 		return;
 	}

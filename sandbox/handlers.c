@@ -58,9 +58,9 @@ struct task *handler_task(
 		peer_fail(s->peer, request, refusal);
 		return NULL;
 	}
-	task = task_new(s, request);
+	task = task_new(s, request, &err);
 	if (!task)
-		handler_answer(s, request, err_oom(&err), &err);
+		peer_fail(s->peer, request, &err);
 	return task;
 }
 

@@ -33,7 +33,7 @@ HANDLER(handle_shutdown);
 void handler_answer(
 	struct supervisor *s, const struct request *request, int r, const struct err *err);
 /*
- * A task for the request. NULL when there is a refusal (NULL: none), or no memory; the request has
+ * A task for the request. NULL when there is a refusal (NULL: none), or no room; the request has
  * then been answered.
  */
 struct task *handler_task(

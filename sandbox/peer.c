@@ -29,6 +29,7 @@ struct peer {
 	void (*dropped)(struct supervisor *s);
 	int listen_fd;
 	struct watch listen_watch;
+	struct timer accept_timer;
 	int fd; /* -1: nobody is connected */
 	struct watch watch;
 	uint64_t generation;
@@ -287,6 +288,17 @@ static void on_message(struct watch *watch, uint32_t events)
 			break;
 }
 
+#define ACCEPT_PAUSE_MS 100
+
+static void accept_again(struct timer *timer)
+{
+	struct peer *peer = timer->arg;
+	struct err err;
+
+	if (peer_start(peer, &err) < 0)
+		log_error("connections not accepted error=\"%s\"", err.msg);
+}
+
 static bool may_connect(struct supervisor *s, int fd)
 {
 	struct ucred cred;
@@ -304,8 +316,13 @@ static void on_connection(struct watch *watch, uint32_t events)
 	struct err err;
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		/* Out of descriptors, most likely: who waits goes on waiting, but not in a loop. */
+		watch_stop(watch);
+		timer_start(
+			peer->s->reactor, &peer->accept_timer, ACCEPT_PAUSE_MS, accept_again, peer);
 		return;
+	}
 	if (!may_connect(peer->s, fd)) {
 		log_warning("connection refused: not the server's user");
 		return;
@@ -385,6 +402,7 @@ void peer_close(struct peer *peer)
 	watch_stop(&peer->watch);
 	close_fd(&peer->fd);
 	drop_queue(peer);
+	timer_stop(&peer->accept_timer);
 	watch_stop(&peer->listen_watch);
 	close_fd(&peer->listen_fd);
 	unlinkat(peer->s->run_fd, SUPERVISOR_SOCKET, 0);

@@ -54,6 +54,7 @@ struct supervisor {
 	struct pool *pool; /* NULL until something needed it */
 	bool pool_attaching;
 	struct task *pool_waiters; /* in order of arrival */
+	unsigned n_tasks;
 
 	struct container *containers;
 	struct exec_session *execs;

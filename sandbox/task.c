@@ -10,12 +10,21 @@
 
 #define POOL_TIMEOUT_MS 120000u
 
-struct task *task_new(struct supervisor *s, const struct request *request)
+struct task *task_new(struct supervisor *s, const struct request *request, struct err *err)
 {
-	struct task *task = calloc(1, sizeof(*task));
+	struct task *task;
 
-	if (!task)
+	if (s->n_tasks >= TASKS_MAX) {
+		err_set(err, ERR_RESOURCE_EXHAUSTED, "HOST_BUSY",
+			"too many requests are waiting for the host: try again");
 		return NULL;
+	}
+	task = calloc(1, sizeof(*task));
+	if (!task) {
+		err_oom(err);
+		return NULL;
+	}
+	s->n_tasks++;
 	task->s = s;
 	task->request = *request;
 	task->into_cgroup_fd = -1;
@@ -30,6 +39,7 @@ void task_free(struct task *task)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(task->fds); i++)
 		close_fd(&task->fds[i]);
+	task->s->n_tasks--;
 	free(task);
 }
 

@@ -50,8 +50,11 @@ struct task {
 	int fds[4]; /* closed with the task; -1: none */
 };
 
-/* A zeroed task for a request. Returns NULL when memory is out. */
-struct task *task_new(struct supervisor *s, const struct request *request);
+/* Requests that may be under way at once, each with up to four descriptors. */
+#define TASKS_MAX 4096
+
+/* A zeroed task for a request. NULL, with err, when there are too many or memory is out. */
+struct task *task_new(struct supervisor *s, const struct request *request, struct err *err);
 void task_free(struct task *task);
 
 /*
