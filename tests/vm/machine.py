@@ -238,8 +238,8 @@ def _read_results(path, into):
 def boot(parts, payload, work, timeout, on_output):
     """Runs the machine until it powers off or the time is over.
 
-    What the command prints goes to on_output as it comes, in bytes. Returns the command's status, or None when
-    there is none; its results are then files in `work`/results.
+    What the command prints goes to on_output as it comes, in bytes. Returns the command's status,
+    or None when there is none; its results are then files in `work`/results.
     """
     results_disk = os.path.join(work, "results.raw")
     results = os.path.join(work, "results")
