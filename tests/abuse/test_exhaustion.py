@@ -8,8 +8,6 @@ import pytest
 import kernel
 from croft_harness import SLOWNESS, debug, percentile, wait_until
 
-pytestmark = pytest.mark.vm
-
 NEIGHBOUR_SECONDS = 2.0
 
 
@@ -88,6 +86,7 @@ def test_control_without_a_limit_the_bomb_grows(box):
     assert int(children) > 1500 and error == "EAGAIN"
 
 
+@pytest.mark.vm
 class TestStubborn:
     """What does not want to end is ended."""
 

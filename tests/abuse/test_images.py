@@ -7,8 +7,6 @@ import tarfile
 
 import pytest
 
-pytestmark = pytest.mark.vm
-
 
 def image(*members):
     """A tar of busybox with its shell, and the given members (path, link target or bytes)."""

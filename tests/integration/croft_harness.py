@@ -134,6 +134,7 @@ class Daemon:
         self.pids = {}
         self._arguments = {}
         self._expected_dead = set()
+        self._first_event = 0
 
     # Starting and stopping.
 
@@ -391,8 +392,12 @@ class Daemon:
     def init_pid(self, name):
         return self.info(name)["run"]["host_pid"]
 
+    def begin_events(self):
+        """events() without arguments begins here."""
+        self._first_event = max((e["number"] for e in self.json_lines("events")), default=0)
+
     def events(self, *args):
-        return self.json_lines("events", *args)
+        return self.json_lines("events", *(args or ("--after", str(self._first_event))))
 
     def wait_state(self, name, state, seconds=10):
         return wait_until(

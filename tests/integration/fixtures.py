@@ -62,38 +62,100 @@ def daemon(bare_daemon):
 
 
 @pytest.fixture
-def box(daemon):
-    """A running instance with the image busybox."""
+def fresh_box(daemon):
+    """A running instance with the image busybox, of this test alone."""
     daemon.busybox()
     return daemon
 
 
-@pytest.fixture(scope="module")
-def module_daemon(schema):
-    """A running instance with the image busybox, for all tests of a module."""
+class Kept:
+    """An instance with the image busybox that tests use one after the other. One that a test
+    has spoilt is thrown away, so that the next does not fail for it."""
+
+    def __init__(self, schema):
+        self.schema, self.daemon = schema, None
+
+    def make(self):
+        return Daemon(self.schema)
+
+    def get(self):
+        if not self.daemon:
+            self.daemon = self.make()
+            try:
+                self.daemon.start()
+                self.daemon.busybox()
+            except BaseException:
+                self.drop()
+                raise
+        return self.daemon
+
+    def drop(self):
+        self.daemon.finish()
+        self.daemon = None
+
+
+def keep(instance):
+    """The body of a fixture `kept`."""
     _needs_root()
-    daemon = Daemon(schema)
-    try:
-        daemon.start()
-        daemon.busybox()
-    except BaseException:
-        daemon.finish()
-        raise
-    yield daemon
-    _end(daemon)
+    yield instance
+    if instance.daemon:
+        _end(instance.daemon)
+
+
+@pytest.fixture(scope="module")
+def kept(schema):
+    yield from keep(Kept(schema))
+
+
+def _clear(daemon):
+    """Everything but the image busybox, gone through the front door."""
+    daemon.revive()
+    daemon.kill_all()
+    for tenant in daemon.json_lines("tenant", "list"):
+        name = tenant["name"].removeprefix("tenants/")
+        if tenant.get("suspended"):
+            daemon.ok("tenant", "resume", name)
+        daemon.ok("tenant", "delete", "--force", name, timeout=60)
+    for image in daemon.json_lines("image", "list"):
+        if image["name"] != "images/busybox":
+            daemon.ok("image", "delete", image["name"].removeprefix("images/"))
 
 
 @pytest.fixture
-def shared(module_daemon):
-    """The module's instance; the test must leave in it, and of the host, what it found."""
-    before = leaks.Holdings.look(module_daemon)
-    tenants = module_daemon.ok("-o", "csv", "tenant", "list")
-    containers = module_daemon.ok("-o", "csv", "list")
-    yield module_daemon
-    left = leaks.wait_for_no_more_than(module_daemon, before, LEAK_SECONDS * SLOWNESS)
-    assert not left, "left behind:\n  " + "\n  ".join(left)
-    assert module_daemon.ok("-o", "csv", "tenant", "list") == tenants
-    assert module_daemon.ok("-o", "csv", "list") == containers
+def box(kept):
+    """A running instance with the image busybox and nothing else. What the test makes in it is
+    deleted after it, and then nothing of it may be left on the host."""
+    daemon = kept.get()
+    before = leaks.Holdings.look(daemon)
+    daemon.begin_events()
+    yield daemon
+    try:
+        _clear(daemon)
+        left = leaks.wait_for_no_more_than(daemon, before, LEAK_SECONDS * SLOWNESS)
+        assert not left, "left behind:\n  " + "\n  ".join(left)
+    except BaseException:
+        log = daemon.read_log()
+        kept.drop()
+        print(log[-3000:])
+        raise
+
+
+@pytest.fixture
+def shared(kept):
+    """As `box`, but the test itself must take away what it made, and make nothing half."""
+    daemon = kept.get()
+    before = leaks.Holdings.look(daemon)
+    tenants = daemon.ok("-o", "csv", "tenant", "list")
+    containers = daemon.ok("-o", "csv", "list")
+    yield daemon
+    try:
+        left = leaks.wait_for_no_more_than(daemon, before, LEAK_SECONDS * SLOWNESS)
+        assert not left, "left behind:\n  " + "\n  ".join(left)
+        assert daemon.ok("-o", "csv", "tenant", "list") == tenants
+        assert daemon.ok("-o", "csv", "list") == containers
+    except BaseException:
+        kept.drop()
+        raise
 
 
 @pytest.fixture(scope="session")

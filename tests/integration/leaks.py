@@ -37,6 +37,13 @@ def tree(path):
     return found
 
 
+def _processes(daemon):
+    """What lives below the reaper but the daemons themselves, which a test may have restarted."""
+    if not daemon.reaper_pid:
+        return set()
+    return kernel.descendants(daemon.reaper_pid) - set(daemon.pids.values())
+
+
 class Holdings:
     """One look at everything; `-` tells what is in this one and not in the other."""
 
@@ -48,9 +55,10 @@ class Holdings:
     def look(cls, daemon):
         return cls(
             cgroups=kernel.cgroup_directories(daemon.parent),
-            mounts=kernel.mounts_with(daemon.base),
+            # Without their namespaces: a supervisor that a test restarted has a new one.
+            mounts={(point, kind) for _, point, kind in kernel.mounts_with(daemon.base)},
             loops=kernel.loops_of(daemon.base),
-            processes=kernel.descendants(daemon.reaper_pid) if daemon.reaper_pid else set(),
+            processes=_processes(daemon),
             ranges=held_ranges(daemon.instance_id) if daemon.instance_id else 0,
             files=tree(daemon.run),
         )
@@ -59,10 +67,10 @@ class Holdings:
         more = []
         for path in sorted(self.cgroups - other.cgroups):
             more.append(f"cgroup {path}")
-        for _, point, kind in sorted(self.mounts - other.mounts):
+        for point, kind in sorted(self.mounts - other.mounts):
             more.append(f"mount of {kind} at {point}")
-        for name in sorted(self.loops - other.loops):
-            more.append(f"loop device {name}")
+        if len(self.loops) > len(other.loops):  # a restarted supervisor may get another number
+            more.append(f"loop device {' or '.join(sorted(self.loops))}")
         for pid in sorted(self.processes - other.processes):
             more.append(f"process {kernel.describe(pid)}")
         if self.ranges > other.ranges:

@@ -11,25 +11,35 @@ import pytest
 
 import kernel
 from croft_harness import program, run_program
+from fixtures import Kept, keep
 
 pytestmark = pytest.mark.vm
 
 ALLOW_ALL = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}
 
 
+@pytest.fixture(scope="module")
+def kept(schema):
+    """The module's instance knows the policy `allow-all` beside its own."""
+    class WithPolicy(Kept):
+        def make(self):
+            daemon = super().make()
+            with open(f"{daemon.policies}/allow-all.json", "w", encoding="utf-8") as f:
+                json.dump(ALLOW_ALL, f)
+            return daemon
+
+    yield from keep(WithPolicy(schema))
+
+
 @pytest.fixture
-def caged(bare_daemon):
+def caged(box):
     """Containers `acme/caged` (policy default) and `acme/free` (a policy that allows all)."""
-    with open(f"{bare_daemon.policies}/allow-all.json", "w", encoding="utf-8") as f:
-        json.dump(ALLOW_ALL, f)
-    bare_daemon.start()
-    bare_daemon.busybox()
-    bare_daemon.tenant(cpu="2")
-    bare_daemon.launch("acme/caged")
-    bare_daemon.launch("acme/free", options=["--policy", "allow-all"])
+    box.tenant(cpu="2")
+    box.launch("acme/caged")
+    box.launch("acme/free", options=["--policy", "allow-all"])
     for name in ("acme/caged", "acme/free"):
-        bare_daemon.put_probe(name)
-    return bare_daemon
+        box.put_probe(name)
+    return box
 
 
 # x86-64 numbers: number, arguments, what the policy says, and what kernels say without it. Where

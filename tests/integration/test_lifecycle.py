@@ -7,9 +7,8 @@ import pytest
 import kernel
 from croft_harness import wait_until
 
-pytestmark = pytest.mark.vm
 
-
+@pytest.mark.vm
 class TestStates:
     def test_create_start_stop_delete(self, box):
         box.tenant()
@@ -280,8 +279,9 @@ class TestLogs:
 
 
 class TestHost:
-    def test_shutdown_ends_what_runs(self, box):
+    def test_shutdown_ends_what_runs(self, fresh_box):
         """In order, containers first: what they wrote last is in their file systems."""
+        box = fresh_box
         box.tenant()
         for i in range(4):
             box.launch(f"acme/c{i}")

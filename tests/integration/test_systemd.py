@@ -4,8 +4,6 @@ import pytest
 
 from croft_harness import wait_until
 
-pytestmark = pytest.mark.vm
-
 
 @pytest.fixture
 def debian(daemon, debian_image):
@@ -25,6 +23,7 @@ def wait_booted(daemon, name="acme/deb"):
             name, "/usr/bin/systemctl", "--failed", "--no-pager").out)
 
 
+@pytest.mark.vm
 def test_whole_life(debian):
     wait_booted(debian)
     name = "acme/deb"

@@ -10,6 +10,12 @@ from croft_harness import wait_until
 pytestmark = pytest.mark.vm
 
 
+@pytest.fixture
+def box(fresh_box):
+    """The ledger keeps what was deleted: each test needs one of its own."""
+    return fresh_box
+
+
 def records(daemon, *args):
     """The CSV export, a dict a record."""
     return list(csv.DictReader(io.StringIO(daemon.ok(
