@@ -139,9 +139,11 @@ static void send_freezes(struct server *server)
 /* A container of croftd's: what to do about what the supervisor said, or did not say. */
 static void settle(struct server *server, struct container *c)
 {
-	if (c->seen || c->end_pending || c->start_pending)
+	if (c->end_pending || c->start_pending)
 		return;
 	if (container_state_is_live(c->state)) {
+		if (c->seen)
+			return;
 		if (c->run.confirmed) {
 			run_end_lost(server, c);
 			return;

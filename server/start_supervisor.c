@@ -15,8 +15,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -24,14 +22,20 @@
 #define POLL_NSEC	   1000000
 #define ARGS_MAX	   20
 
+/*
+ * Says hello, instead of only connecting: a worker of a supervisor that was killed holds the
+ * listening socket open for a moment, and would take the connection without ever answering.
+ */
 static bool answers(int run_fd)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	static const struct supervisor_client_ops ops;
+	struct supervisor_client *client = NULL;
+	struct err err;
 
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", run_fd,
-		SUPERVISOR_SOCKET);
-	return fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+	if (supervisor_client_connect(run_fd, &ops, NULL, &client, &err) < 0)
+		return false;
+	supervisor_client_close(client);
+	return true;
 }
 
 /* Beside croftd's own program, as installed or as built. */
