@@ -12,6 +12,10 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define TREE_DESCENDANTS_MAX "1024"
+#define TREE_DEPTH_MAX	     "32"
 
 static int make_everywhere(
 	const struct cgroup_root *root, const char *dir, bool *ret_new, struct err *err)
@@ -232,9 +236,35 @@ int cgroup_wait_frozen(struct cgroup_root *root, const struct cgroup_id *id, boo
 	return wait_event(root, id, "frozen", frozen, timeout_ms, err);
 }
 
+/* The bounds stay in the host's directory: payload and one level more are part of them. */
+static int bound_tree(const struct cgroup_root *root, const char *dir, struct err *err)
+{
+	int r = cgroup_write_text(
+		root, CGROUP_CORE, dir, "cgroup.max.descendants", TREE_DESCENDANTS_MAX);
+
+	if (r == 0)
+		r = cgroup_write_text(root, CGROUP_CORE, dir, "cgroup.max.depth", TREE_DEPTH_MAX);
+	return r < 0 ? err_sys(err, r, "bound the container's cgroups") : 0;
+}
+
+int cgroup_give_payload(int hierarchy_fd, const char *dir, const char *const *files, uid_t uid,
+	gid_t gid, struct err *err)
+{
+	for (; *files; files++) {
+		char path[CGROUP_FILE_SIZE];
+
+		snprintf(path, sizeof(path), "%s/" CGROUP_PAYLOAD "%s", dir, *files);
+		if (fchownat(hierarchy_fd, path, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_sys(err, errno, "give the container its cgroup");
+	}
+	return 0;
+}
+
 int cgroup_delegate(
 	struct cgroup_root *root, const struct cgroup_id *id, uid_t uid, gid_t gid, struct err *err)
 {
+	static const char *const files[] = {
+		"", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control", NULL};
 	char dir[CGROUP_DIR_SIZE];
 	int r = cgroup_dir_of(id, dir, err);
 
@@ -243,7 +273,10 @@ int cgroup_delegate(
 	if (!id->container[0] || !strcmp(id->container, CGROUP_LEAF))
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_NAME",
 			"only a container's cgroup can be given to its init");
-	return root->ops->delegate(root, dir, uid, gid, err);
+	r = bound_tree(root, dir, err);
+	if (r == 0)
+		r = cgroup_give_payload(root->fd[0], dir, files, uid, gid, err);
+	return r < 0 || !root->ops->delegate ? r : root->ops->delegate(root, dir, uid, gid, err);
 }
 
 int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, struct err *err)

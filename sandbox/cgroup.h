@@ -68,9 +68,10 @@ int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
 int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 
 /*
- * Gives payload's directory to uid/gid so far as the container's own init may manage its tree:
- * v1: only the name=systemd hierarchy; v2: the directory, cgroup.procs, cgroup.threads,
- * cgroup.subtree_control. Bounds the tree below it (cgroup.max.descendants, cgroup.max.depth).
+ * Gives payload's directory to uid/gid so far as the container's own init may manage its tree: of
+ * the cgroup2 tree the directory, cgroup.procs, cgroup.threads and cgroup.subtree_control (it has
+ * no controllers there); of v1 only the name=systemd hierarchy. Bounds what may be made in the
+ * cgroup2 tree (cgroup.max.descendants, cgroup.max.depth); v1 has no such bound.
  */
 int cgroup_delegate(struct cgroup_root *root, const struct cgroup_id *id, uid_t uid, gid_t gid,
 	struct err *err);

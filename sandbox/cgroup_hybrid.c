@@ -1,7 +1,8 @@
 /*
  * The driver for cgroup v1 controllers beside a cgroup2 tree. The cgroup2 tree serves to freeze,
  * kill and wait; a controller that it may list is left alone. Must never give a container anything
- * but its payload of name=systemd, since v1 cannot bound what is made below a writable directory.
+ * of v1 but its payload of name=systemd, since v1 cannot bound what is made below a writable
+ * directory.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -80,19 +81,12 @@ static int write_oom_group(
 static int delegate(
 	const struct cgroup_root *root, const char *dir, uid_t uid, gid_t gid, struct err *err)
 {
-	static const char *const files[] = {"", "/tasks", "/cgroup.procs"};
+	static const char *const files[] = {"", "/tasks", "/cgroup.procs", NULL};
 
 	if (root->hierarchy[CGROUP_SYSTEMD] < 0)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		char path[CGROUP_FILE_SIZE];
-
-		snprintf(path, sizeof(path), "%s/" CGROUP_PAYLOAD "%s", dir, files[i]);
-		if (fchownat(cgroup_hierarchy_fd(root, CGROUP_SYSTEMD), path, uid, gid,
-			    AT_SYMLINK_NOFOLLOW) < 0)
-			return err_sys(err, errno, "give the container its name=systemd cgroup");
-	}
-	return 0;
+	return cgroup_give_payload(
+		cgroup_hierarchy_fd(root, CGROUP_SYSTEMD), dir, files, uid, gid, err);
 }
 
 static int open_join(const struct cgroup_root *root, const char *leaf, struct cgroup_join *join)

@@ -1,8 +1,7 @@
 /*
  * A container's own view of its cgroups, mounted by the container-building process in the outer
  * user namespace. On v1 only hierarchies in which the container has a directory are shown: of any
- * other, "its" part would be the host's whole tree. The cgroup2 tree is not shown on v1: it would
- * be read-only there, and systemd takes a cgroup2 mount for the one it must manage.
+ * other, "its" part would be the host's whole tree.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -85,6 +84,21 @@ static int mount_all_v1(const char *target, char *text, struct err *err)
 	return 0;
 }
 
+/*
+ * Where systemd looks for it beside v1. Only cgroup2 tells that a cgroup has become empty (v1
+ * starts a program of the host): without it systemd waits for a logged-in user's processes until it
+ * times out, for minutes, at each shutdown.
+ */
+static int mount_core(const char *target, struct err *err)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/unified", target);
+	if (mkdir(path, 0755) < 0 || mount("cgroup2", path, "cgroup2", FLAGS, NULL) < 0)
+		return err_sys(err, errno, "mount the cgroup2 tree beside v1");
+	return 0;
+}
+
 static int mount_hybrid(const char *target, struct err *err)
 {
 	char text[OWN_TEXT_MAX];
@@ -96,6 +110,8 @@ static int mount_hybrid(const char *target, struct err *err)
 	if (mount("tmpfs", target, "tmpfs", FLAGS, "mode=755,size=64k,nr_inodes=64") < 0)
 		return err_sys(err, errno, "mount a tmpfs for the cgroup hierarchies");
 	r = mount_all_v1(target, text, err);
+	if (r == 0)
+		r = mount_core(target, err);
 	if (r < 0)
 		return r;
 	if (mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | FLAGS, NULL) < 0)

@@ -99,6 +99,7 @@ struct cgroup_ops {
 		const struct cgroup_root *root, const char *dir, bool on, struct err *err);
 
 	int (*set_devices)(struct cgroup_root *root, const char *dir, struct err *err);
+	/* Gives a payload what it needs beside its directory of the cgroup2 tree. NULL: nothing. */
 	int (*delegate)(const struct cgroup_root *root, const char *dir, uid_t uid, gid_t gid,
 		struct err *err);
 	/* Opens what a process writes to or is cloned into, to be in `leaf`. Returns 0 or -errno.
@@ -112,6 +113,13 @@ struct cgroup_ops {
 
 extern const struct cgroup_ops cgroup_unified_ops;
 extern const struct cgroup_ops cgroup_hybrid_ops;
+
+/*
+ * cgroup.c: makes uid and gid the owners of these files (NULL ends them; "" is the directory,
+ * others begin with a slash) of the payload below `dir`, and of nothing else.
+ */
+int cgroup_give_payload(int hierarchy_fd, const char *dir, const char *const *files, uid_t uid,
+	gid_t gid, struct err *err);
 
 /*
  * cgroup_detect.c

@@ -15,8 +15,6 @@
 #define PERIOD_USEC 100000
 
 /* What a container's init may make below payload; systemd with some users takes about 60 by 6. */
-#define TREE_DESCENDANTS_MAX "1024"
-#define TREE_DEPTH_MAX	     "32"
 
 /* Rounds of moving a cgroup's processes away, each of which may find some forked meanwhile. */
 #define MOVE_ROUNDS 100
@@ -311,34 +309,6 @@ static int set_devices(struct cgroup_root *root, const char *dir, struct err *er
 	return cgroup_device_attach_v2(root, dir, err);
 }
 
-/* The bounds stay in the host's directory: payload and one level more are part of them. */
-static int bound_tree(const struct cgroup_root *root, const char *dir, struct err *err)
-{
-	int r = cgroup_write_text(
-		root, CGROUP_CORE, dir, "cgroup.max.descendants", TREE_DESCENDANTS_MAX);
-
-	if (r == 0)
-		r = cgroup_write_text(root, CGROUP_CORE, dir, "cgroup.max.depth", TREE_DEPTH_MAX);
-	return r < 0 ? err_sys(err, r, "bound the container's cgroups") : 0;
-}
-
-static int delegate(
-	const struct cgroup_root *root, const char *dir, uid_t uid, gid_t gid, struct err *err)
-{
-	static const char *const files[] = {
-		"", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"};
-	int r = bound_tree(root, dir, err);
-
-	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++) {
-		char path[CGROUP_FILE_SIZE];
-
-		snprintf(path, sizeof(path), "%s/" CGROUP_PAYLOAD "%s", dir, files[i]);
-		if (fchownat(root->fd[0], path, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-			r = err_sys(err, errno, "give the container its cgroup");
-	}
-	return r;
-}
-
 static int open_join(const struct cgroup_root *root, const char *leaf, struct cgroup_join *join)
 {
 	join->into_fd = fd_open_dir_at(root->fd[0], leaf);
@@ -364,7 +334,6 @@ const struct cgroup_ops cgroup_unified_ops = {
 	.write_limits = write_limits,
 	.write_oom_group = write_oom_group,
 	.set_devices = set_devices,
-	.delegate = delegate,
 	.open_join = open_join,
 	.open_watch = open_watch,
 };
