@@ -1,7 +1,9 @@
 """What the kernel says, read without Croft: cgroups of both drivers, processes, mounts, loops."""
 
+import fcntl
 import os
 import re
+import struct
 
 _ESCAPES = re.compile(r"\\([0-7]{3})")
 
@@ -184,6 +186,23 @@ def describe(pid):
     except OSError:
         words = "gone"
     return f"{pid} ({words})"
+
+
+def tells_exits():
+    """Whether it tells of a reaped process how it ended: PIDFD_GET_INFO with PIDFD_INFO_EXIT, 6.15."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(3)
+    pidfd = os.pidfd_open(pid)
+    os.waitpid(pid, 0)
+    info = bytearray(struct.pack("Q", 1 << 3)) + bytearray(56)
+    try:
+        fcntl.ioctl(pidfd, 0xC040FF0B, info)
+    except OSError:
+        return False
+    finally:
+        os.close(pidfd)
+    return bool(struct.unpack_from("Q", info)[0] & 1 << 3)
 
 
 def is_alive(pid):
