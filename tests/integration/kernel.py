@@ -189,7 +189,7 @@ def describe(pid):
 
 
 def tells_exits():
-    """Whether it tells of a reaped process how it ended: PIDFD_GET_INFO with PIDFD_INFO_EXIT, 6.15."""
+    """Whether it tells how a reaped process ended: PIDFD_INFO_EXIT, Linux 6.15."""
     pid = os.fork()
     if pid == 0:
         os._exit(3)
