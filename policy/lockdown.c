@@ -5,6 +5,7 @@
 #include "policy/lockdown.h"
 
 #include "base/cleanup.h"
+#include "base/sanitizer.h"
 #include "policy/check.h"
 
 #include <grp.h>
@@ -17,17 +18,6 @@
 #define NOBODY		65534u
 #define CPU_SECONDS_MAX 5u		    /* a profile of 1 MiB takes milliseconds */
 #define MEMORY_MAX	((rlim_t)256 << 20) /* the largest profile takes under 32 MiB */
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 static void cleanup_compiled(struct compiled **c)
 {
@@ -60,7 +50,6 @@ int lockdown_privileges(struct err *err)
 	r = limit(RLIMIT_CPU, CPU_SECONDS_MAX, err);
 	if (r == 0)
 		r = limit(RLIMIT_CORE, 0, err);
-	/* AddressSanitizer reserves terabytes of addresses. */
 	if (r == 0 && !SANITIZED)
 		r = limit(RLIMIT_AS, MEMORY_MAX, err);
 	return r;

@@ -5,6 +5,7 @@
 #include "sandbox/importer/jail.h"
 
 #include "base/cleanup.h"
+#include "base/sanitizer.h"
 #include "sandbox/syscalls.h"
 
 #include <linux/capability.h>
@@ -26,17 +27,6 @@ static const int kept_capabilities[] = {
 	CAP_SETFCAP,
 };
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 static int limit_resources(uint64_t file_bytes_max, struct err *err)
 {
 	const struct {
@@ -47,7 +37,6 @@ static int limit_resources(uint64_t file_bytes_max, struct err *err)
 		{RLIMIT_NOFILE, FILES_MAX},
 		{RLIMIT_FSIZE, file_bytes_max},
 		{RLIMIT_NPROC, 1},
-		/* A sanitizer's shadow takes terabytes of addresses. */
 		{RLIMIT_AS, SANITIZED ? RLIM_INFINITY : MEMORY_MAX},
 	};
 
@@ -112,6 +101,5 @@ int jail_enter(int tree_fd, uint64_t file_bytes_max, struct err *err)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
 		return err_sys(err, errno, "give up new privileges");
-	/* A sanitizer makes calls of its own, before and after a fault. */
 	return SANITIZED ? 0 : jail_filter_load(err);
 }
