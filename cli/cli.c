@@ -175,6 +175,15 @@ int cli_stream(struct cli *cli, const ProtobufCServiceDescriptor *service, const
 	return 0;
 }
 
+int cli_show(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
+	ProtobufCMessage *request, const struct column *columns, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	int r = cli_call(cli, service, method, request, &reply, err);
+
+	return r < 0 ? r : output_one(cli->format, columns, reply, stdout, err);
+}
+
 int cli_call_only(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	ProtobufCMessage *request, struct err *err)
 {
@@ -238,15 +247,6 @@ int cli_container_name(const char *text, char ret[static RESOURCE_SIZE], struct 
 		return -EINVAL;
 	len = strlen(ret);
 	snprintf(ret + len, RESOURCE_SIZE - len, "/containers/%s", id);
-	return 0;
-}
-
-int cli_next_page(const char *next, char token[static CLI_PAGE_TOKEN_MAX], struct err *err)
-{
-	if (strlen(next) >= CLI_PAGE_TOKEN_MAX || (*next && !strcmp(next, token)))
-		return err_set(err, ERR_INTERNAL, "PAGE_TOKEN_INVALID",
-			"the server's list does not end; look at croftd's log");
-	snprintf(token, CLI_PAGE_TOKEN_MAX, "%s", next);
 	return 0;
 }
 

@@ -39,6 +39,10 @@ int cli_call(struct cli *cli, const ProtobufCServiceDescriptor *service, const c
 int cli_stream(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	const ProtobufCMessage *request, struct call **ret, struct err *err);
 
+/* cli_call() whose reply is printed by its columns: a Get method. Returns 0 or -errno. */
+int cli_show(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
+	ProtobufCMessage *request, const struct column *columns, struct err *err);
+
 /* cli_call() whose reply nobody reads. */
 int cli_call_only(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	ProtobufCMessage *request, struct err *err);
@@ -54,13 +58,6 @@ int cli_policy_name(const char *text, char ret[static RESOURCE_SIZE], struct err
 /* Splits "TENANT/NAME" into the tenant's resource name and the container's id. */
 int cli_split_container(const char *text, char ret_parent[static RESOURCE_SIZE],
 	char ret_id[static NAME_SIZE], struct err *err);
-
-#define CLI_PAGE_TOKEN_MAX 512
-/*
- * Takes over a list's next_page_token ("" at its end). A token that is too long, or the same as
- * before, is an error: the list would never end. Returns 0 or -errno.
- */
-int cli_next_page(const char *next, char token[static CLI_PAGE_TOKEN_MAX], struct err *err);
 
 /* A whole number from 0 to max; `what` names it in the usage error. */
 int cli_number(const char *what, const char *text, uint64_t max, uint64_t *ret, struct err *err);

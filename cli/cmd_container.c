@@ -3,13 +3,13 @@
 #include "cli/cli.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "cli/list.h"
 #include "croft/v1/containers.pb-c.h"
 #include "croft/v1/tenants.pb-c.h"
 
 #include <string.h>
 
-#define SERVICE	       (&croft__v1__containers__descriptor)
-#define LIST_PAGE_SIZE 500
+#define SERVICE (&croft__v1__containers__descriptor)
 
 static const char *describe_exit(const Croft__V1__Exit *exit, char out[static COLUMN_TEXT_MAX])
 {
@@ -103,26 +103,9 @@ const struct column container_columns[] = {
 static int list_parent(struct cli *cli, const char *parent, struct output *output, struct err *err)
 {
 	Croft__V1__ListContainersRequest request = CROFT__V1__LIST_CONTAINERS_REQUEST__INIT;
-	char token[CLI_PAGE_TOKEN_MAX] = "";
-	int r = 0;
 
 	request.parent = (char *)parent;
-	request.page_size = LIST_PAGE_SIZE;
-	request.page_token = token;
-	while (r == 0) {
-		_cleanup_message_ ProtobufCMessage *reply = NULL;
-		const Croft__V1__ListContainersResponse *page;
-
-		r = cli_call(cli, SERVICE, "ListContainers", &request.base, &reply, err);
-		page = (const void *)reply;
-		for (size_t i = 0; r == 0 && i < page->n_containers; i++)
-			r = output_add(output, &page->containers[i]->base, err);
-		if (r == 0)
-			r = cli_next_page(page->next_page_token, token, err);
-		if (r == 0 && !*token)
-			break;
-	}
-	return r;
+	return list_add(cli, SERVICE, "ListContainers", &request.base, output, err);
 }
 
 /* What somebody who is no operator may see: the containers of the own tenants. */
@@ -159,15 +142,14 @@ static int list(struct cli *cli, struct err *err)
 
 static int info(struct cli *cli, struct err *err)
 {
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__GetContainerRequest request = CROFT__V1__GET_CONTAINER_REQUEST__INIT;
 	char name[RESOURCE_SIZE];
 	int r = cli_container_name(cli_arg(cli, 0), name, err);
 
 	request.name = name;
-	if (r == 0)
-		r = cli_call(cli, SERVICE, "GetContainer", &request.base, &reply, err);
-	return r < 0 ? r : output_one(cli->format, container_columns, reply, stdout, err);
+	return r < 0 ? r
+		     : cli_show(
+			       cli, SERVICE, "GetContainer", &request.base, container_columns, err);
 }
 
 const struct command cmd_list = {

@@ -38,11 +38,9 @@ const struct column host_columns[] = {
 
 static int info(struct cli *cli, struct err *err)
 {
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Google__Protobuf__Empty request = GOOGLE__PROTOBUF__EMPTY__INIT;
-	int r = cli_call(cli, SERVICE, "GetHostInfo", &request.base, &reply, err);
 
-	return r < 0 ? r : output_one(cli->format, host_columns, reply, stdout, err);
+	return cli_show(cli, SERVICE, "GetHostInfo", &request.base, host_columns, err);
 }
 
 static int shutdown_host(struct cli *cli, struct err *err)

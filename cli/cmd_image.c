@@ -6,15 +6,15 @@
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/image_upload.h"
+#include "cli/list.h"
 #include "cli/usage.h"
 #include "croft/v1/images.pb-c.h"
 
 #include <fcntl.h>
 #include <string.h>
 
-#define SERVICE		(&croft__v1__images__descriptor)
-#define IMAGE_PAGE_SIZE 500
-#define BUSYBOX_NAME	"busybox"
+#define SERVICE	     (&croft__v1__images__descriptor)
+#define BUSYBOX_NAME "busybox"
 
 static const char *signal_text(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
@@ -107,40 +107,19 @@ static int build_busybox(struct cli *cli, struct err *err)
 
 static int list(struct cli *cli, struct err *err)
 {
-	_cleanup_output_ struct output *output = NULL;
 	Croft__V1__ListImagesRequest request = CROFT__V1__LIST_IMAGES_REQUEST__INIT;
-	char token[CLI_PAGE_TOKEN_MAX] = "";
-	int r = output_create(cli->format, image_list_columns, stdout, &output, err);
 
-	request.page_size = IMAGE_PAGE_SIZE;
-	request.page_token = token;
-	while (r == 0) {
-		_cleanup_message_ ProtobufCMessage *reply = NULL;
-		const Croft__V1__ListImagesResponse *page;
-
-		r = cli_call(cli, SERVICE, "ListImages", &request.base, &reply, err);
-		page = (const void *)reply;
-		for (size_t i = 0; r == 0 && i < page->n_images; i++)
-			r = output_add(output, &page->images[i]->base, err);
-		if (r == 0)
-			r = cli_next_page(page->next_page_token, token, err);
-		if (r == 0 && !*token)
-			return output_end(output, err);
-	}
-	return r;
+	return list_print(cli, SERVICE, "ListImages", &request.base, image_list_columns, err);
 }
 
 static int show(struct cli *cli, struct err *err)
 {
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__GetImageRequest request = CROFT__V1__GET_IMAGE_REQUEST__INIT;
 	char name[RESOURCE_SIZE];
 	int r = cli_image_name(cli_arg(cli, 0), name, err);
 
 	request.name = name;
-	if (r == 0)
-		r = cli_call(cli, SERVICE, "GetImage", &request.base, &reply, err);
-	return r < 0 ? r : output_one(cli->format, image_columns, reply, stdout, err);
+	return r < 0 ? r : cli_show(cli, SERVICE, "GetImage", &request.base, image_columns, err);
 }
 
 static int delete_image(struct cli *cli, struct err *err)

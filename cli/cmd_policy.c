@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "cli/list.h"
 #include "cli/text_filter.h"
 #include "cli/usage.h"
 #include "croft/v1/policies.pb-c.h"
@@ -11,8 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define SERVICE		 (&croft__v1__policies__descriptor)
-#define POLICY_PAGE_SIZE 500
+#define SERVICE (&croft__v1__policies__descriptor)
 
 static const char *usable_text(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
@@ -35,27 +35,9 @@ const struct column policy_columns[] = {
 
 static int list(struct cli *cli, struct err *err)
 {
-	_cleanup_output_ struct output *output = NULL;
 	Croft__V1__ListPoliciesRequest request = CROFT__V1__LIST_POLICIES_REQUEST__INIT;
-	char token[CLI_PAGE_TOKEN_MAX] = "";
-	int r = output_create(cli->format, policy_columns, stdout, &output, err);
 
-	request.page_size = POLICY_PAGE_SIZE;
-	request.page_token = token;
-	while (r == 0) {
-		_cleanup_message_ ProtobufCMessage *reply = NULL;
-		const Croft__V1__ListPoliciesResponse *page;
-
-		r = cli_call(cli, SERVICE, "ListPolicies", &request.base, &reply, err);
-		page = (const void *)reply;
-		for (size_t i = 0; r == 0 && i < page->n_policies; i++)
-			r = output_add(output, &page->policies[i]->base, err);
-		if (r == 0)
-			r = cli_next_page(page->next_page_token, token, err);
-		if (r == 0 && !*token)
-			return output_end(output, err);
-	}
-	return r;
+	return list_print(cli, SERVICE, "ListPolicies", &request.base, policy_columns, err);
 }
 
 /* For people the profile itself, so that it can be saved, changed and checked. */

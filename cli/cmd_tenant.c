@@ -4,14 +4,14 @@
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/limits_message.h"
+#include "cli/list.h"
 #include "cli/usage.h"
 #include "croft/v1/tenants.pb-c.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define SERVICE		 (&croft__v1__tenants__descriptor)
-#define TENANT_PAGE_SIZE 500
+#define SERVICE (&croft__v1__tenants__descriptor)
 
 static const char *state_text(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
@@ -96,40 +96,19 @@ static int create(struct cli *cli, struct err *err)
 
 static int list(struct cli *cli, struct err *err)
 {
-	_cleanup_output_ struct output *output = NULL;
 	Croft__V1__ListTenantsRequest request = CROFT__V1__LIST_TENANTS_REQUEST__INIT;
-	char token[CLI_PAGE_TOKEN_MAX] = "";
-	int r = output_create(cli->format, tenant_list_columns, stdout, &output, err);
 
-	request.page_size = TENANT_PAGE_SIZE;
-	request.page_token = token;
-	while (r == 0) {
-		_cleanup_message_ ProtobufCMessage *reply = NULL;
-		const Croft__V1__ListTenantsResponse *page;
-
-		r = cli_call(cli, SERVICE, "ListTenants", &request.base, &reply, err);
-		page = (const void *)reply;
-		for (size_t i = 0; r == 0 && i < page->n_tenants; i++)
-			r = output_add(output, &page->tenants[i]->base, err);
-		if (r == 0)
-			r = cli_next_page(page->next_page_token, token, err);
-		if (r == 0 && !*token)
-			return output_end(output, err);
-	}
-	return r;
+	return list_print(cli, SERVICE, "ListTenants", &request.base, tenant_list_columns, err);
 }
 
 static int show(struct cli *cli, struct err *err)
 {
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__GetTenantRequest request = CROFT__V1__GET_TENANT_REQUEST__INIT;
 	char name[RESOURCE_SIZE];
 	int r = cli_tenant_name(cli_arg(cli, 0), name, err);
 
 	request.name = name;
-	if (r == 0)
-		r = cli_call(cli, SERVICE, "GetTenant", &request.base, &reply, err);
-	return r < 0 ? r : output_one(cli->format, tenant_columns, reply, stdout, err);
+	return r < 0 ? r : cli_show(cli, SERVICE, "GetTenant", &request.base, tenant_columns, err);
 }
 
 static int set(struct cli *cli, struct err *err)

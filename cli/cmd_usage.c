@@ -73,7 +73,6 @@ const struct column usage_record_columns[] = {
 
 static int show(struct cli *cli, struct err *err)
 {
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__GetUsageRequest request = CROFT__V1__GET_USAGE_REQUEST__INIT;
 	const char *arg = cli_arg(cli, 0);
 	char name[RESOURCE_SIZE];
@@ -81,9 +80,7 @@ static int show(struct cli *cli, struct err *err)
 				 : cli_tenant_name(arg, name, err);
 
 	request.name = name;
-	if (r == 0)
-		r = cli_call(cli, SERVICE, "GetUsage", &request.base, &reply, err);
-	return r < 0 ? r : output_one(cli->format, usage_columns, reply, stdout, err);
+	return r < 0 ? r : cli_show(cli, SERVICE, "GetUsage", &request.base, usage_columns, err);
 }
 
 /* Reads an option's RFC 3339 time into t and returns it; NULL when it was not given. */

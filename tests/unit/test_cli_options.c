@@ -6,7 +6,13 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/limits_message.h"
+#include "cli/list.h"
+#include "cli/message.h"
 #include "cli/usage.h"
+#include "croft/v1/containers.pb-c.h"
+#include "croft/v1/images.pb-c.h"
+#include "croft/v1/policies.pb-c.h"
+#include "croft/v1/tenants.pb-c.h"
 
 #include <errno.h>
 #include <string.h>
@@ -254,18 +260,49 @@ static void names_and_numbers(void **state)
 
 static void endless_lists_are_errors(void **state)
 {
-	char token[CLI_PAGE_TOKEN_MAX] = "";
-	char longest[CLI_PAGE_TOKEN_MAX + 1];
+	char token[LIST_TOKEN_MAX] = "";
+	char longest[LIST_TOKEN_MAX + 1];
 	struct err err;
 
 	(void)state;
-	assert_int_equal(cli_next_page("a", token, &err), 0);
+	assert_int_equal(list_next_page("a", token, &err), 0);
 	assert_string_equal(token, "a");
-	assert_true(cli_next_page("a", token, &err) < 0);
-	assert_int_equal(cli_next_page("", token, &err), 0);
+	assert_true(list_next_page("a", token, &err) < 0);
+	assert_int_equal(list_next_page("", token, &err), 0);
 	memset(longest, 'x', sizeof(longest));
-	longest[CLI_PAGE_TOKEN_MAX] = '\0';
-	assert_true(cli_next_page(longest, token, &err) < 0);
+	longest[LIST_TOKEN_MAX] = '\0';
+	assert_true(list_next_page(longest, token, &err) < 0);
+}
+
+/* What list_add() relies on. */
+static void list_methods_have_pages(void **state)
+{
+	static const ProtobufCServiceDescriptor *const services[] = {
+		&croft__v1__containers__descriptor,
+		&croft__v1__images__descriptor,
+		&croft__v1__policies__descriptor,
+		&croft__v1__tenants__descriptor,
+	};
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++) {
+		for (unsigned j = 0; j < services[i]->n_methods; j++) {
+			const ProtobufCMethodDescriptor *m = &services[i]->methods[j];
+			const ProtobufCFieldDescriptor *items;
+
+			if (strncmp(m->name, "List", 4) != 0)
+				continue;
+			items = protobuf_c_message_descriptor_get_field(m->output, 1);
+			assert_int_equal(items->label, PROTOBUF_C_LABEL_REPEATED);
+			assert_int_equal(items->type, PROTOBUF_C_TYPE_MESSAGE);
+			assert_true(message_path_exists(m->output, "next_page_token"));
+			assert_true(message_path_exists(m->input, "page_size"));
+			assert_true(message_path_exists(m->input, "page_token"));
+			n++;
+		}
+	}
+	assert_int_equal(n, ARRAY_SIZE(services));
 }
 
 /* What every row of the table must be, so that help and completion can rely on it. */
@@ -360,6 +397,7 @@ int main(void)
 		cmocka_unit_test(none_needs_a_meaning),
 		cmocka_unit_test(names_and_numbers),
 		cmocka_unit_test(endless_lists_are_errors),
+		cmocka_unit_test(list_methods_have_pages),
 		cmocka_unit_test(the_table_of_commands_is_sound),
 		cmocka_unit_test(exit_statuses_tell_what_went_wrong),
 	};

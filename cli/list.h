@@ -1,0 +1,23 @@
+/* Lists: every page of a List method, as rows. */
+#pragma once
+
+#include "cli/cli.h"
+
+/*
+ * Adds the messages of every page to an output. The request's page_size and page_token are filled
+ * here; it and the reply have the fields that AIP-158 names, the reply's items being its field 1.
+ * Returns 0 or -errno.
+ */
+int list_add(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
+	ProtobufCMessage *request, struct output *output, struct err *err);
+
+/* list_add() to an output of its own, which it prints. Returns 0 or -errno. */
+int list_print(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
+	ProtobufCMessage *request, const struct column *columns, struct err *err);
+
+#define LIST_TOKEN_MAX 512
+/*
+ * Takes over a list's next_page_token ("" at its end). A token that is too long, or the same as
+ * before, is an error: the list would never end. Returns 0 or -errno.
+ */
+int list_next_page(const char *next, char token[static LIST_TOKEN_MAX], struct err *err);
