@@ -36,6 +36,8 @@ static const char *describe_exit(const Croft__V1__Exit *exit, char out[static CO
 		snprintf(out, COLUMN_TEXT_MAX, "unknown");
 		break;
 	}
+	if (exit->note[0])
+		snprintf(out + strlen(out), COLUMN_TEXT_MAX - strlen(out), "; %s", exit->note);
 	return out;
 }
 

@@ -8,6 +8,7 @@
 #include "server/container_op.h"
 #include "server/convert.h"
 #include "server/cores.h"
+#include "server/details.h"
 #include "server/events.h"
 #include "server/link.h"
 #include "server/store.h"
@@ -85,6 +86,21 @@ static void on_committed(void *arg, const struct err *err)
 	container_op_fail(op, err);
 }
 
+/* op holds what the container was. An update to what it is already is no event. */
+static void add_event(struct db_tx *tx, const struct container_op *op)
+{
+	const struct container *c = op->container;
+	struct changes changes;
+
+	changes_init(&changes);
+	changes_limits(&changes, &op->limits, &c->limits);
+	changes_cores(&changes, op->cpus, c->cpus);
+	changes_bool(&changes, "oom_group", op->oom_group, c->oom_group);
+	if (changes.n)
+		events_add_container(tx, c, c->run.id, "container.updated", changes_end(&changes),
+			"%s/%s was changed: %s", c->tenant->name, c->name, changes.text);
+}
+
 static void on_applied(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -101,8 +117,7 @@ static void on_applied(
 	swap(op);
 	tx = db_tx_new();
 	store_put_container(tx, c);
-	events_add_container(tx, c, c->run.id, "container.updated", "{}", "%s/%s was changed",
-		c->tenant->name, c->name);
+	add_event(tx, op);
 	container_op_store(op, tx);
 	db_commit(op->server->db, tx, on_committed, op);
 }

@@ -79,6 +79,7 @@ static void fill_run(const struct run *run, struct container_message *out)
 	out->exit.kind = (Croft__V1__Exit__Kind)run->exit;
 	out->exit.status = run->exit_status;
 	out->exit.signal = run->exit_signal;
+	out->exit.note = (char *)run->end_note;
 	out->run.exit = &out->exit;
 }
 

@@ -56,6 +56,9 @@ int convert_time_back(
 	const Google__Protobuf__Timestamp *time, int64_t *ret_wall_usec, struct err *err);
 
 void convert_limits(const struct limits *limits, struct limits_message *out);
+/* The path of a limit in update masks: "limits.pids". Static storage. */
+const char *convert_limit_path(enum limit_id id);
+#define CONVERT_CORE_LIST_PATH "limits.core_list"
 
 /*
  * Limits of a request: NULL is none at all. Checked against the table; limits that only a tenant

@@ -25,6 +25,14 @@ static const struct field {
 
 _Static_assert(ARRAY_SIZE(fields) == LIMIT_N, "every limit has a field");
 
+const char *convert_limit_path(enum limit_id id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (fields[i].id == id)
+			return fields[i].path;
+	return "limits";
+}
+
 static uint64_t *field_of(const Croft__V1__Limits *msg, const struct field *field)
 {
 	return (uint64_t *)((char *)msg + field->offset);
@@ -88,7 +96,7 @@ static bool apply_path(struct limits *limits, const struct limits *from, const c
 		*limits = *from;
 		return true;
 	}
-	if (!strcmp(path, "limits.core_list")) {
+	if (!strcmp(path, CONVERT_CORE_LIST_PATH)) {
 		copy_cores(limits, from);
 		return true;
 	}

@@ -82,7 +82,10 @@ static const char first[] =
 	" caller TEXT NOT NULL, reply BLOB NOT NULL, wall INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE INDEX requests_by_wall ON requests(wall);";
 
-static const char *const steps[] = {first};
+/* Why a container stays down after a run, where its exit does not say it. */
+static const char end_note[] = "ALTER TABLE runs ADD COLUMN end_note TEXT NOT NULL DEFAULT '';";
+
+static const char *const steps[] = {first, end_note};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

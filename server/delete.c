@@ -115,9 +115,7 @@ static void delete_row(struct deletion *d)
 	struct db_tx *tx = db_tx_new();
 
 	store_delete_container(tx, c);
-	if (c->visible)
-		events_add_container(tx, c, "", "container.deleted", "{}", "%s/%s was deleted",
-			c->tenant->name, c->name);
+	events_add_deleted(tx, c);
 	if (c->delete_hook)
 		c->delete_hook(c->delete_arg, tx);
 	db_commit(d->server->db, tx, on_row_deleted, d);
@@ -144,7 +142,10 @@ static void note(struct deletion *d, const struct err *err)
 
 static void on_marked(void *arg, const struct err *err)
 {
-	note(arg, err);
+	struct deletion *d = arg;
+
+	d->container->stored |= !err;
+	note(d, err);
 }
 
 static void on_removed(
@@ -187,6 +188,9 @@ void delete_continue(struct server *server, struct container *c)
 	}
 	tx = db_tx_new();
 	store_put_container(tx, c);
+	/* One whose rows were never committed: the mark is its first row. */
+	if (!c->stored)
+		events_add_created(tx, c);
 	db_commit(server->db, tx, on_marked, d);
 }
 

@@ -1,6 +1,9 @@
 /* Adding events to transactions; see events.h. */
 #include "server/events.h"
 
+#include "server/details.h"
+#include "server/grpc_utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -13,6 +16,7 @@ static void add(struct db_tx *tx, const struct tenant *tenant, const char *resou
 	char message[MESSAGE_SIZE];
 
 	vsnprintf(message, sizeof(message), fmt, ap);
+	grpc_utf8_repair(message);
 	db_tx_write(tx,
 		"INSERT INTO events (number, wall, type, tenant_uid, tenant, resource, run_id,"
 		" message, details) VALUES ((SELECT coalesce(max(number), 0) + 1 FROM events),"
@@ -44,6 +48,70 @@ void events_add_container(struct db_tx *tx, const struct container *container, c
 	va_start(ap, fmt);
 	add(tx, container->tenant, resource, run_id, type, details, fmt, ap);
 	va_end(ap);
+}
+
+void events_add_created(struct db_tx *tx, const struct container *c)
+{
+	struct details d;
+
+	details_init(&d);
+	details_text(&d, "uid", c->uid);
+	details_text(&d, "image", c->image);
+	details_text(&d, "policy", c->policy);
+	details_bool(&d, "ephemeral", c->ephemeral);
+	details_open(&d, "limits");
+	details_limits(&d, &c->limits);
+	events_add_container(tx, c, "", "container.created", details_end(&d),
+		"%s/%s was made from image %s", c->tenant->name, c->name, c->image);
+}
+
+void events_add_deleted(struct db_tx *tx, const struct container *c)
+{
+	struct details d;
+
+	details_init(&d);
+	details_text(&d, "uid", c->uid);
+	details_bool(&d, "ephemeral", c->ephemeral);
+	events_add_container(tx, c, "", "container.deleted", details_end(&d), "%s/%s was deleted",
+		c->tenant->name, c->name);
+}
+
+void events_add_started(struct db_tx *tx, const struct container *c)
+{
+	struct details d;
+
+	details_init(&d);
+	details_int(&d, "host_pid", c->run.pid);
+	details_number(&d, "id_base", c->run.id_base);
+	events_add_container(tx, c, c->run.id, "container.started", details_end(&d),
+		"%s/%s was started", c->tenant->name, c->name);
+}
+
+static void describe(struct details *d, const struct err *why)
+{
+	details_init(d);
+	details_text(d, "code", err_code_name((enum err_code)why->code));
+	details_text(d, "reason", why->reason);
+	details_text(d, "message", why->msg);
+}
+
+void events_add_start_failed(
+	struct db_tx *tx, const struct container *c, const char *run_id, const struct err *why)
+{
+	struct details d;
+
+	describe(&d, why);
+	events_add_container(tx, c, run_id, "container.start_failed", details_end(&d),
+		"%s/%s was not started: %s", c->tenant->name, c->name, why->msg);
+}
+
+void events_add_create_failed(struct db_tx *tx, const struct container *c, const struct err *why)
+{
+	struct details d;
+
+	describe(&d, why);
+	events_add_container(tx, c, "", "container.create_failed", details_end(&d),
+		"%s/%s was not made: %s", c->tenant->name, c->name, why->msg);
 }
 
 void events_add_image(struct db_tx *tx, const struct image *image, const char *type,

@@ -1,10 +1,10 @@
 /* Telling of met limits; see faults.h. */
 #include "server/faults.h"
 
+#include "server/details.h"
 #include "server/events.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 enum fault { FAULT_OOM, FAULT_PIDS };
 
@@ -32,20 +32,34 @@ bool faults_pending(
 	       (pids_rose(c, counters) && is_due(c, FAULT_PIDS, now_boot_usec, false));
 }
 
+/* The limit that holds: the container's own, else its tenant's; null where neither has one. */
+static void add_limit(struct details *d, const struct container *c, enum limit_id id)
+{
+	uint64_t own = c->limits.value[id];
+	uint64_t limit = own != LIMIT_UNSET ? own : c->tenant->limits.value[id];
+
+	if (limit == LIMIT_UNSET)
+		details_null(d, "limit");
+	else
+		details_number(d, "limit", limit);
+}
+
 static void add(struct db_tx *tx, struct container *c, enum fault fault, uint64_t *reported,
 	uint64_t total, uint64_t now_boot_usec)
 {
-	char details[96];
 	uint64_t new = total - *reported;
+	struct details d;
 
-	snprintf(details, sizeof(details), "{\"count\":%" PRIu64 ",\"total\":%" PRIu64 "}", new,
-		total);
+	details_init(&d);
+	details_number(&d, "count", new);
+	details_number(&d, "total", total);
+	add_limit(&d, c, fault == FAULT_OOM ? LIMIT_MEMORY : LIMIT_PIDS);
 	if (fault == FAULT_OOM)
-		events_add_container(tx, c, c->run.id, "container.oom", details,
+		events_add_container(tx, c, c->run.id, "container.oom", details_end(&d),
 			"%s/%s met its memory limit: %" PRIu64 " killed", c->tenant->name, c->name,
 			new);
 	else
-		events_add_container(tx, c, c->run.id, "container.pids_denied", details,
+		events_add_container(tx, c, c->run.id, "container.pids_denied", details_end(&d),
 			"%s/%s met its pids limit: %" PRIu64 " forks refused", c->tenant->name,
 			c->name, new);
 	*reported = total;

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "server/convert.h"
+#include "server/details.h"
 #include "server/events.h"
 #include "server/import_handlers.h"
 #include "server/link.h"
@@ -223,6 +224,20 @@ static void fill_image(struct import *import, const struct image_report *report)
 	image->created_wall_usec = clock_wall_usec();
 }
 
+static void add_event(struct db_tx *tx, const struct image *image)
+{
+	struct details d;
+
+	details_init(&d);
+	details_text(&d, "uid", image->uid);
+	details_text(&d, "init", image->init);
+	details_number(&d, "size_bytes", image->size_bytes);
+	details_number(&d, "entries", image->entries);
+	details_number(&d, "skipped_devices", image->skipped_devices);
+	events_add_image(
+		tx, image, "image.imported", details_end(&d), "image %s was imported", image->name);
+}
+
 static void store_image(struct import *import)
 {
 	Croft__V1__ImportImageResponse response = CROFT__V1__IMPORT_IMAGE_RESPONSE__INIT;
@@ -230,8 +245,7 @@ static void store_image(struct import *import)
 	struct image_message out;
 
 	store_put_image(tx, import->image);
-	events_add_image(tx, import->image, "image.imported", "{}", "image %s was imported",
-		import->image->name);
+	add_event(tx, import->image);
 	convert_image(&import->server->model, import->image, &out);
 	response.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_IMAGE;
 	response.image = &out.msg;

@@ -1,6 +1,7 @@
 /* One sample's way into the ledger and the totals; see ledger.h. */
 #include "server/ledger.h"
 
+#include "server/details.h"
 #include "server/events.h"
 #include "server/faults.h"
 #include "server/store.h"
@@ -25,6 +26,19 @@ static void add_point(
 	run->last = *point;
 }
 
+/* By the sequence of the sample: both sides of the fall are in the ledger. */
+static void add_fell_event(
+	struct db_tx *tx, const struct container *c, const struct usage_point *point)
+{
+	struct details d;
+
+	details_init(&d);
+	details_number(&d, "sequence", point->sequence);
+	events_add_container(tx, c, c->run.id, "usage.counter_fell", details_end(&d),
+		"a counter of %s/%s fell; nothing is counted for that interval", c->tenant->name,
+		c->name);
+}
+
 void ledger_add_sample(struct server *server, struct db_tx *tx, struct container *c,
 	const struct usage_point *point, bool final)
 {
@@ -32,9 +46,7 @@ void ledger_add_sample(struct server *server, struct db_tx *tx, struct container
 	unsigned flags = usage_add(&delta, &c->run.last, point, ledger_gap_usec(server));
 
 	if (flags & USAGE_COUNTER_FELL)
-		events_add_container(tx, c, c->run.id, "usage.counter_fell", "{}",
-			"a counter of %s/%s fell; nothing is counted for that interval",
-			c->tenant->name, c->name);
+		add_fell_event(tx, c, point);
 	if (!c->run.last.sequence)
 		delta.runs = 1;
 	usage_totals_merge(&c->totals, &delta);

@@ -23,6 +23,7 @@
 #define TENANT_UIDS_MAX	    64
 #define ACCOUNT_REF_MAX	    128
 #define SUSPEND_REASON_MAX  256
+#define END_NOTE_SIZE	    96
 #define TENANTS_MAX	    4096
 #define IMAGES_MAX	    4096
 #define INIT_ARGS_MAX	    64
@@ -82,7 +83,8 @@ struct run {
 	enum run_exit exit;
 	int32_t exit_status;
 	int32_t exit_signal;
-	struct counter_files *files; /* owned; NULL when there is nothing to read */
+	char end_note[END_NOTE_SIZE]; /* why it stays down, where the exit does not say it */
+	struct counter_files *files;  /* owned; NULL when there is nothing to read */
 	struct usage_point last;
 	struct fault_report reported;
 };
@@ -137,6 +139,7 @@ struct container {
 	enum container_state state;
 	struct run run; /* the present one, or the last */
 	struct usage_totals totals;
+	bool stored;	     /* its row is committed */
 	bool start_pending;  /* its commit or the supervisor's answer is awaited */
 	bool kill_wanted;    /* to be killed as soon as it has started */
 	bool launching;	     /* a launch whose start is not confirmed */

@@ -136,6 +136,19 @@ static void send_freezes(struct server *server)
 	}
 }
 
+/* A run that was asked for, but never carried out. */
+static void take_back(struct server *server, const struct container *c)
+{
+	struct db_tx *tx = db_tx_new();
+	struct err why;
+
+	err_set(&why, ERR_ABORTED, "START_INTERRUPTED",
+		"croftd or its supervisor ended before it was started");
+	store_delete_run(tx, &c->run);
+	events_add_start_failed(tx, c, c->run.id, &why);
+	db_commit(server->db, tx, NULL, NULL);
+}
+
 /* A container of croftd's: what to do about what the supervisor said, or did not say. */
 static void settle(struct server *server, struct container *c)
 {
@@ -148,13 +161,8 @@ static void settle(struct server *server, struct container *c)
 			run_end_lost(server, c);
 			return;
 		}
-		/* Asked for, but never carried out. */
-		if (c->run.stored) {
-			struct db_tx *tx = db_tx_new();
-
-			store_delete_run(tx, &c->run);
-			db_commit(server->db, tx, NULL, NULL);
-		}
+		if (c->run.stored)
+			take_back(server, c);
 		memset(&c->run, 0, sizeof(c->run));
 		c->state = CONTAINER_STOPPED;
 		waiters_call(&c->end_waiters, NULL);
@@ -314,8 +322,7 @@ static void confirm(struct server *server, struct container *c)
 	c->launching = false;
 	store_confirm_run(tx, &c->run);
 	store_put_container(tx, c);
-	events_add_container(tx, c, c->run.id, "container.started", "{}", "%s/%s was started",
-		c->tenant->name, c->name);
+	events_add_started(tx, c);
 	db_commit(server->db, tx, NULL, NULL);
 }
 

@@ -6,7 +6,9 @@
  */
 #include "server/lifecycle.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "server/details.h"
 #include "server/events.h"
 #include "server/ledger.h"
 #include "server/link.h"
@@ -21,8 +23,8 @@
 
 #define COMMIT_RETRY_MS 1000
 /* A container that reboots more often than this in a minute stays down: its boot does not work. */
-#define REBOOTS_MAX	    5
-#define REBOOTS_PERIOD_USEC 60000000u
+#define REBOOTS_MAX	       5
+#define REBOOTS_PERIOD_SECONDS 60u
 
 struct run_end {
 	struct server *server;
@@ -32,6 +34,8 @@ struct run_end {
 	bool known;	  /* the supervisor told it; else nobody knows how it ended */
 	bool was_stopped; /* somebody asked for the end */
 	bool counted;	  /* in the totals in memory already */
+	bool reboot;	  /* a new run is to follow */
+	bool reboot_loop; /* it would, but for the guard */
 	struct event *retry;
 };
 
@@ -100,17 +104,49 @@ static const char *describe(const struct run *run, char out[static 64])
 	return out;
 }
 
+static const char *exit_name(enum run_exit exit)
+{
+	/* As croft.v1.Exit.Kind has them. */
+	static const char *const names[] = {
+		[RUN_EXIT_NONE] = "KIND_UNSPECIFIED",
+		[RUN_EXIT_EXITED] = "EXITED",
+		[RUN_EXIT_SIGNALLED] = "SIGNALLED",
+		[RUN_EXIT_POWEROFF] = "POWEROFF",
+		[RUN_EXIT_REBOOT] = "REBOOT",
+		[RUN_EXIT_UNKNOWN] = "UNKNOWN",
+		[RUN_EXIT_OOM] = "OOM",
+	};
+
+	return names[(unsigned)exit < ARRAY_SIZE(names) ? exit : RUN_EXIT_UNKNOWN];
+}
+
 static void add_end_event(struct db_tx *tx, const struct container *c)
 {
 	const struct run *run = &c->run;
-	char details[160];
+	uint64_t began = run->start_boot_usec;
+	struct details d;
 	char how[64];
 
-	snprintf(details, sizeof(details),
-		"{\"exit\":%d,\"status\":%d,\"signal\":%d,\"cpu_usec\":%" PRIu64 "}",
-		(int)run->exit, run->exit_status, run->exit_signal, run->last.counters.cpu_usec);
-	events_add_container(tx, c, run->id, "container.ended", details, "%s/%s ended: %s",
+	details_init(&d);
+	details_text(&d, "exit", exit_name(run->exit));
+	details_int(&d, "status", run->exit_status);
+	details_int(&d, "signal", run->exit_signal);
+	details_number(&d, "cpu_usec", run->last.counters.cpu_usec);
+	details_number(
+		&d, "running_usec", run->end_boot_usec > began ? run->end_boot_usec - began : 0);
+	events_add_container(tx, c, run->id, "container.ended", details_end(&d), "%s/%s ended: %s",
 		c->tenant->name, c->name, describe(run, how));
+}
+
+static void add_reboot_limit_event(struct db_tx *tx, const struct container *c)
+{
+	struct details d;
+
+	details_init(&d);
+	details_number(&d, "reboots", c->reboots);
+	details_number(&d, "seconds", REBOOTS_PERIOD_SECONDS);
+	events_add_container(tx, c, c->run.id, "container.reboot_limit", details_end(&d),
+		"%s/%s stays down: %s", c->tenant->name, c->name, c->run.end_note);
 }
 
 /* The rows of the end. Called again for another attempt, so it must come to the same. */
@@ -120,6 +156,10 @@ static struct db_tx *build(struct run_end *end)
 	struct db_tx *tx = db_tx_new();
 	struct run *run = &c->run;
 
+	if (!c->stored)
+		events_add_created(tx, c);
+	/* That its launch is over is committed here at the latest. */
+	store_put_container(tx, c);
 	if (!run->stored)
 		store_add_run(tx, run, c->tenant, c);
 	store_confirm_run(tx, run);
@@ -135,6 +175,8 @@ static struct db_tx *build(struct run_end *end)
 	store_end_run(tx, run);
 	ledger_add_totals(tx, c);
 	add_end_event(tx, c);
+	if (end->reboot_loop)
+		add_reboot_limit_event(tx, c);
 	return tx;
 }
 
@@ -156,22 +198,44 @@ static void on_rebooted(void *arg, const struct err *err)
 	container_unref(c);
 }
 
-static bool may_reboot(struct run_end *end)
+static bool may_reboot(const struct run_end *end)
+{
+	const struct container *c = end->container;
+
+	return c->run.exit == RUN_EXIT_REBOOT && !c->killed && !end->was_stopped && !c->condemned &&
+	       !c->tenant->suspended && !c->tenant->deleting && !end->server->shutting_down;
+}
+
+/* Decided before the commit, so that the refusal is part of it. */
+static void decide_reboot(struct run_end *end)
 {
 	struct container *c = end->container;
 	uint64_t now = clock_boot_usec();
 
-	if (c->run.exit != RUN_EXIT_REBOOT || c->killed || end->was_stopped || c->condemned ||
-		c->tenant->suspended || c->tenant->deleting || end->server->shutting_down)
-		return false;
-	if (now - c->reboot_boot_usec > REBOOTS_PERIOD_USEC) {
+	if (!may_reboot(end))
+		return;
+	if (now - c->reboot_boot_usec > REBOOTS_PERIOD_SECONDS * UINT64_C(1000000)) {
 		c->reboot_boot_usec = now;
 		c->reboots = 0;
 	}
-	if (c->reboots++ < REBOOTS_MAX)
-		return true;
-	log_warning("reboot-limit tenant=%s container=%s", c->tenant->name, c->name);
-	return false;
+	end->reboot = c->reboots++ < REBOOTS_MAX;
+	end->reboot_loop = !end->reboot;
+	if (end->reboot)
+		return;
+	snprintf(c->run.end_note, sizeof(c->run.end_note),
+		"it rebooted %u times within %u seconds; start it to try again", c->reboots,
+		REBOOTS_PERIOD_SECONDS);
+	log_warning("reboot-limit tenant=%s container=%s reboots=%u", c->tenant->name, c->name,
+		c->reboots);
+}
+
+/* What was refused at once has committed nothing, so its event goes alone. */
+static void tell_reboot_failed(struct server *server, struct container *c, const struct err *err)
+{
+	struct db_tx *tx = db_tx_new();
+
+	events_add_start_failed(tx, c, "", err);
+	db_commit(server->db, tx, NULL, NULL);
 }
 
 static bool reboot(struct run_end *end)
@@ -180,12 +244,13 @@ static bool reboot(struct run_end *end)
 	struct start_request request = {.container = c, .done = on_rebooted, .arg = c};
 	struct err err;
 
-	if (!may_reboot(end))
+	if (!end->reboot || !may_reboot(end))
 		return false;
 	request.tx = db_tx_new();
 	container_ref(c);
 	if (start_container(end->server, &request, &err) == 0)
 		return true;
+	tell_reboot_failed(end->server, c, &err);
 	on_rebooted(c, &err);
 	return false;
 }
@@ -203,7 +268,6 @@ static void finish(struct run_end *end)
 		c->name, c->run.id, describe(&c->run, how));
 	c->end_pending = false;
 	c->state = CONTAINER_STOPPED;
-	c->launching = false;
 	if (c->stop_timer)
 		event_del(c->stop_timer);
 	if (reboot(end)) {
@@ -236,6 +300,7 @@ static void on_committed(void *arg, const struct err *err)
 
 	if (!err) {
 		end->container->run.stored = true;
+		end->container->stored = true;
 		finish(end);
 		return;
 	}
@@ -262,6 +327,7 @@ static struct run_end *make_end(struct server *server, struct container *c)
 	end->container = container_ref(c);
 	end->was_stopped = c->state == CONTAINER_STOPPING;
 	c->end_pending = true;
+	c->launching = false;
 	/* Until the commit it holds its name and shows that it is on its way down. */
 	c->state = CONTAINER_STOPPING;
 	log_source_drain(c->logs);
@@ -293,6 +359,7 @@ static void take(struct server *server, struct container *c, const struct msg_ru
 	run->end_boot_usec = msg->end_boot_usec;
 	run->end_wall_usec = msg->end_wall_usec;
 	classify(c, msg, run);
+	decide_reboot(end);
 	end->point = (struct usage_point){.sequence = run->last.sequence + 1,
 		.boot_usec = msg->end_boot_usec,
 		.wall_usec = msg->end_wall_usec,

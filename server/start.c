@@ -113,8 +113,11 @@ static void undo_rows(struct start *start)
 	struct db_tx *tx = db_tx_new();
 
 	store_delete_run(tx, &c->run);
-	if (start->request.launch)
+	events_add_start_failed(tx, c, c->run.id, &start->spawn_err);
+	if (start->request.launch) {
 		store_delete_container(tx, c);
+		events_add_deleted(tx, c);
+	}
 	db_commit(start->server->db, tx, NULL, NULL);
 }
 
@@ -186,8 +189,7 @@ static void succeed(struct start *start)
 	store_confirm_run(tx, &c->run);
 	if (start->request.launch)
 		store_put_container(tx, c);
-	events_add_container(tx, c, c->run.id, "container.started", "{}", "%s/%s was started",
-		c->tenant->name, c->name);
+	events_add_started(tx, c);
 	if (start->request.confirm)
 		start->request.confirm(start->request.arg, tx);
 	db_commit(start->server->db, tx, NULL, NULL);
@@ -209,6 +211,7 @@ static void join(struct start *start)
 		return;
 	c->start_pending = false;
 	c->run.stored = start->committed;
+	c->stored |= start->committed;
 	if (start->lost)
 		fail_lost(start);
 	else if (!start->spawned)
@@ -301,8 +304,10 @@ int start_container(struct server *server, const struct start_request *request, 
 		start_free(start);
 		return r;
 	}
-	if (request->launch)
+	if (request->launch) {
 		store_put_container(request->tx, c);
+		events_add_created(request->tx, c);
+	}
 	store_add_run(request->tx, &c->run, c->tenant, c);
 	db_commit(server->db, request->tx, on_committed, start);
 	return 0;

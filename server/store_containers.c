@@ -56,9 +56,9 @@ void store_end_run(struct db_tx *tx, const struct run *run)
 {
 	db_tx_write(tx,
 		"UPDATE runs SET end_boot=?2, end_wall=?3, exit_kind=?4, exit_status=?5,"
-		" exit_signal=?6 WHERE key=?1",
-		"uuiddd", run->key, run->end_boot_usec, run->end_wall_usec, (int)run->exit,
-		(int)run->exit_status, (int)run->exit_signal);
+		" exit_signal=?6, end_note=?7 WHERE key=?1",
+		"uuiddds", run->key, run->end_boot_usec, run->end_wall_usec, (int)run->exit,
+		(int)run->exit_status, (int)run->exit_signal, run->end_note);
 }
 
 void store_delete_run(struct db_tx *tx, const struct run *run)

@@ -134,6 +134,7 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	if (!c)
 		return err_oom(err);
 	c->visible = true;
+	c->stored = true;
 	db_column_text(row, 0, c->uid, sizeof(c->uid));
 	db_column_text(row, 3, c->image, sizeof(c->image));
 	db_column_text(row, 4, c->policy, sizeof(c->policy));
@@ -173,6 +174,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 	run->exit = (enum run_exit)sqlite3_column_int(row, 9);
 	run->exit_status = sqlite3_column_int(row, 10);
 	run->exit_signal = sqlite3_column_int(row, 11);
+	db_column_text(row, 12, run->end_note, sizeof(run->end_note));
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
 	return 0;
@@ -180,7 +182,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 
 #define RUN_COLUMNS                                                                                \
 	"SELECT key, id, boot_id, cgroup_inode, id_base, start_boot, start_wall, end_boot,"        \
-	" end_wall, exit_kind, exit_status, exit_signal FROM runs "
+	" end_wall, exit_kind, exit_status, exit_signal, end_note FROM runs "
 
 static int load_sample_value(sqlite3_stmt *row, void *arg, struct err *err)
 {

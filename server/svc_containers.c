@@ -40,20 +40,19 @@ static struct container_op *begin_new(struct grpc_call *call, const ProtobufCMes
 	return op;
 }
 
-static void add_created_event(struct db_tx *tx, const struct container *c)
-{
-	events_add_container(tx, c, "", "container.created", "{}", "%s/%s was made from image %s",
-		c->tenant->name, c->name, c->image);
-}
-
 /* --- CreateContainer --- */
 
 static void fail_new(struct container_op *op, const struct err *err)
 {
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx;
 
-	store_delete_container(tx, op->container);
-	db_commit(op->server->db, tx, NULL, NULL);
+	if (op->committed) {
+		tx = db_tx_new();
+		store_delete_container(tx, op->container);
+		events_add_create_failed(tx, op->container, err);
+		events_add_deleted(tx, op->container);
+		db_commit(op->server->db, tx, NULL, NULL);
+	}
 	model_remove_container(op->container);
 	container_op_fail(op, err);
 }
@@ -92,7 +91,6 @@ static void join_create(struct container_op *op)
 	c->launching = false;
 	tx = db_tx_new();
 	store_put_container(tx, c);
-	add_created_event(tx, c);
 	container_op_store(op, tx);
 	db_commit(op->server->db, tx, on_create_confirmed, op);
 }
@@ -102,6 +100,7 @@ static void on_create_marked(void *arg, const struct err *err)
 	struct container_op *op = arg;
 
 	op->committed = !err;
+	op->container->stored = !err;
 	if (err && !op->err.code)
 		op->err = *err;
 	join_create(op);
@@ -145,6 +144,7 @@ static void create_container(struct grpc_call *call, const ProtobufCMessage *mes
 	c->launching = true;
 	tx = db_tx_new();
 	store_put_container(tx, c);
+	events_add_created(tx, c);
 	db_commit(op->server->db, tx, on_create_marked, op);
 }
 
@@ -178,7 +178,6 @@ static void launch_container(struct grpc_call *call, const ProtobufCMessage *mes
 		return;
 	request.container = op->container;
 	request.tx = db_tx_new();
-	add_created_event(request.tx, op->container);
 	/* Replaced by the full one as soon as the start is confirmed. */
 	container_op_store(op, request.tx);
 	if (start_container(op->server, &request, &err) < 0) {

@@ -24,7 +24,7 @@ struct event_row {
 	char resource[RESOURCE_SIZE];
 	char run_id[RUN_ID_SIZE];
 	char message[600];
-	char details[400];
+	char *details; /* owned */
 };
 
 struct follower {
@@ -58,9 +58,17 @@ void event_feed_destroy(struct server *server)
 	server->events = NULL;
 }
 
+static void drop_rows(struct follower *f)
+{
+	for (size_t i = 0; i < f->n_rows; i++)
+		free(f->rows[i].details);
+	f->n_rows = 0;
+}
+
 static void follower_free(struct follower *f)
 {
 	LIST_REMOVE(f, entry);
+	drop_rows(f);
 	grpc_call_set_data(f->call, NULL);
 	grpc_call_unref(f->call);
 	free(f);
@@ -69,9 +77,13 @@ static void follower_free(struct follower *f)
 static int take_row(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct follower *f = arg;
-	struct event_row *e = &f->rows[f->n_rows++];
+	struct event_row *e = &f->rows[f->n_rows];
+	const char *details = (const char *)sqlite3_column_text(row, 7);
 
-	(void)err;
+	e->details = strdup(details ? details : "{}");
+	if (!e->details)
+		return err_oom(err);
+	f->n_rows++;
 	e->number = db_column_u64(row, 0);
 	e->wall_usec = sqlite3_column_int64(row, 1);
 	db_column_text(row, 2, e->type, sizeof(e->type));
@@ -79,7 +91,6 @@ static int take_row(sqlite3_stmt *row, void *arg, struct err *err)
 	db_column_text(row, 4, e->resource, sizeof(e->resource));
 	db_column_text(row, 5, e->run_id, sizeof(e->run_id));
 	db_column_text(row, 6, e->message, sizeof(e->message));
-	db_column_text(row, 7, e->details, sizeof(e->details));
 	return 0;
 }
 
@@ -87,7 +98,7 @@ static int read_step(struct db *db, void *arg, struct err *err)
 {
 	struct follower *f = arg;
 
-	f->n_rows = 0;
+	drop_rows(f);
 	if (f->tenant_uid[0])
 		return db_query(db,
 			"SELECT number, wall, type, tenant, resource, run_id, message, details"

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "google/protobuf/empty.pb-c.h"
 #include "server/convert.h"
+#include "server/details.h"
 #include "server/events.h"
 #include "server/import_handlers.h"
 #include "server/link.h"
@@ -109,6 +110,7 @@ static void on_removed(
 {
 	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
 	struct image_delete *d = arg;
+	struct details details;
 	struct db_tx *tx;
 
 	(void)reply;
@@ -119,8 +121,10 @@ static void on_removed(
 	}
 	tx = db_tx_new();
 	store_delete_image(tx, d->image);
-	events_add_image(
-		tx, d->image, "image.deleted", "{}", "image %s was deleted", d->image->name);
+	details_init(&details);
+	details_text(&details, "uid", d->image->uid);
+	events_add_image(tx, d->image, "image.deleted", details_end(&details),
+		"image %s was deleted", d->image->name);
 	mutation_store(d->mutation, tx, &empty.base);
 	db_commit(d->server->db, tx, on_row_deleted, d);
 }

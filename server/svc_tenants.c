@@ -9,6 +9,7 @@
 #include "server/auth.h"
 #include "server/convert.h"
 #include "server/cores.h"
+#include "server/details.h"
 #include "server/disk_check.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
@@ -94,6 +95,20 @@ static void on_created(void *arg, const struct err *err)
 	tenant_op_reply(op);
 }
 
+static void add_created_event(struct db_tx *tx, const struct tenant *t)
+{
+	struct details d;
+
+	details_init(&d);
+	details_text(&d, "uid", t->uid);
+	details_text(&d, "plan", t->plan);
+	details_text(&d, "account_ref", t->account_ref);
+	details_open(&d, "limits");
+	details_limits(&d, &t->limits);
+	events_add_tenant(
+		tx, t, "tenant.created", details_end(&d), "tenant %s was created", t->name);
+}
+
 /* The supervisor has it, and its pool can hold its disk limit if that was asked for. */
 static void on_new_checked(void *arg, const struct err *err)
 {
@@ -107,7 +122,7 @@ static void on_new_checked(void *arg, const struct err *err)
 	}
 	tx = db_tx_new();
 	store_put_tenant(tx, t);
-	events_add_tenant(tx, t, "tenant.created", "{}", "tenant %s was created", t->name);
+	add_created_event(tx, t);
 	tenant_op_commit(op, tx, on_created);
 }
 
@@ -293,6 +308,7 @@ static void bind_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 	const Croft__V1__BindTenantRequest *request = (const void *)message;
 	struct mutation *m = mutation_begin(call, message, request->request_id);
 	struct tenant_op *op;
+	struct details d;
 	struct tenant *t;
 	struct db_tx *tx;
 	struct err err;
@@ -314,7 +330,9 @@ static void bind_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 	op->uid = request->uid;
 	tx = db_tx_new();
 	store_bind(tx, t, request->uid);
-	events_add_tenant(tx, t, "tenant.bound", "{}", "user %u was bound to tenant %s",
+	details_init(&d);
+	details_number(&d, "uid", request->uid);
+	events_add_tenant(tx, t, "tenant.bound", details_end(&d), "user %u was bound to tenant %s",
 		request->uid, t->name);
 	tenant_op_commit(op, tx, on_bound);
 }
@@ -346,6 +364,22 @@ static void on_suspended(void *arg, const struct err *err)
 	tenant_op_reply(op);
 }
 
+/* Of a resumption: what it was suspended for. */
+static void add_suspend_event(struct db_tx *tx, const struct tenant_op *op)
+{
+	const struct tenant *t = op->tenant;
+	struct details d;
+
+	details_init(&d);
+	details_text(&d, "reason", op->suspend ? t->suspend_reason : op->reason);
+	if (op->suspend)
+		events_add_tenant(tx, t, "tenant.suspended", details_end(&d),
+			"tenant %s was suspended: %s", t->name, t->suspend_reason);
+	else
+		events_add_tenant(
+			tx, t, "tenant.resumed", details_end(&d), "tenant %s was resumed", t->name);
+}
+
 static void on_frozen(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -363,11 +397,7 @@ static void on_frozen(
 	}
 	tx = db_tx_new();
 	store_put_tenant(tx, t);
-	if (op->suspend)
-		events_add_tenant(tx, t, "tenant.suspended", "{}", "tenant %s was suspended: %s",
-			t->name, t->suspend_reason);
-	else
-		events_add_tenant(tx, t, "tenant.resumed", "{}", "tenant %s was resumed", t->name);
+	add_suspend_event(tx, op);
 	tenant_op_commit(op, tx, on_suspended);
 }
 

@@ -3,6 +3,7 @@
  * rows. Its runs, samples and events stay: they are what it is billed from.
  */
 #include "server/convert.h"
+#include "server/details.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -41,6 +42,7 @@ static void on_removed(
 	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
 	struct tenant_op *op = arg;
 	struct tenant *t = op->tenant;
+	struct details d;
 	struct db_tx *tx;
 
 	(void)reply;
@@ -51,7 +53,11 @@ static void on_removed(
 	}
 	tx = db_tx_new();
 	run_end_tenant(tx, t);
-	events_add_tenant(tx, t, "tenant.deleted", "{}", "tenant %s was deleted", t->name);
+	details_init(&d);
+	details_text(&d, "uid", t->uid);
+	details_text(&d, "account_ref", t->account_ref);
+	events_add_tenant(
+		tx, t, "tenant.deleted", details_end(&d), "tenant %s was deleted", t->name);
 	store_delete_tenant(tx, t);
 	mutation_store(op->mutation, tx, &empty.base);
 	db_commit(op->server->db, tx, on_row_deleted, op);

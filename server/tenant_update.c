@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "server/convert.h"
 #include "server/cores.h"
+#include "server/details.h"
 #include "server/disk_check.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
@@ -125,6 +126,21 @@ static void on_committed(void *arg, const struct err *err)
 	tenant_op_fail(op, err);
 }
 
+/* op holds what the tenant was. An update to what it is already is no event. */
+static void add_event(struct db_tx *tx, const struct tenant_op *op)
+{
+	const struct tenant *t = op->tenant;
+	struct changes changes;
+
+	changes_init(&changes);
+	changes_limits(&changes, &op->limits, &t->limits);
+	changes_cores(&changes, op->cpus, t->cpus);
+	changes_text(&changes, "account_ref", op->account_ref, t->account_ref);
+	if (changes.n)
+		events_add_tenant(tx, t, "tenant.updated", changes_end(&changes),
+			"tenant %s was changed: %s", t->name, changes.text);
+}
+
 static void on_set(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -142,7 +158,7 @@ static void on_set(
 	swap(op);
 	tx = db_tx_new();
 	store_put_tenant(tx, t);
-	events_add_tenant(tx, t, "tenant.updated", "{}", "tenant %s was changed", t->name);
+	add_event(tx, op);
 	tenant_op_commit(op, tx, on_committed);
 }
 
