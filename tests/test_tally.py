@@ -1,6 +1,7 @@
 """The counting itself: it must never take a test that did not run for one that passed."""
 
 import os
+import subprocess
 import sys
 import time
 
@@ -14,17 +15,58 @@ def counts(t):
     return t.passed, t.failed, t.skipped
 
 
-def test_tap_of_cmocka():
-    text = "1..3\nok 1 - a\nnot ok 2 - b\n# file.c:3: error\nnot ok 3 # SKIP c\n# not ok - tests\n"
+def test_tap():
+    text = ("1..3\nok 1 - a\nnot ok 2 - b\n# file.c:3: error\nok 3 - c # SKIP needs root\n"
+            "# not ok - tests\n")
     t = tally.count_tap("x", text)
     assert counts(t) == (1, 1, 1)
     assert t.failures == ["x: b"]
-    assert t.skips == ["x: c: no reason given"]
+    assert t.skips == ["x: c: needs root"]
 
 
-def test_tap_reason_of_cmocka():
-    t = tally.count_tap("x", "1..1\n# skipped: needs CPUs 0 and 1\nnot ok 1 # SKIP a\n")
-    assert t.skips == ["x: a: needs CPUs 0 and 1"]
+def test_tap_skip_without_a_reason_says_so():
+    t = tally.count_tap("x", "1..1\nok 1 - a # SKIP\n")
+    assert t.skips == ["x: a: no reason given"]
+
+
+def test_tap_not_ok_has_failed_even_as_a_skip():
+    """As meson reads it; cmocka's come as "ok"."""
+    t = tally.count_tap("x", "1..1\nnot ok 1 # SKIP a\n")
+    assert counts(t) == (0, 1, 0)
+    assert t.failures == ["x: a"]
+
+
+SKIPPING = """
+#include "tests/unit/unit.h"
+static void one(void **state) { (void)state; printf("a line "); printf("in pieces\\n"); }
+static void two(void **state) { (void)state; skip_because("no moon"); }
+static void three(void **state) { (void)state; skip(); }
+static void four(void **state) { (void)state; fail(); }
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(one), cmocka_unit_test(two),
+		cmocka_unit_test(three), cmocka_unit_test(four)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+"""
+
+
+def test_skips_of_cmocka_follow_the_protocol(tmp_path):
+    """Its TAP says "not ok" of a skipped test; what our programs print does not."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    source, test = tmp_path / "t.c", tmp_path / "t"
+    source.write_text(SKIPPING)
+    subprocess.run(
+        ["cc", "-D_GNU_SOURCE", "-I", root, "-o", test, source,
+         os.path.join(root, "tests/unit/tap.c"), "-lcmocka"], check=True)
+    done = subprocess.run([test], env={"CMOCKA_MESSAGE_OUTPUT": "TAP"}, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert done.returncode == 1
+    assert "a line in pieces\n" in done.stdout
+    t = tally.count_tap("x", done.stdout)
+    assert counts(t) == (1, 1, 2)
+    assert t.skips == ["x: two: no moon", "x: three: no reason given"]
+    assert t.failures == ["x: four"]
 
 
 def test_tap_cut_short_fails():

@@ -281,7 +281,7 @@ static void a_range_with_a_process_is_not_taken_back(void **state)
 	pid_t pid;
 
 	if (geteuid() != 0)
-		skip(); /* mapping a range needs root */
+		skip_because("mapping a range needs root");
 	for (unsigned n = 0; n < IDRANGE_COUNT; n++)
 		base = take(f, &f->a);
 	pid = run_in_range(base, &hold);

@@ -10,3 +10,10 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+
+/* Leaves the test as skipped; the reason is shown and counted (tap.c). */
+#define skip_because(reason)                                                                       \
+	do {                                                                                       \
+		print_message("# skip: %s\n", reason);                                             \
+		skip();                                                                            \
+	} while (0)

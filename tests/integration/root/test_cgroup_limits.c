@@ -247,8 +247,7 @@ static void test_lowers_memory_over_page_cache(void **state)
 	assert_int_equal(fstatfs(fd, &fs), 0);
 	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) {
 		close(fd);
-		print_message("# skipped: /var/tmp is no disk, so it has no page cache\n");
-		skip();
+		skip_because("/var/tmp is no disk, so it has no page cache");
 	}
 	set(f, &f->web, LIMIT_MEMORY, 128 * MIB);
 	assert_int_equal(run_in(f, &f->web, do_read_file, &fd), 0);
@@ -465,10 +464,8 @@ static void test_pins_cores(void **state)
 	set_cores(&one, "1000");
 	assert_refused(f, cgroup_set_limits(f->root, &f->tenant, &one, false, false, &f->err),
 		"LIMIT_INVALID", "cores");
-	if ((host[0] & 3) != 3) {
-		print_message("# skipped: needs CPUs 0 and 1\n");
-		skip();
-	}
+	if ((host[0] & 3) != 3)
+		skip_because("needs CPUs 0 and 1");
 	set_cores(&zero, "0");
 	set_cores(&one, "1");
 	set_cores(&both, "0-1");
