@@ -521,24 +521,6 @@ static void compiles_the_shape_of_engines(void **state)
 	assert_int_equal(policy_util_ask(without, X86_64, NR_CLONE, args), ALLOW);
 }
 
-/* Podman's own file, where Debian's golang-github-containers-common is installed. */
-static void loads_podmans_profile_where_it_is_installed(void **state)
-{
-	_cleanup_free_ char *text = policy_util_read("/usr/share/containers/seccomp.json");
-	_cleanup_(cleanup_compiled) struct compiled *c = NULL;
-	struct policy_context context = policy_util_context();
-
-	(void)state;
-	if (!text) {
-		print_message("# skip: golang-github-containers-common is not installed\n");
-		skip();
-	}
-	c = policy_util_compile(text, &context);
-	assert_int_equal(policy_util_ask_plain(c, NR_READ), ALLOW);
-	assert_int_equal(policy_util_ask_plain(c, 9999), ERRNO(38));
-	assert_int_equal(policy_util_ask_plain(c, 246), ERRNO(1)); /* kexec_load */
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -555,7 +537,6 @@ int main(void)
 		cmocka_unit_test(refuses_programs_too_long_for_the_kernel),
 		cmocka_unit_test(counts_how_calls_fare),
 		cmocka_unit_test(compiles_the_shape_of_engines),
-		cmocka_unit_test(loads_podmans_profile_where_it_is_installed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
