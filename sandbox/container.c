@@ -15,8 +15,6 @@
 
 /* A limit that is hit again and again is told of at most once in so long. */
 #define LIMIT_EVENT_PAUSE_MS 1000
-/* An adopted init that ended: how long until its reaper is taken to be stuck. */
-#define EXIT_WORD_MS 2000
 /* An OOM on v1: how soon and how often its kill is looked for. */
 #define OOM_LOOK_MS	  20
 #define OOM_LOOKS	  50
@@ -105,7 +103,6 @@ static void stop_watching(struct container *c)
 	stop_limit_watches(c);
 	timer_stop(&c->limit_timer);
 	timer_stop(&c->oom_timer);
-	timer_stop(&c->exit_timer);
 	timer_stop(&c->retry_timer);
 	cgroup_watch_close(&c->cgroup_watch);
 	close_fd(&c->pidfd);
@@ -145,46 +142,50 @@ static struct exit_info from_wait_status(int status)
 	return container_exit_info(CLD_KILLED, WTERMSIG(status));
 }
 
-/* Our own child is reaped; of an adopted one newer kernels tell once its reaper has done so. */
-static bool collect_exit(struct container *c, uint32_t events, struct exit_info *ret)
+static bool pidfd_tells(const struct container *c, struct exit_info *ret)
 {
 	struct pidfd_exit told;
-	siginfo_t info = {0};
 
-	if (c->is_child) {
-		if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
-			return false;
-		*ret = container_exit_info(info.si_code, info.si_status);
-		c->is_child = false;
-		return true;
-	}
-	if (!(events & EPOLLHUP))
+	if (sys_pidfd_exit(c->pidfd, &told) < 0 || !told.known)
 		return false;
-	*ret = (struct exit_info){.kind = EXIT_KIND_UNKNOWN};
-	if (sys_pidfd_exit(c->pidfd, &told) == 0 && told.known)
-		*ret = from_wait_status(told.wait_status);
+	*ret = from_wait_status(told.wait_status);
 	return true;
 }
 
-static void on_no_word(struct timer *timer)
+/*
+ * Of an adopted init /proc tells while it is a zombie, which may be for any time: it is not ours to
+ * reap. From then on newer kernels tell through its pidfd. It may be reaped just while we look.
+ */
+static struct exit_info adopted_exit(const struct container *c)
 {
-	struct exit_info unknown = {.kind = EXIT_KIND_UNKNOWN};
+	struct exit_info exit = {.kind = EXIT_KIND_UNKNOWN};
+	int status;
 
-	container_end(timer->arg, &unknown);
+	if (pidfd_tells(c, &exit))
+		return exit;
+	if (run_file_pid_exit(c->file.pid, c->file.pid_start_ticks, &status) == 0)
+		return from_wait_status(status);
+	pidfd_tells(c, &exit);
+	return exit;
 }
 
+/* A pidfd is readable when all threads are dead, so an adopted init has ended in any case. */
 static void on_init_exit(struct watch *watch, uint32_t events)
 {
 	struct container *c = watch->arg;
+	siginfo_t info = {0};
 	struct exit_info exit;
 
-	if (collect_exit(c, events, &exit)) {
-		container_end(c, &exit);
-	} else if (!c->is_child && !c->exit_timer.reactor) {
-		/* A zombie, until its reaper looks: wait for the hang-up that follows. */
-		watch_change(watch, 0);
-		timer_start(c->s->reactor, &c->exit_timer, EXIT_WORD_MS, on_no_word, c);
+	(void)events;
+	if (c->is_child) {
+		if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
+			return;
+		c->is_child = false;
+		exit = container_exit_info(info.si_code, info.si_status);
+	} else {
+		exit = adopted_exit(c);
 	}
+	container_end(c, &exit);
 }
 
 static int read_counters(struct container *c, struct counters *ret)

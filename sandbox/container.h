@@ -43,7 +43,6 @@ struct container {
 	int64_t end_wall_usec;
 	struct watch pid_watch;
 	struct timer retry_timer; /* a teardown that failed is tried again */
-	struct timer exit_timer;  /* adopted: how long to wait for the kernel's word */
 	struct cgroup_watch cgroup_watch;
 	struct watch oom_watch;
 	struct watch limit_watch[CGROUP_WATCH_FILES];

@@ -14,6 +14,7 @@
 #define STATE_MAGIC   0x6e757243u /* "Crun" */
 #define STATE_VERSION 1u
 #define FILE_NAME_MAX (2 * NAME_SIZE + 8)
+#define STAT_SIZE     2048 /* 52 numbers and a name */
 
 struct file_image {
 	uint32_t magic;
@@ -136,22 +137,58 @@ int run_file_for_each(int dirfd, void (*fn)(const struct run_file *state, void *
 	return 0;
 }
 
-int run_file_pid_start(pid_t pid, uint64_t *ret_ticks)
+/* A field of proc(5)'s /proc/PID/stat, from the third on. The command's name, the second, may hold
+ * spaces and parentheses: fields count from the last one. */
+static const char *stat_field(const char *text, int wanted)
+{
+	const char *p = strrchr(text, ')');
+
+	for (int field = 2; p && field < wanted; field++)
+		p = strchr(p + 1, ' ');
+	return p ? p + 1 : NULL;
+}
+
+static int read_stat(pid_t pid, char text[static STAT_SIZE])
 {
 	char path[32];
-	char text[1024];
-	const char *p;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	n = fd_read_text_at(AT_FDCWD, path, text, sizeof(text));
-	if (n < 0)
-		return (int)n;
-	/* The command's name may hold spaces and parentheses: fields count from the last one. */
-	p = strrchr(text, ')');
-	for (int field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	if (!p || sscanf(p, " %" SCNu64, ret_ticks) != 1)
-		return -EBADMSG;
-	return 0;
+	n = fd_read_text_at(AT_FDCWD, path, text, STAT_SIZE);
+	return n < 0 ? (int)n : 0;
+}
+
+static int parse_start(const char *text, uint64_t *ret_ticks)
+{
+	const char *field = stat_field(text, 22);
+
+	return field && sscanf(field, "%" SCNu64, ret_ticks) == 1 ? 0 : -EBADMSG;
+}
+
+int run_file_pid_start(pid_t pid, uint64_t *ret_ticks)
+{
+	char text[STAT_SIZE];
+	int r = read_stat(pid, text);
+
+	return r < 0 ? r : parse_start(text, ret_ticks);
+}
+
+int run_file_pid_exit(pid_t pid, uint64_t start_ticks, int *ret_wait_status)
+{
+	char text[STAT_SIZE];
+	const char *field;
+	uint64_t ticks;
+	int r = read_stat(pid, text);
+
+	if (r == 0)
+		r = parse_start(text, &ticks);
+	if (r < 0)
+		return r;
+	field = stat_field(text, 3);
+	if (ticks != start_ticks)
+		return -ESRCH;
+	if (*field != 'Z' && *field != 'X')
+		return -EBUSY;
+	field = stat_field(text, 52);
+	return field && sscanf(field, "%d", ret_wait_status) == 1 ? 0 : -EBADMSG;
 }

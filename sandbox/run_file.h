@@ -42,3 +42,8 @@ int run_file_for_each(int dirfd, void (*fn)(const struct run_file *state, void *
 
 /* The start time of a process in clock ticks since boot. Returns 0 or -errno. */
 int run_file_pid_start(pid_t pid, uint64_t *ret_ticks);
+/*
+ * How a process ended that is dead but not yet reaped, whoever's child it is, as of wait(2).
+ * Returns 0; -ESRCH or -ENOENT when it was reaped (the pid may be another's); -EBUSY when it lives.
+ */
+int run_file_pid_exit(pid_t pid, uint64_t start_ticks, int *ret_wait_status);

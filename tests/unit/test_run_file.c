@@ -5,6 +5,7 @@
 #include "sandbox/run_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -366,6 +367,46 @@ static void pid_start_tells_processes_apart(void **state)
 	assert_int_equal(run_file_pid_start(pid, &again), -ENOENT);
 }
 
+/* It is dead and stays unreaped for as long as the test wants. */
+static pid_t make_zombie(int status, int sig)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (sig)
+			raise(sig);
+		_exit(status);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	return pid;
+}
+
+static void the_dead_tell_how_they_ended(void **state)
+{
+	uint64_t ticks;
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(run_file_pid_start(getpid(), &ticks), 0);
+	assert_int_equal(run_file_pid_exit(getpid(), ticks, &status), -EBUSY);
+	pid = make_zombie(7, 0);
+	assert_int_equal(run_file_pid_start(pid, &ticks), 0);
+	assert_int_equal(run_file_pid_exit(pid, ticks + 1, &status), -ESRCH);
+	assert_int_equal(status, -1);
+	assert_int_equal(run_file_pid_exit(pid, ticks, &status), 0);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(run_file_pid_exit(pid, ticks, &status), -ENOENT);
+	pid = make_zombie(0, SIGKILL);
+	assert_int_equal(run_file_pid_start(pid, &ticks), 0);
+	assert_int_equal(run_file_pid_exit(pid, ticks, &status), 0);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 #define with_fixture(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -386,6 +427,7 @@ int main(void)
 		with_fixture(a_fifo_does_not_hold_the_reader),
 		with_fixture(a_missing_directory_is_an_error),
 		with_fixture(pid_start_tells_processes_apart),
+		cmocka_unit_test(the_dead_tell_how_they_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
