@@ -5,13 +5,13 @@
 #include "sandbox/confine.h"
 
 #include "base/cleanup.h"
+#include "sandbox/inherited.h"
 #include "sandbox/syscalls.h"
 
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -66,6 +66,14 @@ static const struct {
 	{RLIMIT_NICE, {0, 0}},
 	{RLIMIT_RTPRIO, {0, 0}},
 	{RLIMIT_STACK, {8 * MIB, RLIM_INFINITY}},
+	/* Nothing of what the supervisor was started with. */
+	{RLIMIT_CPU, {RLIM_INFINITY, RLIM_INFINITY}},
+	{RLIMIT_FSIZE, {RLIM_INFINITY, RLIM_INFINITY}},
+	{RLIMIT_DATA, {RLIM_INFINITY, RLIM_INFINITY}},
+	{RLIMIT_RSS, {RLIM_INFINITY, RLIM_INFINITY}},
+	{RLIMIT_AS, {RLIM_INFINITY, RLIM_INFINITY}},
+	{RLIMIT_LOCKS, {RLIM_INFINITY, RLIM_INFINITY}},
+	{RLIMIT_RTTIME, {RLIM_INFINITY, RLIM_INFINITY}},
 };
 
 static int set_rlimits(struct err *err)
@@ -123,27 +131,12 @@ static int cut_bounding_set(struct err *err)
 	return 0;
 }
 
-/*
- * What the daemons ignore, or whoever started them (a shell's `&` ignores SIGINT, nohup SIGHUP),
- * survives execve(2): Ctrl-C, hang-ups and broken pipes would do nothing in a container.
- */
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	/* Fails for SIGKILL and SIGSTOP, which cannot be ignored, and for 32 and 33, libc's own. */
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 int confine_prepare(struct err *err)
 {
 	int r = sys_join_session_keyring();
 
-	reset_signals();
-
+	/* What those who built it ignore would survive execve(2). */
+	inherited_reset_signals();
 	/* A kernel without keyrings has none to leak. */
 	if (r < 0 && r != -ENOSYS)
 		return err_sys(err, r, "take a session keyring");

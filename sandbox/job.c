@@ -6,6 +6,7 @@
 #include "sandbox/job.h"
 
 #include "base/cleanup.h"
+#include "sandbox/inherited.h"
 #include "sandbox/syscalls.h"
 
 #include <linux/sched.h>
@@ -45,22 +46,22 @@ struct jobs {
 	struct job *first; /* running and waiting, oldest first */
 	unsigned running;
 	uint64_t started;
-	void (*lost)(void *arg);
-	void *lost_arg;
+	struct job_hooks hooks;
+	void *hooks_arg;
 	struct job *of_tenants[JOB_TENANTS_MAX]; /* those running that wait for one; NULL: free */
 	bool starting;
 };
 
-int jobs_create(struct reactor *reactor, void (*lost)(void *arg), void *arg, struct jobs **ret,
-	struct err *err)
+int jobs_create(struct reactor *reactor, const struct job_hooks *hooks, void *arg,
+	struct jobs **ret, struct err *err)
 {
 	struct jobs *jobs = calloc(1, sizeof(*jobs));
 
 	if (!jobs)
 		return err_oom(err);
 	jobs->reactor = reactor;
-	jobs->lost = lost;
-	jobs->lost_arg = arg;
+	jobs->hooks = *hooks;
+	jobs->hooks_arg = arg;
 	*ret = jobs;
 	return 0;
 }
@@ -136,18 +137,9 @@ void job_progress(struct job_output *out, const void *data, size_t size)
 	send_message(out, &message, NULL, 0);
 }
 
-static void reset_signals(void)
+__attribute__((noreturn)) static void work(const struct job *job, int sock, pid_t supervisor)
 {
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-}
-
-__attribute__((noreturn)) static void work(
-	const struct job_options *options, int sock, pid_t supervisor)
-{
+	const struct job_hooks *hooks = &job->jobs->hooks;
 	struct job_output out = {.sock = sock};
 	struct message message = {.kind = MESSAGE_RESULT};
 
@@ -156,8 +148,11 @@ __attribute__((noreturn)) static void work(
 		_exit(1);
 	/* Not traceable, and /proc/self not readable, by anyone in a container it enters. */
 	prctl(PR_SET_DUMPABLE, 0);
-	reset_signals();
-	message.r = options->fn(options->arg, &out, &message.err);
+	inherited_reset_signals();
+	if (hooks->begin)
+		message.r = hooks->begin(job->jobs->hooks_arg, &message.err);
+	if (message.r == 0)
+		message.r = job->options.fn(job->options.arg, &out, &message.err);
 	message.size = (uint32_t)out.size;
 	memcpy(message.payload, out.payload, out.size);
 	_exit(send_message(&out, &message, out.fds, out.n_fds) < 0);
@@ -226,8 +221,8 @@ static void finish(struct job *job, struct job_result *result)
 	for (size_t i = 0; i < result->n_fds; i++)
 		close_fd(&result->fds[i]);
 	job_free(job);
-	if (result->lost && jobs->lost)
-		jobs->lost(jobs->lost_arg);
+	if (result->lost && jobs->hooks.lost)
+		jobs->hooks.lost(jobs->hooks_arg);
 	start_waiting(jobs);
 }
 
@@ -335,7 +330,7 @@ static int fork_worker(struct job *job, struct err *err)
 	pid = sys_clone3(&args);
 	if (pid == 0) {
 		close(pair[0]);
-		work(&job->options, pair[1], supervisor);
+		work(job, pair[1], supervisor);
 	}
 	close(pair[1]);
 	if (pid < 0) {

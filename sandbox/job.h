@@ -63,10 +63,17 @@ struct job_options {
 #define JOB_TENANT_MAX	4
 #define JOB_TENANTS_MAX 56
 
-/* lost (may be NULL) is called after the `done` of a worker that was killed: what it had cloned is
- * ours now, and unknown. */
-int jobs_create(struct reactor *reactor, void (*lost)(void *arg), void *arg, struct jobs **ret,
-	struct err *err);
+/* What every job has in common. Each may be NULL. */
+struct job_hooks {
+	/* In each new worker, before its function. An error is the job's. */
+	int (*begin)(void *arg, struct err *err);
+	/* After the `done` of a worker that was killed: what it had cloned is ours now, and
+	 * unknown. */
+	void (*lost)(void *arg);
+};
+
+int jobs_create(struct reactor *reactor, const struct job_hooks *hooks, void *arg,
+	struct jobs **ret, struct err *err);
 /* Kills every worker and reaps it; no callback runs. */
 void jobs_destroy(struct jobs *jobs);
 /* True while any job runs or waits. */

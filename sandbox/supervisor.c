@@ -10,6 +10,7 @@
 #include "sandbox/adopt.h"
 #include "sandbox/container.h"
 #include "sandbox/exec_session.h"
+#include "sandbox/inherited.h"
 #include "sandbox/peer.h"
 #include "sandbox/policies.h"
 #include "sandbox/seal.h"
@@ -122,6 +123,8 @@ static int prepare_process(struct err *err)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	umask(022);
+	/* A SIGCHLD that our starter ignored would have our children reaped by nobody's leave. */
+	inherited_reset_signals();
 	signal(SIGPIPE, SIG_IGN);
 	return leave_host_mounts(err);
 }
@@ -177,6 +180,13 @@ static void on_policies_ready(struct supervisor *s)
 		cgroup_root_kind(s->cgroups) == CGROUP_UNIFIED ? "unified" : "hybrid");
 }
 
+/* What we were started with, or need for ourselves, is no worker's, and so no container's. */
+static int on_worker_begun(void *arg, struct err *err)
+{
+	(void)arg;
+	return inherited_reset(err);
+}
+
 static void on_worker_lost(void *arg)
 {
 	struct supervisor *s = arg;
@@ -186,6 +196,7 @@ static void on_worker_lost(void *arg)
 
 int supervisor_init(struct supervisor *s, const struct supervisor_config *config, struct err *err)
 {
+	static const struct job_hooks hooks = {.begin = on_worker_begun, .lost = on_worker_lost};
 	int r;
 
 	memset(s, 0, sizeof(*s));
@@ -205,7 +216,7 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	if (r == 0)
 		r = watch_signals(s, err);
 	if (r == 0)
-		r = jobs_create(s->reactor, on_worker_lost, s, &s->jobs, err);
+		r = jobs_create(s->reactor, &hooks, s, &s->jobs, err);
 	if (r == 0)
 		r = cgroup_root_open("/sys/fs/cgroup", config->cgroup_parent, &s->cgroups, err);
 	if (r == 0)

@@ -51,6 +51,8 @@ static void on_deadline(struct timer *timer)
 	reactor_stop(f->reactor);
 }
 
+static const struct job_hooks hooks;
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -62,7 +64,7 @@ static int setup(void **state)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (f->shared == MAP_FAILED || pipe2(f->hold, O_CLOEXEC) < 0 ||
 		reactor_create(&f->reactor, &f->err) < 0 ||
-		jobs_create(f->reactor, NULL, NULL, &f->jobs, &f->err) < 0)
+		jobs_create(f->reactor, &hooks, f, &f->jobs, &f->err) < 0)
 		return -1;
 	timer_start(f->reactor, &f->deadline, 30000, on_deadline, f);
 	return 0;

@@ -187,6 +187,8 @@ void sup_start(struct sup *s)
 		dup2(fd, STDERR_FILENO);
 		/* The supervisor goes with the test, so that a crash of it leaves none behind. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (s->before_exec)
+			s->before_exec();
 		execl(program("CROFT_SUPERVISOR"), "croft-supervisor", "--state", state, "--run",
 			run, "--cgroup-parent", s->parent, "--pool-driver", "plain", "--peer-uid",
 			"0", NULL);

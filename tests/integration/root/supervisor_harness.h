@@ -39,8 +39,9 @@ struct sup {
 	pid_t pid; /* 0: none */
 	int run_fd;
 	struct supervisor_client *client;
-	bool gone;	   /* the connection ended */
-	bool keep_zombies; /* what a killed supervisor leaves is not reaped */
+	void (*before_exec)(void); /* in the process that becomes the supervisor */
+	bool gone;		   /* the connection ended */
+	bool keep_zombies;	   /* what a killed supervisor leaves is not reaped */
 	struct err err;
 	unsigned runs; /* makes run ids */
 
