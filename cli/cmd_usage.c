@@ -47,6 +47,8 @@ const struct column usage_columns[] = {
 	{"pids_denied", "forks denied", "pids_denied", COLUMN_PLAIN, NULL},
 	{"runs", "runs", "runs", COLUMN_PLAIN, NULL},
 	{"running_usec", "time running", "running_usec", COLUMN_USEC, NULL},
+	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
+	{"end_time", "gone; last run ended", "end_time", COLUMN_TIME, NULL},
 	{0},
 };
 
@@ -71,15 +73,38 @@ const struct column usage_record_columns[] = {
 	{0},
 };
 
+#define UID_LEN 32
+
+/* "TENANT/UID", as records have it in resource_uid: what is gone may share its name with others. */
+static bool names_uid(const char *arg)
+{
+	const char *slash = strchr(arg, '/');
+
+	return slash && strlen(slash + 1) == UID_LEN &&
+	       strspn(slash + 1, "0123456789abcdef") == UID_LEN;
+}
+
+/* Fills the request's names from TENANT, TENANT/NAME or TENANT/UID. */
+static int name_resource(char *arg, char name[static RESOURCE_SIZE],
+	Croft__V1__GetUsageRequest *request, struct err *err)
+{
+	char tenant[NAME_SIZE];
+
+	request->name = name;
+	if (!names_uid(arg))
+		return strchr(arg, '/') ? cli_container_name(arg, name, err)
+					: cli_tenant_name(arg, name, err);
+	snprintf(tenant, sizeof(tenant), "%.*s", (int)strcspn(arg, "/"), arg);
+	request->container_uid = strchr(arg, '/') + 1;
+	return cli_tenant_name(tenant, name, err);
+}
+
 static int show(struct cli *cli, struct err *err)
 {
 	Croft__V1__GetUsageRequest request = CROFT__V1__GET_USAGE_REQUEST__INIT;
-	const char *arg = cli_arg(cli, 0);
 	char name[RESOURCE_SIZE];
-	int r = strchr(arg, '/') ? cli_container_name(arg, name, err)
-				 : cli_tenant_name(arg, name, err);
+	int r = name_resource((char *)cli_arg(cli, 0), name, &request, err);
 
-	request.name = name;
 	return r < 0 ? r : cli_show(cli, SERVICE, "GetUsage", &request.base, usage_columns, err);
 }
 
@@ -179,7 +204,7 @@ static const struct option_rule export_options[] = {
 const struct command cmd_usage_show = {
 	.name = "usage show",
 	.summary = "Show what a tenant or container uses now, and has used in all.",
-	.args = {{.name = "TENANT[/NAME]", .kind = WORD_CONTAINER}},
+	.args = {{.name = "TENANT[/NAME|/UID]", .kind = WORD_CONTAINER}},
 	.run = show,
 };
 

@@ -85,7 +85,10 @@ static const char first[] =
 /* Why a container stays down after a run, where its exit does not say it. */
 static const char end_note[] = "ALTER TABLE runs ADD COLUMN end_note TEXT NOT NULL DEFAULT '';";
 
-static const char *const steps[] = {first, end_note};
+/* What a container that is gone had used is asked for by its name. */
+static const char runs_by_name[] = "CREATE INDEX runs_by_name ON runs(tenant_uid, container, key);";
+
+static const char *const steps[] = {first, end_note, runs_by_name};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

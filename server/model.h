@@ -96,8 +96,10 @@ struct tenant {
 	bool visible;  /* its creation is committed */
 	bool changing; /* a change is under way */
 	bool deleting;
-	bool ready; /* the supervisor has its limits */
-	bool seen;  /* during a reconciliation: the supervisor named it */
+	bool ready;	   /* the supervisor has its limits */
+	bool seen;	   /* during a reconciliation: the supervisor named it */
+	bool sweep_wanted; /* somebody waits for the next sweep over it */
+	bool sweeping;	   /* the present sweep takes it */
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
 	char plan[NAME_SIZE];

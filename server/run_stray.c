@@ -127,6 +127,7 @@ static void record(struct stray *stray)
 	store_end_run(tx, &run);
 	usage_totals_merge(&stray->tenant->totals, &delta);
 	store_totals(tx, stray->tenant->uid, &stray->tenant->totals);
+	store_totals(tx, as.uid, &delta);
 	db_commit(stray->server->db, tx, on_recorded, stray);
 }
 

@@ -1,6 +1,7 @@
 /* The sweep over all counters; see sampler.h. Never reads more than a slice in one turn. */
 #include "server/sampler.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "server/faults.h"
 #include "server/ledger.h"
@@ -15,15 +16,38 @@
 #define SLICE		  16
 #define EXPIRE_EVERY_USEC (3600 * INT64_C(1000000))
 
+/* Sweeps that somebody waits for: after one that took as long as this, ten times as long a pause.
+ */
+#define DEMAND_PAUSE_USEC UINT64_C(1000000)
+#define DEMAND_PAUSES	  10
+
+/* What a sweep's commit is to be told to. */
+struct sweep {
+	struct server *server;
+	struct waiter_list waiters;
+};
+
 struct sampler {
-	struct event *timer; /* the next sweep */
-	struct event *turn;  /* the next slice of this sweep */
-	struct db_tx *tx;    /* of this sweep; NULL between two */
+	struct event *timer;  /* the next sweep */
+	struct event *turn;   /* the next slice of this sweep */
+	struct event *demand; /* the next sweep for those who wait */
+	struct waiter_list waiters;
+	struct sweep *sweep; /* the present one; NULL between two */
+	struct db_tx *tx;    /* of it */
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE]; /* where the sweep has come to */
 	size_t samples;
+	uint64_t began_boot_usec;
+	uint64_t demand_boot_usec; /* not before this */
+	bool on_demand;		   /* the present one is for those who wait */
+	bool due;		   /* the interval ended during one */
 	int64_t expired_wall_usec;
 };
+
+static bool run_is_readable(const struct run *run)
+{
+	return run->files && run->confirmed && !run->end_wall_usec;
+}
 
 int sampler_read_now(const struct run *run, struct usage_point *ret)
 {
@@ -31,7 +55,7 @@ int sampler_read_now(const struct run *run, struct usage_point *ret)
 	struct err err;
 	int r;
 
-	if (!run->files || !run->confirmed || run->end_wall_usec)
+	if (!run_is_readable(run))
 		return -ENOENT;
 	point.boot_usec = clock_boot_usec();
 	point.wall_usec = clock_wall_usec();
@@ -64,12 +88,18 @@ static void sample_tenant(struct server *server, struct tenant *t)
 	sampler->samples++;
 }
 
+static void sweep_end(struct sweep *sweep, const struct err *err)
+{
+	waiters_call(&sweep->waiters, err);
+	free(sweep);
+}
+
 static void on_committed(void *arg, const struct err *err)
 {
-	(void)arg;
 	/* The counters are cumulative: the next sweep brings what this one did not. */
 	if (err)
 		log_error("sweep-not-committed error=\"%s\"", err->msg);
+	sweep_end(arg, err);
 }
 
 static void schedule(struct server *server)
@@ -81,9 +111,33 @@ static void schedule(struct server *server)
 	evtimer_add(server->sampler->timer, &pause);
 }
 
+/* Sets the time for a sweep on demand, unless one is under way: its end does it then. */
+static void schedule_demand(struct sampler *sampler)
+{
+	uint64_t now = clock_boot_usec();
+	uint64_t wait = sampler->demand_boot_usec > now ? sampler->demand_boot_usec - now : 0;
+	struct timeval pause = {
+		.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
+
+	if (!sampler->sweep && !TAILQ_EMPTY(&sampler->waiters) &&
+		!evtimer_pending(sampler->demand, NULL))
+		evtimer_add(sampler->demand, &pause);
+}
+
+static void pause_demand(struct sampler *sampler)
+{
+	uint64_t now = clock_boot_usec();
+	uint64_t pause = (now - sampler->began_boot_usec) * DEMAND_PAUSES;
+
+	sampler->demand_boot_usec = now + (pause > DEMAND_PAUSE_USEC ? pause : DEMAND_PAUSE_USEC);
+}
+
+static void begin_sweep(struct server *server, bool on_demand);
+
 static void finish_sweep(struct server *server)
 {
 	struct sampler *sampler = server->sampler;
+	struct sweep *sweep = sampler->sweep;
 	int64_t now = clock_wall_usec();
 
 	if (now - sampler->expired_wall_usec > EXPIRE_EVERY_USEC) {
@@ -91,12 +145,22 @@ static void finish_sweep(struct server *server)
 		request_expire(server->requests, sampler->tx, now);
 		sampler->samples++;
 	}
-	if (sampler->samples)
-		db_commit(server->db, sampler->tx, on_committed, server);
-	else
+	sampler->sweep = NULL;
+	if (sampler->samples) {
+		db_commit(server->db, sampler->tx, on_committed, sweep);
+	} else {
 		db_tx_free(sampler->tx);
+		sweep_end(sweep, NULL);
+	}
 	sampler->tx = NULL;
-	schedule(server);
+	if (sampler->on_demand)
+		pause_demand(sampler);
+	else
+		schedule(server);
+	if (sampler->due)
+		begin_sweep(server, false);
+	else
+		schedule_demand(sampler);
 }
 
 /* The tenant the sweep stands at, or the next one; NULL at the end. */
@@ -125,7 +189,7 @@ static bool step(struct server *server)
 	if (!t)
 		return false;
 	if (!fresh) {
-		node = map_after(&t->containers, sampler->container);
+		node = t->sweeping ? map_after(&t->containers, sampler->container) : NULL;
 		if (node) {
 			struct container *c = map_object(node, struct container, by_name);
 
@@ -140,7 +204,8 @@ static bool step(struct server *server)
 	}
 	memcpy(sampler->tenant, t->name, sizeof(sampler->tenant));
 	sampler->container[0] = '\0';
-	sample_tenant(server, t);
+	if (t->sweeping)
+		sample_tenant(server, t);
 	return true;
 }
 
@@ -160,16 +225,96 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	evtimer_add(server->sampler->turn, &at_once);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void begin_sweep(struct server *server, bool on_demand)
 {
-	struct server *server = arg;
 	struct sampler *sampler = server->sampler;
+	struct sweep *sweep = calloc(1, sizeof(*sweep));
+	struct map_node *node;
 
+	if (!sweep) {
+		/* Who waits goes on waiting for the next. */
+		schedule(server);
+		return;
+	}
+	sweep->server = server;
+	TAILQ_INIT(&sweep->waiters);
+	TAILQ_CONCAT(&sweep->waiters, &sampler->waiters, entry);
+	MAP_FOREACH(node, &server->model.tenants)
+	{
+		struct tenant *t = map_object(node, struct tenant, by_name);
+
+		t->sweeping = !on_demand || t->sweep_wanted;
+		t->sweep_wanted = false;
+	}
+	sampler->sweep = sweep;
+	sampler->on_demand = on_demand;
+	sampler->due = false;
 	sampler->tx = db_tx_new();
 	sampler->tenant[0] = '\0';
 	sampler->container[0] = '\0';
 	sampler->samples = 0;
-	on_turn(fd, what, arg);
+	sampler->began_boot_usec = clock_boot_usec();
+	on_turn(-1, EV_TIMEOUT, server);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+
+	(void)fd;
+	(void)what;
+	if (server->sampler->sweep)
+		server->sampler->due = true;
+	else
+		begin_sweep(server, false);
+}
+
+static void on_demand(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	struct sampler *sampler = server->sampler;
+
+	(void)fd;
+	(void)what;
+	if (!sampler->sweep && !TAILQ_EMPTY(&sampler->waiters))
+		begin_sweep(server, true);
+}
+
+static bool any_running(const struct tenant *t)
+{
+	struct map_node *node;
+
+	MAP_FOREACH(node, &t->containers)
+	if (run_is_readable(&map_object(node, struct container, by_name)->run))
+		return true;
+	return false;
+}
+
+int sampler_catch_up(struct server *server, struct tenant *only,
+	void (*done)(void *arg, const struct err *err), void *arg, struct err *err)
+{
+	struct sampler *sampler = server->sampler;
+	struct map_node *node;
+	bool any = false;
+	int r;
+
+	MAP_FOREACH(node, &server->model.tenants)
+	{
+		struct tenant *t = map_object(node, struct tenant, by_name);
+
+		if ((only && t != only) || !any_running(t))
+			continue;
+		t->sweep_wanted = true;
+		any = true;
+	}
+	if (!any) {
+		done(arg, NULL);
+		return 0;
+	}
+	r = waiters_add(&sampler->waiters, done, arg, err);
+	if (r == 0)
+		schedule_demand(sampler);
+	return r;
 }
 
 int sampler_create(struct server *server, struct err *err)
@@ -179,10 +324,12 @@ int sampler_create(struct server *server, struct err *err)
 	server->sampler = sampler;
 	if (!sampler)
 		return err_oom(err);
+	TAILQ_INIT(&sampler->waiters);
 	sampler->expired_wall_usec = clock_wall_usec();
 	sampler->timer = evtimer_new(server->base, on_timer, server);
 	sampler->turn = evtimer_new(server->base, on_turn, server);
-	if (!sampler->timer || !sampler->turn)
+	sampler->demand = evtimer_new(server->base, on_demand, server);
+	if (!sampler->timer || !sampler->turn || !sampler->demand)
 		return err_oom(err);
 	schedule(server);
 	return 0;
@@ -191,13 +338,21 @@ int sampler_create(struct server *server, struct err *err)
 void sampler_destroy(struct server *server)
 {
 	struct sampler *sampler = server->sampler;
+	struct event *events[3];
+	struct err err;
 
 	if (!sampler)
 		return;
-	if (sampler->timer)
-		event_free(sampler->timer);
-	if (sampler->turn)
-		event_free(sampler->turn);
+	events[0] = sampler->timer;
+	events[1] = sampler->turn;
+	events[2] = sampler->demand;
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (events[i])
+			event_free(events[i]);
+	err_set(&err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
+	waiters_call(&sampler->waiters, &err);
+	if (sampler->sweep)
+		sweep_end(sampler->sweep, &err);
 	db_tx_free(sampler->tx);
 	free(sampler);
 	server->sampler = NULL;

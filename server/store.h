@@ -31,6 +31,20 @@ void store_totals(struct db_tx *tx, const char *uid, const struct usage_totals *
 
 /* Fills the model from the database, before its thread has started. */
 int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, struct err *err);
+
+/* A container that is gone: what its runs and totals still say. */
+struct past {
+	/* Set by the caller: of this tenant, the last one of this name, or the one with this uid.
+	 */
+	char tenant_uid[UID_SIZE];
+	char container[NAME_SIZE];
+	char container_uid[UID_SIZE];
+	/* Found: */
+	int64_t end_wall_usec; /* of its last run; 0: there is none of it */
+	struct usage_totals totals;
+};
+/* Reads it, on the database's thread once that runs. */
+int store_load_past(struct db *db, struct past *past, struct err *err);
 /* Reads the last sample of a run: sequence 0 stays where there is none. */
 int store_load_last_sample(struct db *db, struct run *run, struct err *err);
 

@@ -29,8 +29,8 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 
 void store_delete_container(struct db_tx *tx, const struct container *c)
 {
+	/* Its totals stay: they are its tenant's past. */
 	db_tx_write(tx, "DELETE FROM containers WHERE uid=?1", "s", c->uid);
-	db_tx_write(tx, "DELETE FROM totals WHERE uid=?1", "s", c->uid);
 }
 
 void store_add_run(

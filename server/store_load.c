@@ -231,6 +231,36 @@ static int load_totals(struct db *db, const char *uid, struct usage_totals *ret,
 		load_totals_row, ret, err, "s", uid);
 }
 
+static int load_past_row(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct past *past = arg;
+
+	(void)err;
+	db_column_text(row, 0, past->container_uid, sizeof(past->container_uid));
+	db_column_text(row, 1, past->container, sizeof(past->container));
+	past->end_wall_usec = sqlite3_column_int64(row, 2);
+	return 0;
+}
+
+int store_load_past(struct db *db, struct past *past, struct err *err)
+{
+	int r;
+
+	if (past->container_uid[0])
+		r = db_query(db,
+			"SELECT container_uid, container, end_wall FROM runs WHERE tenant_uid=?1"
+			" AND container_uid=?2 AND end_wall IS NOT NULL ORDER BY key DESC LIMIT 1",
+			load_past_row, past, err, "ss", past->tenant_uid, past->container_uid);
+	else
+		r = db_query(db,
+			"SELECT container_uid, container, end_wall FROM runs WHERE tenant_uid=?1"
+			" AND container=?2 AND end_wall IS NOT NULL ORDER BY key DESC LIMIT 1",
+			load_past_row, past, err, "ss", past->tenant_uid, past->container);
+	if (r < 0 || !past->end_wall_usec)
+		return r;
+	return load_totals(db, past->container_uid, &past->totals, err);
+}
+
 static int load_container_usage(struct db *db, struct container *c, struct err *err)
 {
 	int r = db_query(db, RUN_COLUMNS "WHERE container_uid=?1 ORDER BY key DESC LIMIT 1",

@@ -8,6 +8,7 @@
 #include "server/ledger.h"
 #include "server/link.h"
 #include "server/sampler.h"
+#include "server/store.h"
 #include "server/usage_export.h"
 
 #include "croft/v1/usage.pb-c.h"
@@ -23,7 +24,9 @@ struct usage_query {
 	struct server *server;
 	struct grpc_call *call;
 	struct tenant *tenant;	     /* a reference */
-	struct container *container; /* a reference; NULL: the tenant */
+	struct container *container; /* a reference; NULL: the tenant, or one that is gone */
+	struct past past;	     /* of one that is gone; end_wall_usec 0: it is not */
+	struct err not_found;
 };
 
 /* Adds what has been used since the last sample. */
@@ -81,42 +84,75 @@ static void fill_usage(
 	out->runs = totals->runs;
 }
 
-static void query_reply(struct usage_query *q, uint64_t disk_bytes)
+static void query_free(struct usage_query *q)
 {
-	Croft__V1__ResourceUsage out = CROFT__V1__RESOURCE_USAGE__INIT;
-	Google__Protobuf__Timestamp now;
-	char memory[USAGE_DECIMAL_MAX];
-	char name[RESOURCE_SIZE];
-	struct limits_message limits;
-	struct usage_totals totals = {0};
-	struct counters gauges = {0};
-
-	if (q->container) {
-		totals = q->container->totals;
-		add_present(q->server, &q->container->run, &totals, &gauges);
-		snprintf(name, sizeof(name), "tenants/%s/containers/%s", q->tenant->name,
-			q->container->name);
-		convert_limits(&q->container->limits, &limits);
-		out.running = container_state_is_live(q->container->state);
-	} else {
-		sum_tenant(q->server, q->tenant, &totals, &gauges);
-		snprintf(name, sizeof(name), "tenants/%s", q->tenant->name);
-		convert_limits(&q->tenant->limits, &limits);
-		out.running = tenant_running_count(q->tenant);
-	}
-	fill_usage(&out, &totals, &gauges);
-	convert_time(clock_wall_usec(), &now);
-	out.name = name;
-	out.read_time = &now;
-	out.disk_bytes = disk_bytes;
-	out.memory_kib_seconds = (char *)usage_format(
-		totals.memory_kib_usec / USEC_PER_SEC, memory);
-	out.limits = &limits.msg;
-	grpc_reply(q->call, &out.base);
 	grpc_call_unref(q->call);
 	tenant_unref(q->tenant);
 	container_unref(q->container);
 	free(q);
+}
+
+struct usage_reply {
+	Croft__V1__ResourceUsage msg;
+	Google__Protobuf__Timestamp now;
+	Google__Protobuf__Timestamp end;
+	struct limits_message limits;
+	char name[RESOURCE_SIZE];
+	char memory[USAGE_DECIMAL_MAX];
+};
+
+/* Figures of what is there: the sums until now, and the gauges. */
+static void sum_present(const struct usage_query *q, struct usage_reply *out,
+	struct usage_totals *totals, struct counters *gauges)
+{
+	const struct container *c = q->container;
+
+	if (c) {
+		*totals = c->totals;
+		add_present(q->server, &c->run, totals, gauges);
+		convert_limits(&c->limits, &out->limits);
+		out->msg.running = container_state_is_live(c->state);
+		out->msg.uid = (char *)c->uid;
+	} else {
+		sum_tenant(q->server, q->tenant, totals, gauges);
+		convert_limits(&q->tenant->limits, &out->limits);
+		out->msg.running = tenant_running_count(q->tenant);
+		out->msg.uid = q->tenant->uid;
+	}
+	out->msg.limits = &out->limits.msg;
+}
+
+static void sum_past(struct usage_query *q, struct usage_reply *out, struct usage_totals *totals)
+{
+	*totals = q->past.totals;
+	convert_time(q->past.end_wall_usec, &out->end);
+	out->msg.end_time = &out->end;
+	out->msg.uid = q->past.container_uid;
+}
+
+static void query_reply(struct usage_query *q, uint64_t disk_bytes)
+{
+	const char *container = q->container ? q->container->name : q->past.container;
+	struct usage_totals totals = {0};
+	struct counters gauges = {0};
+	struct usage_reply out;
+
+	croft__v1__resource_usage__init(&out.msg);
+	if (q->past.end_wall_usec)
+		sum_past(q, &out, &totals);
+	else
+		sum_present(q, &out, &totals, &gauges);
+	fill_usage(&out.msg, &totals, &gauges);
+	convert_time(clock_wall_usec(), &out.now);
+	snprintf(out.name, sizeof(out.name), "tenants/%s%s%s", q->tenant->name,
+		*container ? "/containers/" : "", container);
+	out.msg.name = out.name;
+	out.msg.read_time = &out.now;
+	out.msg.disk_bytes = disk_bytes;
+	out.msg.memory_kib_seconds = (char *)usage_format(
+		totals.memory_kib_usec / USEC_PER_SEC, out.memory);
+	grpc_reply(q->call, &out.msg.base);
+	query_free(q);
 }
 
 static void on_disk(
@@ -128,28 +164,90 @@ static void on_disk(
 	query_reply(arg, err ? 0 : disk->used_bytes);
 }
 
-static int find_resource(struct usage_query *q, const char *resource, struct err *err)
+static int read_past(struct db *db, void *arg, struct err *err)
 {
+	struct usage_query *q = arg;
+
+	return store_load_past(db, &q->past, err);
+}
+
+static void on_past(void *arg, const struct err *err)
+{
+	struct usage_query *q = arg;
+
+	if (!err && !q->past.end_wall_usec)
+		err = &q->not_found;
+	if (!err) {
+		query_reply(q, 0);
+		return;
+	}
+	grpc_fail(q->call, err);
+	query_free(q);
+}
+
+static struct container *find_by_uid(const struct tenant *t, const char *uid)
+{
+	struct map_node *node;
+
+	MAP_FOREACH(node, &t->containers)
+	{
+		struct container *c = map_object(node, struct container, by_name);
+
+		if (c->visible && !strcmp(c->uid, uid))
+			return c;
+	}
+	return NULL;
+}
+
+/* *ret_past: the tenant is there, and the container is not (any more). */
+static int find_resource(struct usage_query *q, const Croft__V1__GetUsageRequest *request,
+	bool *ret_past, struct err *err)
+{
+	const struct model *model = &q->server->model;
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
-	int r = name_parse_resource(resource, tenant, container, err);
+	int r = name_parse_resource(request->name, tenant, container, err);
 
+	*ret_past = false;
 	if (r < 0)
 		return r;
-	if (!container[0])
-		return model_find_tenant(&q->server->model, resource, &q->tenant, err);
-	r = model_find_container(&q->server->model, resource, &q->container, err);
-	if (r == 0)
-		q->tenant = q->container->tenant;
-	return r;
+	q->tenant = model_any_tenant(model, tenant);
+	if (!q->tenant || !q->tenant->visible)
+		return model_no_tenant(tenant, err);
+	if (request->container_uid[0]) {
+		q->container = find_by_uid(q->tenant, request->container_uid);
+		err_set(&q->not_found, ERR_NOT_FOUND, "CONTAINER_NOT_FOUND",
+			"tenant %s has, and had, no container with the uid %.40s", tenant,
+			request->container_uid);
+	} else if (!container[0] ||
+		   model_find_container(model, request->name, &q->container, &q->not_found) == 0) {
+		return 0;
+	}
+	*ret_past = !q->container;
+	memcpy(q->past.tenant_uid, q->tenant->uid, sizeof(q->past.tenant_uid));
+	memcpy(q->past.container, container, sizeof(q->past.container));
+	snprintf(
+		q->past.container_uid, sizeof(q->past.container_uid), "%s", request->container_uid);
+	return 0;
+}
+
+static void ask_disk(struct usage_query *q)
+{
+	struct msg_container msg = {0};
+	struct err err;
+
+	memcpy(msg.tenant, q->tenant->name, sizeof(msg.tenant));
+	if (q->container)
+		memcpy(msg.container, q->container->name, sizeof(msg.container));
+	if (link_send(q->server->link, MSG_CONTAINER_DISK, &msg, NULL, 0, on_disk, q, &err) < 0)
+		query_reply(q, 0);
 }
 
 static void get_usage(struct grpc_call *call, const ProtobufCMessage *message)
 {
-	const Croft__V1__GetUsageRequest *request = (const void *)message;
 	struct usage_query *q = calloc(1, sizeof(*q));
-	struct msg_container msg = {0};
 	struct err err;
+	bool past;
 
 	if (!q) {
 		err_oom(&err);
@@ -157,20 +255,19 @@ static void get_usage(struct grpc_call *call, const ProtobufCMessage *message)
 		return;
 	}
 	q->server = grpc_call_app(call);
-	if (find_resource(q, request->name, &err) < 0) {
+	if (find_resource(q, (const void *)message, &past, &err) < 0) {
 		grpc_fail(call, &err);
 		free(q);
 		return;
 	}
 	q->call = grpc_call_ref(call);
 	tenant_ref(q->tenant);
-	memcpy(msg.tenant, q->tenant->name, sizeof(msg.tenant));
-	if (q->container) {
+	if (q->container)
 		container_ref(q->container);
-		memcpy(msg.container, q->container->name, sizeof(msg.container));
-	}
-	if (link_send(q->server->link, MSG_CONTAINER_DISK, &msg, NULL, 0, on_disk, q, &err) < 0)
-		query_reply(q, 0);
+	if (past)
+		db_read(q->server->db, read_past, on_past, q);
+	else
+		ask_disk(q);
 }
 
 /* --- ExportUsage --- */
@@ -180,8 +277,8 @@ struct export
 	struct server *server;
 	struct grpc_call *call; /* a reference */
 	struct export_cursor cursor;
-	size_t sent; /* of this step's runs */
-	bool reading;
+	size_t sent;  /* of this step's runs */
+	bool pending; /* a sweep is waited for, or the database's thread reads into the cursor */
 	bool cancelled;
 };
 
@@ -253,7 +350,7 @@ static void on_step(void *arg, const struct err *err)
 {
 	struct export *e = arg;
 
-	e->reading = false;
+	e->pending = false;
 	e->sent = 0;
 	if (e->cancelled) {
 		export_free(e);
@@ -287,36 +384,48 @@ static void export_go_on(struct export *e)
 		export_free(e);
 		return;
 	}
-	e->reading = true;
+	e->pending = true;
 	db_read(e->server->db, read_step, on_step, e);
 }
 
-static int fill_export(
-	struct export *e, const Croft__V1__ExportUsageRequest *request, struct err *err)
+/* to_wall_usec stays 0 where it is the present, whichever that will be. */
+static int fill_export(struct export *e, const Croft__V1__ExportUsageRequest *request,
+	struct tenant **ret_tenant, struct err *err)
 {
-	struct tenant *t;
-	int r = auth_scope(e->server, grpc_call_peer(e->call), request->tenant, &t, err);
+	int r = auth_scope(e->server, grpc_call_peer(e->call), request->tenant, ret_tenant, err);
 
 	if (r == 0 && request->from)
 		r = convert_time_back(request->from, &e->cursor.from_wall_usec, err);
-	e->cursor.to_wall_usec = clock_wall_usec() + 1;
 	if (r == 0 && request->to)
 		r = convert_time_back(request->to, &e->cursor.to_wall_usec, err);
 	if (r < 0)
 		return r;
-	if (e->cursor.to_wall_usec < e->cursor.from_wall_usec)
+	if ((request->to ? e->cursor.to_wall_usec : clock_wall_usec()) < e->cursor.from_wall_usec)
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "TIME_INVALID", "to",
 			"the period ends before it begins");
-	if (t)
-		memcpy(e->cursor.tenant_uid, t->uid, sizeof(e->cursor.tenant_uid));
+	if (*ret_tenant)
+		memcpy(e->cursor.tenant_uid, (*ret_tenant)->uid, sizeof(e->cursor.tenant_uid));
 	e->cursor.gap_usec = ledger_gap_usec(e->server);
 	return 0;
 }
 
+/* What runs is on the ledger. */
+static void on_caught_up(void *arg, const struct err *err)
+{
+	struct export *e = arg;
+
+	if (!e->cursor.to_wall_usec)
+		e->cursor.to_wall_usec = clock_wall_usec() + 1;
+	on_step(e, err);
+}
+
 static void export_usage(struct grpc_call *call, const ProtobufCMessage *message)
 {
+	const Croft__V1__ExportUsageRequest *request = (const void *)message;
 	struct export *e = calloc(1, sizeof(*e));
+	struct tenant *t;
 	struct err err;
+	int r;
 
 	if (!e) {
 		err_oom(&err);
@@ -326,19 +435,25 @@ static void export_usage(struct grpc_call *call, const ProtobufCMessage *message
 	e->server = grpc_call_app(call);
 	e->call = grpc_call_ref(call);
 	grpc_call_set_data(call, e);
-	if (fill_export(e, (const void *)message, &err) < 0) {
-		grpc_fail(call, &err);
-		export_free(e);
+	r = fill_export(e, request, &t, &err);
+	if (r == 0 && request->to && e->cursor.to_wall_usec <= clock_wall_usec()) {
+		export_go_on(e);
 		return;
 	}
-	export_go_on(e);
+	e->pending = true;
+	if (r == 0)
+		r = sampler_catch_up(e->server, t, on_caught_up, e, &err);
+	if (r < 0) {
+		grpc_fail(call, &err);
+		export_free(e);
+	}
 }
 
 static void export_writable(struct grpc_call *call)
 {
 	struct export *e = grpc_call_data(call);
 
-	if (e && !e->reading)
+	if (e && !e->pending)
 		export_go_on(e);
 }
 
@@ -348,8 +463,7 @@ static void export_cancelled(struct grpc_call *call)
 
 	if (!e)
 		return;
-	/* The database's thread may be writing into it. */
-	if (e->reading)
+	if (e->pending)
 		e->cancelled = true;
 	else
 		export_free(e);

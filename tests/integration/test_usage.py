@@ -1,7 +1,9 @@
 """The bill: what the kernel counted, from the first microsecond to the last, and only once."""
 
+import concurrent.futures
 import csv
 import io
+import time
 
 import pytest
 
@@ -114,6 +116,95 @@ class TestSweep:
         first = wait_until("a first figure", lambda: int(
             box.usage("acme/web").get("memory_kib_seconds", 0)))
         wait_until("more", lambda: int(box.usage("acme/web")["memory_kib_seconds"]) > first)
+
+
+class TestPresent:
+    """An export that covers the present moment has what ran until then."""
+
+    @pytest.fixture
+    def box(self, daemon):
+        """No sweep but those that exports ask for."""
+        daemon.terminate("croftd")
+        daemon.start("--sample-interval", "3600")
+        daemon.busybox()
+        daemon.tenant()
+        return daemon
+
+    def test_right_after_a_launch(self, box):
+        box.launch("acme/web")
+        counted = box.cgroup("acme/web").cpu_usec()
+        found = [r for r in records(box) if r["resource"].endswith("/web")]
+        assert {r["meter"] for r in found} >= {"cpu.used", "memory.used", "running"}
+        assert quantity(box, "acme/web", "cpu.used") >= counted > 0
+        assert all(r["final"] == "false" for r in found)
+
+    def test_grows_with_each_export(self, box):
+        box.launch("acme/web")
+        first = quantity(box, "acme/web", "running")
+        assert quantity(box, "acme/web", "running") > first > 0
+
+    def test_asking_often_makes_no_more_sweeps(self, box):
+        """Exports at once share one, and those made for them are a second apart at least."""
+        box.launch("acme/web")
+        start = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda _: records(box), range(48)))
+        seconds = time.monotonic() - start
+        samples = {int(r["samples"]) for r in records(box)}
+        assert len(samples) == 1 and samples.pop() <= seconds + 2
+
+    def test_the_past_needs_no_sweep(self, box):
+        box.launch("acme/web")
+        assert records(box, "--to", "2001-01-01T00:00:00Z") == []
+        assert {r["samples"] for r in records(box)} == {"1"}
+
+
+class TestGone:
+    """What a container had used stays to be seen when it is gone."""
+
+    def test_an_ephemeral_one(self, box):
+        box.tenant()
+        box.ok("launch", "busybox", "acme/web", "--ephemeral", "--", "/bin/true")
+        wait_until("it is deleted", lambda: box.croft("info", "acme/web").rc == 1)
+        usage = box.usage("acme/web")
+        assert usage["cpu_usec"] == quantity(box, "acme/web", "cpu.used") > 0
+        assert usage["runs"] == 1 and not usage.get("running") and usage["end_time"]
+        assert usage["name"] == "tenants/acme/containers/web"
+        assert usage["cpu_usec"] == box.usage("acme")["cpu_usec"]
+        box.kill9("croftd")
+        box.restart("croftd")
+        assert box.usage("acme/web")["cpu_usec"] == usage["cpu_usec"]
+
+    def test_by_uid_when_the_name_is_taken_again(self, box):
+        box.tenant()
+        seen = []
+        for _ in range(3):
+            box.launch("acme/web", init=["/bin/true"])
+            box.wait_state("acme/web", "STOPPED")
+            seen.append(box.usage("acme/web"))
+            box.ok("delete", "acme/web")
+        assert len({usage["uid"] for usage in seen}) == 3
+        for usage in seen:
+            found = box.usage(f"acme/{usage['uid']}")
+            assert (found["uid"], found["cpu_usec"]) == (usage["uid"], usage["cpu_usec"])
+        assert box.usage("acme/web")["uid"] == seen[-1]["uid"]
+        box.launch("acme/web")
+        live = box.usage("acme/web")
+        assert live["running"] == 1 and "end_time" not in live
+        assert box.usage(f"acme/{live['uid']}")["running"] == 1
+
+    def test_of_nobody_else(self, box):
+        for name in ("acme", "other"):
+            box.tenant(name)
+            box.launch(f"{name}/{name}", init=["/bin/true"])
+            box.wait_state(f"{name}/{name}", "STOPPED")
+            box.ok("delete", f"{name}/{name}")
+        uid = box.usage("other/other")["uid"]
+        box.ok("tenant", "bind", "acme", "4321")
+        box.refused("usage", "show", "other/other", uid=4321, match="no tenant other")
+        box.refused("usage", "show", f"other/{uid}", uid=4321, match="no tenant other")
+        box.refused("usage", "show", f"acme/{uid}", uid=4321, match="no container")
+        box.refused("usage", "show", "acme/never", match="no container acme/never")
 
 
 class TestExport:
