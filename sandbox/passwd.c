@@ -129,6 +129,15 @@ static void find_groups(int etc_fd, struct passwd_user *user)
 	}
 }
 
+static int no_user(const char *user, struct err *err)
+{
+	if (!user[strspn(user, "0123456789")])
+		return err_set(err, ERR_NOT_FOUND, "EXEC_NO_USER",
+			"user id %.60s is none of the container's, which are 0 to 65534", user);
+	return err_set(err, ERR_NOT_FOUND, "EXEC_NO_USER",
+		"the container has no user \"%.60s\" in its /etc/passwd", user);
+}
+
 int passwd_lookup(int etc_fd, const char *user, struct passwd_user *ret, struct err *err)
 {
 	struct passwd_user found = {.home = "/"};
@@ -137,8 +146,7 @@ int passwd_lookup(int etc_fd, const char *user, struct passwd_user *ret, struct 
 
 	if (!find_user(etc_fd, wanted, by_uid, found.uid, &found)) {
 		if (!by_uid)
-			return err_set(err, ERR_NOT_FOUND, "EXEC_NO_USER",
-				"the container has no user \"%.60s\" in its /etc/passwd", user);
+			return no_user(user, err);
 		found.gid = found.uid;
 		if (found.uid == 0)
 			copy_field(found.home, "/root");

@@ -138,6 +138,8 @@ static void numbers_out_of_the_range_are_no_users(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		assert_none(f, numbers[i]);
+	assert_none(f, "65535");
+	assert_non_null(strstr(f->err.msg, "0 to 65534"));
 	find(f, "65534");
 	assert_int_equal(f->user.uid, 65534);
 }
