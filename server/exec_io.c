@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 
 #define DRAIN_MAX (1u << 20)
@@ -32,13 +33,17 @@ int exec_io_make_pipes(struct exec_io *io, int ret_theirs[static 3], struct err 
 	int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
 
 	for (int i = 0; i < 3; i++) {
-		if (pipe2(pipes[i], O_CLOEXEC) == 0)
+		/*
+		 * Readable and writable for the container's users, to whom croftd is a stranger:
+		 * so /dev/stdout can be opened. Nobody else has a way to a pipe.
+		 */
+		if (pipe2(pipes[i], O_CLOEXEC) == 0 && fchmod(pipes[i][0], 0666) == 0)
 			continue;
 		int r = err_sys(err, errno, "make a pipe");
 
-		while (i-- > 0) {
-			close(pipes[i][0]);
-			close(pipes[i][1]);
+		for (; i >= 0; i--) {
+			close_fd(&pipes[i][0]);
+			close_fd(&pipes[i][1]);
 		}
 		return r;
 	}
