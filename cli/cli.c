@@ -10,6 +10,7 @@
 #include "cli/usage.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 static int parse_format(const char *text, enum output_format *ret, struct err *err)
@@ -173,6 +174,24 @@ int cli_stream(struct cli *cli, const ProtobufCServiceDescriptor *service, const
 		return r;
 	*ret = take_ptr(call);
 	return 0;
+}
+
+int cli_receive(struct cli *cli, struct call *call, ProtobufCMessage **ret_message, struct err *err)
+{
+	for (;;) {
+		struct pollfd out = {.fd = STDOUT_FILENO};
+		int r = call_next(call, ret_message, err);
+
+		if (r != CALL_NOTHING)
+			return r;
+		r = client_wait(cli->client, &out, 1, -1, err);
+		if (r < 0)
+			return r;
+		if (out.revents & POLLERR) {
+			raise(SIGPIPE);
+			return err_sys(err, EPIPE, "write to standard output");
+		}
+	}
 }
 
 int cli_show(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,

@@ -39,6 +39,13 @@ int cli_call(struct cli *cli, const ProtobufCServiceDescriptor *service, const c
 int cli_stream(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	const ProtobufCMessage *request, struct call **ret, struct err *err);
 
+/*
+ * call_receive() of a stream that standard output shows. When nobody reads that any more, croft
+ * ends by SIGPIPE at once, not at the next write, for which it might wait for ever.
+ */
+int cli_receive(
+	struct cli *cli, struct call *call, ProtobufCMessage **ret_message, struct err *err);
+
 /* cli_call() whose reply is printed by its columns: a Get method. Returns 0 or -errno. */
 int cli_show(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	ProtobufCMessage *request, const struct column *columns, struct err *err);

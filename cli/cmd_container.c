@@ -95,8 +95,8 @@ const struct column container_columns[] = {
 	{"run_id", "run", "run.id", COLUMN_PLAIN, NULL},
 	{"start_time", "started", "run.start_time", COLUMN_TIME, NULL},
 	{"end_time", "ended", "run.end_time", COLUMN_TIME, NULL},
-	{"host_pid", "host pid", "run.host_pid", COLUMN_PLAIN, NULL},
-	{"id_base", "host ids from", "run.id_base", COLUMN_PLAIN, NULL},
+	{"host_pid", "host pid", "run.host_pid", COLUMN_ID, NULL},
+	{"id_base", "host ids from", "run.id_base", COLUMN_ID, NULL},
 	{"exit", "exit", .kind = COLUMN_CUSTOM, .text = exit_text},
 	{0},
 };

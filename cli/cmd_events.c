@@ -5,6 +5,7 @@
 #include "cli/text_filter.h"
 #include "croft/v1/events.pb-c.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 const struct column event_columns[] = {
@@ -19,36 +20,20 @@ const struct column event_columns[] = {
 	{0},
 };
 
-static const struct column *column_named(const char *name)
+/*
+ * No table: rows must appear before the last one is known. The message names the resource and says
+ * what the type does.
+ */
+static void print_line(const ProtobufCMessage *message)
 {
-	const struct column *c = event_columns;
-
-	while (strcmp(c->name, name) != 0)
-		c++;
-	return c;
-}
-
-/* No table: rows must appear before the last one is known. */
-static void print_line(const ProtobufCMessage *event)
-{
-	static const struct {
-		const char *column;
-		int width;
-	} cells[] = {{"number", 6}, {"time", 20}, {"type", 22}, {"resource", 20}, {"message", 0}};
+	const Croft__V1__Event *event = (const void *)message;
 	struct text_filter filter = {0};
+	char time[COLUMN_TEXT_MAX];
 
-	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
-		char buf[COLUMN_TEXT_MAX];
-		const char *text = column_text(column_named(cells[i].column), event, true, buf);
-		size_t len = strlen(text);
-
-		text_filter_write(&filter, (const uint8_t *)text, len, stdout);
-		text_filter_end(&filter, stdout);
-		if (cells[i].width)
-			printf("%*s",
-				len < (size_t)cells[i].width ? cells[i].width - (int)len + 2 : 2,
-				"");
-	}
+	column_fill(event_columns, "{time}", message, time);
+	printf("%6" PRIu64 "  %s  ", event->number, time);
+	text_filter_write(&filter, (const uint8_t *)event->message, strlen(event->message), stdout);
+	text_filter_end(&filter, stdout);
 	putchar('\n');
 }
 
@@ -62,7 +47,7 @@ static int print_events(struct cli *cli, struct call *call, struct err *err)
 	while (r == 0) {
 		_cleanup_message_ ProtobufCMessage *event = NULL;
 
-		r = call_receive(call, &event, err);
+		r = cli_receive(cli, call, &event, err);
 		if (r == CALL_END)
 			return output ? output_end(output, err) : 0;
 		if (r < 0)

@@ -50,7 +50,7 @@ static int shutdown_host(struct cli *cli, struct err *err)
 
 	return r < 0 ? r
 		     : cli_report(cli, NULL, NULL, err,
-			       "stopped every container; croftd and its supervisor end");
+			       "stopped every container; croftd and its supervisor are ending");
 }
 
 const struct command cmd_host_info = {
@@ -61,6 +61,6 @@ const struct command cmd_host_info = {
 
 const struct command cmd_host_shutdown = {
 	.name = "host shutdown",
-	.summary = "Stop every container, and croftd itself.",
+	.summary = "Stop every container, then croftd and its supervisor.",
 	.run = shutdown_host,
 };

@@ -8,14 +8,14 @@
 
 #include <unistd.h>
 
-static int print_all(struct call *call, bool filter, struct err *err)
+static int print_all(struct cli *cli, struct call *call, bool filter, struct err *err)
 {
 	struct text_filter state = {0};
 
 	for (;;) {
 		_cleanup_message_ ProtobufCMessage *message = NULL;
 		const Croft__V1__GetLogsResponse *response;
-		int r = call_receive(call, &message, err);
+		int r = cli_receive(cli, call, &message, err);
 
 		if (r < 0)
 			return r;
@@ -34,11 +34,11 @@ static int print_all(struct call *call, bool filter, struct err *err)
 	return output_flush(stdout, err);
 }
 
-static int print_json(struct call *call, struct err *err)
+static int print_json(struct cli *cli, struct call *call, struct err *err)
 {
 	for (;;) {
 		_cleanup_message_ ProtobufCMessage *message = NULL;
-		int r = call_receive(call, &message, err);
+		int r = cli_receive(cli, call, &message, err);
 
 		if (r != CALL_MESSAGE)
 			return r < 0 ? r : 0;
@@ -66,8 +66,9 @@ static int logs(struct cli *cli, struct err *err)
 	if (r < 0)
 		return r;
 	if (cli->format == OUTPUT_JSON)
-		return print_json(call, err);
-	return print_all(call, isatty(STDOUT_FILENO) && !options_has(&cli->options, "raw"), err);
+		return print_json(cli, call, err);
+	return print_all(
+		cli, call, isatty(STDOUT_FILENO) && !options_has(&cli->options, "raw"), err);
 }
 
 static const struct option_rule options[] = {

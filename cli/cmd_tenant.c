@@ -226,6 +226,8 @@ static const struct option_rule set_options[] = {
 	{0},
 };
 
+static const char *const limits_later[] = {"io-read", "io-write", NULL};
+
 static const struct option_rule suspend_options[] = {
 	{.name = "reason", .value = "TEXT", .help = "why; the tenant is told (required)"},
 	{0},
@@ -242,6 +244,7 @@ const struct command cmd_tenant_create = {
 	.args = {{.name = "NAME"}},
 	.options = create_options,
 	.limits = COMMAND_LIMITS_TENANT,
+	.later = limits_later,
 	.run = create,
 };
 
@@ -264,6 +267,7 @@ const struct command cmd_tenant_set = {
 	.args = {{.name = "NAME", .kind = WORD_TENANT}},
 	.options = set_options,
 	.limits = COMMAND_LIMITS_TENANT,
+	.later = limits_later,
 	.run = set,
 };
 

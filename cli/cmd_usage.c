@@ -2,10 +2,12 @@
  * croft usage ...: what the kernel counted. The columns of the export are an interface that
  * invoices are made from: add at the end, never reorder or rename.
  */
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "cli/table.h"
 #include "cli/usage.h"
 #include "croft/v1/usage.pb-c.h"
 
@@ -17,38 +19,43 @@ static const char *memory_time_text(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {
 	const Croft__V1__ResourceUsage *usage = (const void *)m;
+	char size[LIMIT_TEXT_MAX];
 
 	if (!human || !*usage->memory_kib_seconds)
 		return usage->memory_kib_seconds;
-	snprintf(buf, COLUMN_TEXT_MAX, "%.200s KiB s", usage->memory_kib_seconds);
+	if (strlen(usage->memory_kib_seconds) > 16) /* 2^64 bytes are 2^54 KiB: 17 digits */
+		snprintf(buf, COLUMN_TEXT_MAX, "%.200s KiB s", usage->memory_kib_seconds);
+	else
+		snprintf(buf, COLUMN_TEXT_MAX, "%s s",
+			size_format(strtoull(usage->memory_kib_seconds, NULL, 10) * 1024, size));
 	return buf;
 }
 
+/* People see them as print_usage() lays them out. */
 const struct column usage_columns[] = {
-	{"name", "resource", "name", COLUMN_RESOURCE, NULL},
-	{"read_time", "read", "read_time", COLUMN_TIME, NULL},
-	{"running", "running now", "running", COLUMN_PLAIN, NULL},
-	{"memory_bytes", "memory now", "memory_bytes", COLUMN_SIZE, NULL},
-	{"memory_working_set_bytes", "working set now", "memory_working_set_bytes", COLUMN_SIZE,
-		NULL},
-	{"memory_limit_bytes", "memory limit", .kind = COLUMN_CUSTOM, .text = columns_memory},
-	{"pids", "pids now", "pids", COLUMN_PLAIN, NULL},
-	{"pids_limit", "pids limit", .kind = COLUMN_CUSTOM, .text = columns_pids},
-	{"disk_bytes", "disk now", "disk_bytes", COLUMN_SIZE, NULL},
-	{"disk_limit_bytes", "disk limit", .kind = COLUMN_CUSTOM, .text = columns_disk},
-	{"cpu_usec", "cpu used", "cpu_usec", COLUMN_USEC, NULL},
-	{"cpu_throttled_usec", "cpu throttled", "cpu_throttled_usec", COLUMN_USEC, NULL},
-	{"cpu_limit_milli", "cpu limit", .kind = COLUMN_CUSTOM, .text = columns_cpu},
-	{"memory_kib_seconds", "memory used", .kind = COLUMN_CUSTOM, .text = memory_time_text},
-	{"memory_peak_bytes", "memory peak", "memory_peak_bytes", COLUMN_SIZE, NULL},
-	{"memory_at_limit", "times at memory limit", "memory_at_limit", COLUMN_PLAIN, NULL},
-	{"oom_kills", "killed for memory", "oom_kills", COLUMN_PLAIN, NULL},
-	{"pids_peak", "pids peak", "pids_peak", COLUMN_PLAIN, NULL},
-	{"pids_denied", "forks denied", "pids_denied", COLUMN_PLAIN, NULL},
-	{"runs", "runs", "runs", COLUMN_PLAIN, NULL},
-	{"running_usec", "time running", "running_usec", COLUMN_USEC, NULL},
-	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
-	{"end_time", "gone; last run ended", "end_time", COLUMN_TIME, NULL},
+	{"name", NULL, "name", COLUMN_RESOURCE, NULL},
+	{"read_time", NULL, "read_time", COLUMN_TIME, NULL},
+	{"running", NULL, "running", COLUMN_PLAIN, NULL},
+	{"memory_bytes", NULL, "memory_bytes", COLUMN_SIZE, NULL},
+	{"memory_working_set_bytes", NULL, "memory_working_set_bytes", COLUMN_SIZE, NULL},
+	{"memory_limit_bytes", NULL, .kind = COLUMN_CUSTOM, .text = columns_memory},
+	{"pids", NULL, "pids", COLUMN_PLAIN, NULL},
+	{"pids_limit", NULL, .kind = COLUMN_CUSTOM, .text = columns_pids},
+	{"disk_bytes", NULL, "disk_bytes", COLUMN_SIZE, NULL},
+	{"disk_limit_bytes", NULL, .kind = COLUMN_CUSTOM, .text = columns_disk},
+	{"cpu_usec", NULL, "cpu_usec", COLUMN_USEC, NULL},
+	{"cpu_throttled_usec", NULL, "cpu_throttled_usec", COLUMN_USEC, NULL},
+	{"cpu_limit_milli", NULL, .kind = COLUMN_CUSTOM, .text = columns_cpu},
+	{"memory_kib_seconds", NULL, .kind = COLUMN_CUSTOM, .text = memory_time_text},
+	{"memory_peak_bytes", NULL, "memory_peak_bytes", COLUMN_SIZE, NULL},
+	{"memory_at_limit", NULL, "memory_at_limit", COLUMN_PLAIN, NULL},
+	{"oom_kills", NULL, "oom_kills", COLUMN_PLAIN, NULL},
+	{"pids_peak", NULL, "pids_peak", COLUMN_PLAIN, NULL},
+	{"pids_denied", NULL, "pids_denied", COLUMN_PLAIN, NULL},
+	{"runs", NULL, "runs", COLUMN_PLAIN, NULL},
+	{"running_usec", NULL, "running_usec", COLUMN_USEC, NULL},
+	{"uid", NULL, "uid", COLUMN_PLAIN, NULL},
+	{"end_time", NULL, "end_time", COLUMN_TIME, NULL},
 	{0},
 };
 
@@ -72,6 +79,43 @@ const struct column usage_record_columns[] = {
 	{"final", "final", "final", COLUMN_PLAIN, NULL},
 	{0},
 };
+
+/* For people: a line for each thing that has a limit. */
+static int print_usage(const ProtobufCMessage *usage, struct err *err)
+{
+	static const char *const headings[] = {
+		"", "NOW", "LIMIT", "PEAK", "IN ALL", "AT THE LIMIT"};
+	static const char *const rows[][ARRAY_SIZE(headings)] = {
+		{"cpu", "-", "{cpu_limit_milli}", "-", "{cpu_usec}",
+			"held back {cpu_throttled_usec}"},
+		{"memory", "{memory_bytes}", "{memory_limit_bytes}", "{memory_peak_bytes}",
+			"{memory_kib_seconds}", "{memory_at_limit} times, {oom_kills} killed"},
+		{"working set", "{memory_working_set_bytes}", "-", "-", "-", "-"},
+		{"pids", "{pids}", "{pids_limit}", "{pids_peak}", "-",
+			"{pids_denied} forks denied"},
+		{"disk", "{disk_bytes}", "{disk_limit_bytes}", "-", "-", "-"},
+		{"runs", "{running}", "-", "-", "{runs} in {running_usec}", "-"},
+	};
+	_cleanup_table_ struct table *table = NULL;
+	char text[COLUMN_TEXT_MAX];
+	int r = table_create(stdout, &table, err);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(headings); i++)
+		r = table_add_column(table, headings[i], false, err);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(rows); i++) {
+		r = table_add_row(table, err);
+		for (size_t j = 0; r == 0 && j < ARRAY_SIZE(headings); j++) {
+			column_fill(usage_columns, rows[i][j], usage, text);
+			r = table_set(table, j, text, j ? TABLE_PLAIN : TABLE_BOLD, err);
+		}
+	}
+	if (r < 0)
+		return r;
+	column_fill(usage_columns, "{name} at {read_time}", usage, text);
+	puts(text);
+	r = table_print(table, err);
+	return r < 0 ? r : output_flush(stdout, err);
+}
 
 #define UID_LEN 32
 
@@ -101,11 +145,18 @@ static int name_resource(char *arg, char name[static RESOURCE_SIZE],
 
 static int show(struct cli *cli, struct err *err)
 {
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__GetUsageRequest request = CROFT__V1__GET_USAGE_REQUEST__INIT;
 	char name[RESOURCE_SIZE];
 	int r = name_resource((char *)cli_arg(cli, 0), name, &request, err);
 
-	return r < 0 ? r : cli_show(cli, SERVICE, "GetUsage", &request.base, usage_columns, err);
+	if (r == 0)
+		r = cli_call(cli, SERVICE, "GetUsage", &request.base, &reply, err);
+	if (r < 0)
+		return r;
+	return cli->format == OUTPUT_TABLE
+		       ? print_usage(reply, err)
+		       : output_one(cli->format, usage_columns, reply, stdout, err);
 }
 
 /* Reads an option's RFC 3339 time into t and returns it; NULL when it was not given. */
@@ -150,7 +201,8 @@ static int export_format(const struct cli *cli, enum output_format *ret, struct 
 	return 0;
 }
 
-static int print_records(struct call *call, enum output_format format, struct err *err)
+static int print_records(
+	struct cli *cli, struct call *call, enum output_format format, struct err *err)
 {
 	_cleanup_output_ struct output *output = NULL;
 	int r = output_create(format, usage_record_columns, stdout, &output, err);
@@ -158,7 +210,7 @@ static int print_records(struct call *call, enum output_format format, struct er
 	while (r == 0) {
 		_cleanup_message_ ProtobufCMessage *record = NULL;
 
-		r = call_receive(call, &record, err);
+		r = cli_receive(cli, call, &record, err);
 		if (r == CALL_END)
 			return output_end(output, err);
 		if (r == CALL_MESSAGE)
@@ -187,7 +239,7 @@ static int export_records(struct cli *cli, struct err *err)
 	request.tenant = name;
 	if (r == 0)
 		r = cli_stream(cli, SERVICE, "ExportUsage", &request.base, &call, err);
-	return r < 0 ? r : print_records(call, format, err);
+	return r < 0 ? r : print_records(cli, call, format, err);
 }
 
 static const struct option_rule export_options[] = {

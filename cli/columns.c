@@ -2,6 +2,7 @@
 #include "cli/columns.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static const char *limit_text(const ProtobufCMessage *m, const char *path, enum limit_id id,
 	bool human, char buf[static COLUMN_TEXT_MAX])
@@ -42,7 +43,10 @@ const char *columns_memory(const ProtobufCMessage *m, bool human, char buf[stati
 
 const char *columns_swap(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {
-	return limit_text(m, "limits.swap_bytes", LIMIT_SWAP, human, buf);
+	const char *text = limit_text(m, "limits.swap_bytes", LIMIT_SWAP, human, buf);
+
+	/* Unlike the others, left out it is not unlimited. */
+	return human && !strcmp(text, "none") ? "0" : text;
 }
 
 const char *columns_pids(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])

@@ -12,6 +12,9 @@
 #include <string.h>
 
 #define COMMAND_NAME_MAX 64
+#define HELP_WIDTH	 79 /* of a line, on a terminal of 80 */
+#define OPTION_WIDTH	 26
+#define SUMMARY_COLUMN	 25
 
 bool command_is_group(const char *word)
 {
@@ -38,6 +41,10 @@ static int unknown_command(const char *text, const char *group, struct err *err)
 	struct suggest suggest;
 	size_t n = 0;
 
+	for (const char *const *later = commands_later; *later; later++)
+		if (!strcmp(*later, text))
+			return usage_error(
+				err, "\"%s\" is not supported in this version of croft", text);
 	suggest_init(&suggest, text, strlen(text));
 	for (const struct command *const *c = commands; *c && n < 64; c++) {
 		size_t len = group ? strlen((*c)->name) : strcspn((*c)->name, " ");
@@ -95,6 +102,24 @@ void command_print_usage(const struct command *command, FILE *out)
 	fputc('\n', out);
 }
 
+/* Breaks text at spaces; every line but the first begins with `indent` spaces, as the first has. */
+static void print_wrapped(const char *text, size_t indent, FILE *out)
+{
+	size_t room = HELP_WIDTH - indent;
+
+	while (strlen(text) > room) {
+		size_t len = room;
+
+		while (len && text[len] != ' ')
+			len--;
+		if (!len)
+			break;
+		fprintf(out, "%.*s\n%*s", (int)len, text, (int)indent, "");
+		text += len + 1;
+	}
+	fprintf(out, "%s\n", text);
+}
+
 static void print_options(const struct command *command, FILE *out)
 {
 	struct option_rule rule;
@@ -107,10 +132,11 @@ static void print_options(const struct command *command, FILE *out)
 			snprintf(letter, sizeof(letter), "-%c, ", rule.letter);
 		snprintf(left, sizeof(left), "%s--%s%s%s", letter, rule.name, rule.value ? " " : "",
 			rule.value ? rule.value : "");
-		if (strlen(left) > 26)
-			fprintf(out, "  %s\n  %-26s  %s\n", left, "", rule.help);
+		if (strlen(left) > OPTION_WIDTH)
+			fprintf(out, "  %s\n  %-*s  ", left, OPTION_WIDTH, "");
 		else
-			fprintf(out, "  %-26s  %s\n", left, rule.help);
+			fprintf(out, "  %-*s  ", OPTION_WIDTH, left);
+		print_wrapped(rule.help, OPTION_WIDTH + 4, out);
 	}
 }
 
@@ -128,9 +154,12 @@ void command_print_list(const char *group, FILE *out)
 
 	fprintf(out, "usage: croft [--host ADDR] [-o table|json|csv] %s%s [OPTIONS]\n\ncommands:\n",
 		group ? group : "COMMAND", group ? " COMMAND" : "");
-	for (const struct command *const *c = commands; *c; c++)
-		if (!group || (!strncmp((*c)->name, group, len) && (*c)->name[len] == ' '))
-			fprintf(out, "  %-22s %s\n", (*c)->name, (*c)->summary);
+	for (const struct command *const *c = commands; *c; c++) {
+		if (group && (strncmp((*c)->name, group, len) != 0 || (*c)->name[len] != ' '))
+			continue;
+		fprintf(out, "  %-*s", SUMMARY_COLUMN - 2, (*c)->name);
+		print_wrapped((*c)->summary, SUMMARY_COLUMN, out);
+	}
 	fputs("\nglobal options:\n", out);
 	print_options(NULL, out);
 	fputs("\n\"croft COMMAND --help\" describes one command.\n", out);

@@ -42,3 +42,23 @@ const struct command *const commands[] = {
 	&cmd_completion,
 	NULL,
 };
+
+const char *const commands_later[] = {
+	"plan",
+	"console",
+	"top",
+	"snapshot",
+	"copy",
+	"rename",
+	"rebuild",
+	"export",
+	"import",
+	"push",
+	"pull",
+	"volume",
+	"network",
+	"forward",
+	"usage verify",
+	"doctor",
+	NULL,
+};

@@ -6,6 +6,9 @@
 /* NULL-terminated. */
 extern const struct command *const commands[];
 
+/* Commands that a later version brings, so that nobody is told they meant another. */
+extern const char *const commands_later[];
+
 extern const struct command cmd_tenant_create, cmd_tenant_list, cmd_tenant_show, cmd_tenant_set,
 	cmd_tenant_suspend, cmd_tenant_resume, cmd_tenant_bind, cmd_tenant_delete;
 extern const struct command cmd_image_import, cmd_image_build_busybox, cmd_image_list,

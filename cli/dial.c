@@ -22,8 +22,8 @@ static int unreachable(const char *address, int e, struct err *err)
 			"this user may not connect to croftd at %s; ask the operator for access",
 			address);
 	return err_set(err, ERR_UNAVAILABLE, "SERVER_UNREACHABLE",
-		"croftd does not answer at %s (%s); start it, or name another address with --host "
-		"or CROFT_HOST",
+		"croftd does not answer at %s (%s); start it by running croftd as root, or name "
+		"another address with --host or CROFT_HOST",
 		address, strerror(e));
 }
 

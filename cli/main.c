@@ -4,12 +4,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* With one of 0 to 2 closed, the connection would become standard input or output. */
+/*
+ * With one of 0 to 2 closed, the connection would become standard input or output. What is put
+ * there is open the wrong way round, so that using it fails, as it would have.
+ */
 static int open_standard_fds(void)
 {
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) != fd)
 			return -1;
+	}
 	return 0;
 }
 

@@ -13,13 +13,13 @@
 const struct option_rule options_global[] = {
 	{.name = "host",
 		.value = "ADDR",
-		.help = "croftd's address: unix:PATH or tcp:ADDR:PORT (default: CROFT_HOST, else "
+		.help = "where croftd is: unix:PATH or tcp:ADDR:PORT (default: CROFT_HOST, else "
 			"unix:/run/croft/croft.sock)"},
 	{.letter = 'o',
 		.name = "output",
 		.value = "table|json|csv",
 		.kind = WORD_CHOICE,
-		.help = "how to print: for people, as protobuf JSON, or as CSV (default: table)"},
+		.help = "for people (the default), as protobuf JSON, or as CSV"},
 	{.letter = 'h', .name = "help", .help = "show this help"},
 	{0},
 };
@@ -33,10 +33,11 @@ static const char *const limit_values[] = {
 
 static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_CPU] = "CPU quota in cores, such as 0.5",
-	[LIMIT_CPU_WEIGHT] = "share of a contended CPU, 1 to 10000 (default 100)",
-	[LIMIT_CORES] = "how many cores, or which, such as 0,2-3",
+	[LIMIT_CPU_WEIGHT] = "share of a busy CPU, 1 to 10000 (default 100)",
+	[LIMIT_CORES] =
+		"a number: so many cores, of Croft's choice; a list such as 0,2-3 or 1-1: those",
 	[LIMIT_MEMORY] = "memory without swap, such as 256M",
-	[LIMIT_SWAP] = "swap beside the memory (default none)",
+	[LIMIT_SWAP] = "swap beside the memory (default 0)",
 	[LIMIT_PIDS] = "processes and threads",
 	[LIMIT_DISK] = "disk space, such as 5G",
 	[LIMIT_CONTAINERS] = "how many containers the tenant may have",

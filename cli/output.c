@@ -113,12 +113,13 @@ static const char *human_text(const struct column *column, const struct message_
 	case COLUMN_USEC:
 		return usec_text(message_u64(value), buf);
 	default:
-		return plain_text(value, buf);
+		return value->field->type == PROTOBUF_C_TYPE_BOOL ? "yes" : plain_text(value, buf);
 	}
 }
 
-/* What proto3 leaves out: numbers are 0 to a program, and nothing to people. */
-static const char *unset_text(const struct column *column, const ProtobufCMessage *message)
+/* What proto3 leaves out: a number is 0, but an id of 0 is nothing to people. */
+static const char *unset_text(
+	const struct column *column, const ProtobufCMessage *message, bool human)
 {
 	struct message_value value;
 	const char *dot = strrchr(column->path, '.');
@@ -137,7 +138,9 @@ static const char *unset_text(const struct column *column, const ProtobufCMessag
 	if (!f || f->type == PROTOBUF_C_TYPE_STRING || f->type == PROTOBUF_C_TYPE_MESSAGE ||
 		f->type == PROTOBUF_C_TYPE_BYTES || f->type == PROTOBUF_C_TYPE_ENUM)
 		return "";
-	return f->type == PROTOBUF_C_TYPE_BOOL ? "false" : "0";
+	if (f->type == PROTOBUF_C_TYPE_BOOL)
+		return human ? "no" : "false";
+	return human && column->kind == COLUMN_ID ? "" : "0";
 }
 
 const char *column_text(const struct column *column, const ProtobufCMessage *message, bool human,
@@ -149,7 +152,7 @@ const char *column_text(const struct column *column, const ProtobufCMessage *mes
 	if (column->kind == COLUMN_CUSTOM)
 		text = column->text(message, human, buf);
 	else if (!message_find(message, column->path, &value))
-		text = unset_text(column, message);
+		text = unset_text(column, message, human);
 	else if (column->kind == COLUMN_RESOURCE)
 		text = resource_text(message_string(&value), buf);
 	else if (column->kind == COLUMN_TIME)
@@ -157,6 +160,34 @@ const char *column_text(const struct column *column, const ProtobufCMessage *mes
 	else
 		text = human ? human_text(column, &value, buf) : plain_text(&value, buf);
 	return human && !*text ? EMPTY : text;
+}
+
+static const struct column *column_named(const struct column *columns, const char *name, size_t len)
+{
+	while (strncmp(columns->name, name, len) != 0 || columns->name[len])
+		columns++;
+	return columns;
+}
+
+void column_fill(const struct column *columns, const char *pattern, const ProtobufCMessage *message,
+	char out[static COLUMN_TEXT_MAX])
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	while (*pattern && n < COLUMN_TEXT_MAX) {
+		size_t len = strcspn(pattern, "{");
+		char buf[COLUMN_TEXT_MAX];
+
+		n += (size_t)snprintf(out + n, COLUMN_TEXT_MAX - n, "%.*s", (int)len, pattern);
+		pattern += len;
+		if (!*pattern || n >= COLUMN_TEXT_MAX)
+			break;
+		len = strcspn(++pattern, "}");
+		n += (size_t)snprintf(out + n, COLUMN_TEXT_MAX - n, "%s",
+			column_text(column_named(columns, pattern, len), message, true, buf));
+		pattern += len + 1;
+	}
 }
 
 static enum table_colour colour_of(const struct column *column, const char *text)
@@ -282,7 +313,12 @@ int output_flush(FILE *out, struct err *err)
 	errno = 0;
 	if (fflush(out) == 0 && !ferror(out))
 		return 0;
-	return err_sys(err, errno, "write to standard output");
+	if (errno)
+		return err_sys(err, errno, "write to standard output");
+	/* An earlier write failed, and only stdio knew why. */
+	err_set(err, ERR_INTERNAL, "OUTPUT_LOST",
+		"not everything could be written to standard output");
+	return -EIO;
 }
 
 int output_end(struct output *o, struct err *err)
@@ -329,14 +365,13 @@ int output_one(enum output_format format, const struct column *columns,
 	const ProtobufCMessage *message, FILE *out, struct err *err)
 {
 	_cleanup_output_ struct output *o = NULL;
-	struct table *table = NULL;
+	_cleanup_table_ struct table *table = NULL;
 	int r;
 
 	if (format == OUTPUT_TABLE) {
 		r = table_create(out, &table, err);
 		if (r == 0)
 			r = print_fields(columns, message, table, err);
-		table_destroy(table);
 		return r < 0 ? r : output_flush(out, err);
 	}
 	r = output_create(format, columns, out, &o, err);

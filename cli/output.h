@@ -16,6 +16,7 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
 
 enum column_kind {
 	COLUMN_PLAIN,	 /* as it is; enums in lower case */
+	COLUMN_ID,	 /* a number of which 0 is none */
 	COLUMN_RESOURCE, /* "tenants/a/containers/b" as "a/b" */
 	COLUMN_SIZE,	 /* bytes; for people "1.5 GiB" */
 	COLUMN_MILLI,	 /* thousandths; for people "0.5" */
@@ -40,6 +41,13 @@ struct column {
 /* The text of a column for a message: buf or a string of the message. Never NULL. */
 const char *column_text(const struct column *column, const ProtobufCMessage *message, bool human,
 	char buf[static COLUMN_TEXT_MAX]);
+
+/*
+ * Writes pattern to out with every "{name}" replaced by that column's text for people; the columns
+ * must have each. Cuts what does not fit.
+ */
+void column_fill(const struct column *columns, const char *pattern, const ProtobufCMessage *message,
+	char out[static COLUMN_TEXT_MAX]);
 
 struct output;
 

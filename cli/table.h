@@ -37,3 +37,10 @@ int table_set(struct table *table, size_t column, const char *text, enum table_c
 
 /* Prints it. Returns 0 or -errno. */
 int table_print(struct table *table, struct err *err);
+
+static inline void cleanup_table(struct table **table)
+{
+	table_destroy(*table);
+}
+
+#define _cleanup_table_ __attribute__((cleanup(cleanup_table)))

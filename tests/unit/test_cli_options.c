@@ -113,7 +113,12 @@ static void bad_lines_are_usage_errors(void **state)
 		const char *says;
 	} rows[] = {
 		{"", "a command is missing"},
-		{"snapshot create x", "no command \"snapshot\""},
+		{"frobnicate x", "no command \"frobnicate\""},
+		{"snapshot create x", "\"snapshot\" is not supported in this version"},
+		{"top", "\"top\" is not supported in this version"},
+		{"usage verify", "\"usage verify\" is not supported in this version"},
+		{"tenant create a --io-write 5", "--io-write is not supported in this version"},
+		{"tenant set a --io-read 5", "--io-read is not supported in this version"},
 		{"lanch x y", "did you mean \"launch\""},
 		{"tenant", "\"tenant\" needs a command"},
 		{"tenant creat x", "did you mean \"tenant create\""},

@@ -167,6 +167,49 @@ static void usec_and_resource_texts(void **state)
 	column_text(&name, &u.base, true, buf);
 }
 
+static void people_read_yes_no_and_nothing(void **state)
+{
+	Croft__V1__Container c = CROFT__V1__CONTAINER__INIT;
+	Croft__V1__Run run = CROFT__V1__RUN__INIT;
+	static const struct column pid = {"pid", "pid", "run.host_pid", COLUMN_ID, NULL};
+	static const struct column flag = {"e", "e", "ephemeral", COLUMN_PLAIN, NULL};
+	char buf[COLUMN_TEXT_MAX];
+
+	(void)state;
+	c.run = &run;
+	assert_string_equal(column_text(&pid, &c.base, true, buf), "-");
+	assert_string_equal(column_text(&pid, &c.base, false, buf), "0");
+	assert_string_equal(column_text(&flag, &c.base, true, buf), "no");
+	assert_string_equal(column_text(&flag, &c.base, false, buf), "false");
+	run.host_pid = 7;
+	c.ephemeral = 1;
+	assert_string_equal(column_text(&pid, &c.base, true, buf), "7");
+	assert_string_equal(column_text(&flag, &c.base, true, buf), "yes");
+	assert_string_equal(column_text(&flag, &c.base, false, buf), "true");
+	/* Left out, swap is none at all, and everything else unlimited. */
+	assert_string_equal(columns_swap(&c.base, true, buf), "0");
+	assert_string_equal(columns_pids(&c.base, true, buf), "none");
+}
+
+static void patterns_are_filled(void **state)
+{
+	Croft__V1__Container c = CROFT__V1__CONTAINER__INIT;
+	char longest[COLUMN_TEXT_MAX];
+	char buf[COLUMN_TEXT_MAX];
+
+	(void)state;
+	c.name = (char *)"tenants/a/containers/b";
+	column_fill(columns, "", &c.base, buf);
+	assert_string_equal(buf, "");
+	column_fill(columns, "{name}: {disk_used_bytes} of{memory_bytes}.", &c.base, buf);
+	assert_string_equal(buf, "a/b: 0 ofnone.");
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	c.name = longest;
+	column_fill(columns, "{name}{name} and more", &c.base, buf);
+	assert_string_equal(buf, longest);
+}
+
 static char *filtered(const char *const *pieces, size_t n)
 {
 	struct text_filter f = {0};
@@ -272,6 +315,8 @@ int main(void)
 		cmocka_unit_test(json_needs_no_columns),
 		cmocka_unit_test(csv_quotes_what_it_must),
 		cmocka_unit_test(usec_and_resource_texts),
+		cmocka_unit_test(people_read_yes_no_and_nothing),
+		cmocka_unit_test(patterns_are_filled),
 		cmocka_unit_test(terminals_are_protected),
 	};
 
