@@ -56,7 +56,9 @@ struct supervisor_client {
 static int set_gone(struct err *err)
 {
 	err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
-		"the supervisor is not running; it is being waited for, try again");
+		"croft-supervisor ended before it answered, so this may have been done or not; "
+		"look, "
+		"and try again");
 	return -ECONNRESET;
 }
 
@@ -188,6 +190,13 @@ int supervisor_client_connect(int run_fd, const struct supervisor_client_ops *op
 	}
 	*ret = client;
 	return 0;
+}
+
+void supervisor_client_set_ops(
+	struct supervisor_client *client, const struct supervisor_client_ops *ops, void *arg)
+{
+	client->ops = ops;
+	client->arg = arg;
 }
 
 static void drop_outgoing(struct supervisor_client *client)

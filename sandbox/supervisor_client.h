@@ -36,6 +36,9 @@ struct supervisor_client_ops {
  */
 int supervisor_client_connect(int run_fd, const struct supervisor_client_ops *ops, void *arg,
 	struct supervisor_client **ret, struct err *err);
+/* Hands a connection on to another owner, who is called back from now on. */
+void supervisor_client_set_ops(
+	struct supervisor_client *client, const struct supervisor_client_ops *ops, void *arg);
 /* Every request still out is answered SUPERVISOR_GONE first. */
 void supervisor_client_close(struct supervisor_client *client);
 

@@ -227,8 +227,7 @@ int delete_container(struct server *server, struct container *c, bool force,
 	int r = check(c, force, err);
 
 	if (r == 0 && !link_is_connected(server->link))
-		r = err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
-			"the supervisor is not running; try again when it is");
+		r = link_gone(err);
 	if (r == 0)
 		r = waiters_add(&c->gone_waiters, done, arg, err);
 	if (r < 0)

@@ -153,11 +153,16 @@ static int watch(struct link *link, struct err *err)
 	return 0;
 }
 
-static int try_connect(struct link *link, struct err *err)
+static int try_connect(struct link *link, struct supervisor_client *made, struct err *err)
 {
 	static const struct supervisor_client_ops ops = {.event = on_event};
-	int r = supervisor_client_connect(link->run_fd, &ops, link, &link->client, err);
+	int r = 0;
 
+	link->client = made;
+	if (made)
+		supervisor_client_set_ops(made, &ops, link);
+	else
+		r = supervisor_client_connect(link->run_fd, &ops, link, &link->client, err);
 	if (r < 0)
 		return r;
 	r = watch(link, err);
@@ -169,13 +174,15 @@ static int try_connect(struct link *link, struct err *err)
 	return 0;
 }
 
-void link_connect(struct link *link)
+void link_connect(struct link *link, struct supervisor_client *made)
 {
 	struct err err;
 
-	if (link->client || link->stopped)
+	if (link->client || link->stopped) {
+		supervisor_client_close(made);
 		return;
-	if (try_connect(link, &err) < 0) {
+	}
+	if (try_connect(link, made, &err) < 0) {
 		log_debug("supervisor-unreachable error=\"%s\"", err.msg);
 		retry_later(link);
 		return;
@@ -190,7 +197,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	link_connect(arg);
+	link_connect(arg, NULL);
 }
 
 int link_create(struct server *server, int run_fd, struct link **ret, struct err *err)
@@ -253,14 +260,21 @@ enum cgroup_kind link_cgroup_kind(const struct link *link)
 	return supervisor_client_cgroup_kind(link->client);
 }
 
+/* croftd never starts one: it has dropped the right to. */
+int link_gone(struct err *err)
+{
+	return err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
+		"croft-supervisor is not running: containers run on, but nothing can be started, "
+		"stopped or changed until the operator starts it again, as restarting croftd does");
+}
+
 int link_send_early(struct link *link, enum msg_op op, const void *msg, const int *fds,
 	size_t n_fds, supervisor_reply_fn reply, void *arg, struct err *err)
 {
 	int r;
 
 	if (!link->client)
-		return err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
-			"the supervisor is not running; try again when it is");
+		return link_gone(err);
 	r = supervisor_client_send(link->client, op, msg, fds, n_fds, reply, arg, err);
 	if (r == 0 && supervisor_client_wants_write(link->client))
 		event_add(link->writable, NULL);

@@ -16,8 +16,11 @@ struct server;
 int link_create(struct server *server, int run_fd, struct link **ret, struct err *err);
 void link_destroy(struct link *link);
 
-/* Connects now; goes on trying by itself on failure. */
-void link_connect(struct link *link);
+/*
+ * Connects now; goes on trying by itself on failure. made is a connection that there is already,
+ * and becomes the link's; NULL: none.
+ */
+void link_connect(struct link *link, struct supervisor_client *made);
 /* No more attempts: the supervisor is about to end. */
 void link_stop_reconnecting(struct link *link);
 
@@ -25,6 +28,9 @@ bool link_is_connected(const struct link *link);
 bool link_is_ready(const struct link *link);
 void link_set_ready(struct link *link);
 enum cgroup_kind link_cgroup_kind(const struct link *link);
+
+/* UNAVAILABLE / SUPERVISOR_GONE: what a client is told while there is no connection. */
+int link_gone(struct err *err);
 
 /* As supervisor_client_send(); UNAVAILABLE / SUPERVISOR_GONE without a connection. */
 int link_send(struct link *link, enum msg_op op, const void *msg, const int *fds, size_t n_fds,

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,10 +31,31 @@ static int remove_stale(const struct sockaddr_un *addr, struct err *err)
 	return 0;
 }
 
-static int open_unix(const char *path, int *ret_fd, struct err *err)
+/* Notes which file it is, and gives it to croftd's user: in a directory that all may write to, only
+   its owner may remove it. */
+static int own_socket(const char *path, uid_t owner, struct listener *ret, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, errno, "look at the socket %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, ERR_ABORTED, "LISTEN_FAILED",
+			"%s was replaced while croftd began to listen on it", path);
+	if (st.st_uid != owner && fchownat(fd, "", owner, (gid_t)-1, AT_EMPTY_PATH) < 0)
+		return err_sys(err, errno, "own the socket %s", path);
+	snprintf(ret->path, sizeof(ret->path), "%s", path);
+	ret->device = st.st_dev;
+	ret->inode = st.st_ino;
+	return 0;
+}
+
+static int open_unix(const char *path, uid_t owner, struct listener *ret, struct err *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
+	mode_t before;
 	int r;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
@@ -45,10 +67,16 @@ static int open_unix(const char *path, int *ret_fd, struct err *err)
 	if (r < 0)
 		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-		chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0)
-		return err_sys(err, errno, "listen on %s", path);
-	*ret_fd = take_fd(&fd);
+	/* The mode is made with the file, and not set by a path that may lead elsewhere by then. */
+	before = umask(0111);
+	r = fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	umask(before);
+	if (r < 0 || listen(fd, BACKLOG) < 0)
+		return err_sys(err, r < 0 ? r : errno, "listen on %s", path);
+	r = own_socket(path, owner, ret, err);
+	if (r < 0)
+		return r;
+	ret->fd = take_fd(&fd);
 	return 0;
 }
 
@@ -95,9 +123,25 @@ static int open_tcp(const char *spec, int *ret_fd, struct err *err)
 	return r < 0 ? err_sys(err, r, "listen on %s", spec) : 0;
 }
 
-int listen_open(const char *spec, int *ret_fd, struct err *err)
+int listen_open(const char *spec, uid_t owner, struct listener *ret, struct err *err)
 {
-	if (!strncmp(spec, "unix:", 5))
-		return open_unix(spec + 5, ret_fd, err);
-	return open_tcp(spec + 4, ret_fd, err);
+	struct listener listener = {.fd = -1};
+	int r = !strncmp(spec, "unix:", 5) ? open_unix(spec + 5, owner, &listener, err)
+					   : open_tcp(spec + 4, &listener.fd, err);
+
+	if (r == 0)
+		*ret = listener;
+	return r;
+}
+
+void listen_close(struct listener *listener)
+{
+	struct stat st;
+
+	close_fd(&listener->fd);
+	/* Where it may not be removed it stays, and the next croftd replaces it. */
+	if (*listener->path && lstat(listener->path, &st) == 0 && st.st_dev == listener->device &&
+		st.st_ino == listener->inode)
+		unlink(listener->path);
+	listener->path[0] = '\0';
 }

@@ -118,7 +118,7 @@ static int open_api(struct server *server, struct startup *startup, struct err *
 	int r = grpc_server_create(&config, &server->grpc, err);
 
 	for (size_t i = 0; r == 0 && i < startup->n_listen; i++)
-		r = grpc_server_listen(server->grpc, take_fd(&startup->listen_fds[i]), err);
+		r = grpc_server_listen(server->grpc, take_fd(&startup->listeners[i].fd), err);
 	return r;
 }
 
@@ -191,7 +191,7 @@ int service_run(const struct config *config, struct startup *startup)
 		log_error("%s", err.msg);
 		service.server.exit_code = 1;
 	} else {
-		link_connect(service.server.link);
+		link_connect(service.server.link, take_ptr(startup->supervisor));
 		startup_notify("READY=1");
 		log_info("serving");
 		event_base_dispatch(service.server.base);

@@ -122,8 +122,7 @@ int shutdown_host(struct server *server, void (*done)(void *arg, const struct er
 		return err_set(err, ERR_FAILED_PRECONDITION, "SHUTTING_DOWN",
 			"croftd is shutting down already");
 	if (!link_is_connected(server->link))
-		return err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
-			"the supervisor is not running; containers cannot be stopped without it");
+		return link_gone(err);
 	stop = calloc(1, sizeof(*stop));
 	if (!stop)
 		return err_oom(err);

@@ -24,18 +24,15 @@
 
 /*
  * Says hello, instead of only connecting: a worker of a supervisor that was killed holds the
- * listening socket open for a moment, and would take the connection without ever answering.
+ * listening socket open for a moment, and would take the connection without ever answering. The
+ * connection is kept: the supervisor takes the next one for another croftd.
  */
-static bool answers(int run_fd)
+static bool answers(int run_fd, struct supervisor_client **ret)
 {
 	static const struct supervisor_client_ops ops;
-	struct supervisor_client *client = NULL;
 	struct err err;
 
-	if (supervisor_client_connect(run_fd, &ops, NULL, &client, &err) < 0)
-		return false;
-	supervisor_client_close(client);
-	return true;
+	return supervisor_client_connect(run_fd, &ops, NULL, ret, &err) == 0;
 }
 
 /* Beside croftd's own program, as installed or as built. */
@@ -111,13 +108,13 @@ static void __attribute__((noreturn)) become(const char *program, struct argumen
 }
 
 /* Waits until it answers, or has ended. */
-static int await(int run_fd, pid_t pid, struct err *err)
+static int await(int run_fd, pid_t pid, struct supervisor_client **ret, struct err *err)
 {
 	static const struct timespec pause = {.tv_nsec = POLL_NSEC};
 	uint64_t start = clock_boot_usec();
 	int status;
 
-	while (!answers(run_fd)) {
+	while (!answers(run_fd, ret)) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return err_set(err, ERR_FAILED_PRECONDITION, "SUPERVISOR_FAILED",
 				"the supervisor ended at once (status %d); its message is above",
@@ -132,14 +129,15 @@ static int await(int run_fd, pid_t pid, struct err *err)
 	return 0;
 }
 
-int start_supervisor(const struct config *config, int run_fd, uid_t peer_uid, struct err *err)
+int start_supervisor(const struct config *config, int run_fd, uid_t peer_uid,
+	struct supervisor_client **ret, struct err *err)
 {
 	struct arguments args;
 	char program[PATH_MAX];
 	pid_t pid;
 	int r;
 
-	if (answers(run_fd))
+	if (answers(run_fd, ret))
 		return 0;
 	r = find_program(config, program, err);
 	if (r < 0)
@@ -150,5 +148,5 @@ int start_supervisor(const struct config *config, int run_fd, uid_t peer_uid, st
 		return err_sys(err, errno, "start the supervisor");
 	if (pid == 0)
 		become(program, &args);
-	return await(run_fd, pid, err);
+	return await(run_fd, pid, ret, err);
 }

@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "server/listen.h"
+#include "sandbox/supervisor_client.h"
 #include "server/start_supervisor.h"
 
 #include <errno.h>
@@ -180,9 +180,9 @@ int startup_prepare(const struct config *config, struct startup *ret, struct err
 	if (r == 0)
 		r = lock_run(&s, err);
 	if (r == 0 && who.as_root)
-		r = start_supervisor(config, s.run_fd, who.uid, err);
+		r = start_supervisor(config, s.run_fd, who.uid, &s.supervisor, err);
 	for (size_t i = 0; r == 0 && i < config->n_listen; i++) {
-		r = listen_open(config->listen[i], &s.listen_fds[i], err);
+		r = listen_open(config->listen[i], who.uid, &s.listeners[i], err);
 		if (r == 0)
 			s.n_listen++;
 	}
@@ -200,8 +200,9 @@ int startup_prepare(const struct config *config, struct startup *ret, struct err
 
 void startup_finish(struct startup *s)
 {
+	supervisor_client_close(s->supervisor);
 	for (size_t i = 0; i < s->n_listen; i++)
-		close_fd(&s->listen_fds[i]);
+		listen_close(&s->listeners[i]);
 	close_fd(&s->logs_fd);
 	close_fd(&s->state_fd);
 	close_fd(&s->run_fd);

@@ -5,15 +5,17 @@
 #pragma once
 
 #include "server/config.h"
+#include "server/listen.h"
 
-#include <sys/types.h>
+struct supervisor_client;
 
 struct startup {
 	int state_fd; /* <state>/server, croftd's own */
 	int logs_fd;  /* <state>/server/logs */
 	int run_fd;
 	int pid_fd; /* the locked pid file: open as long as croftd lives */
-	int listen_fds[CONFIG_LISTEN_MAX];
+	struct supervisor_client *supervisor; /* NULL: not connected yet */
+	struct listener listeners[CONFIG_LISTEN_MAX];
 	size_t n_listen;
 	char db_path[CONFIG_PATH_MAX + 32];
 };

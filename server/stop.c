@@ -117,8 +117,7 @@ int stop_container(struct server *server, struct container *c, uint32_t timeout_
 			"%s/%s is %s, not running", c->tenant->name, c->name,
 			container_state_name(c->state));
 	if (!link_is_connected(server->link))
-		return err_set(err, ERR_UNAVAILABLE, "SUPERVISOR_GONE",
-			"the supervisor is not running; try again when it is");
+		return link_gone(err);
 	r = waiters_add(&c->end_waiters, done, arg, err);
 	if (r < 0)
 		return r;

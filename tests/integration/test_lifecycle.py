@@ -1,5 +1,6 @@
 """A container's life through the command line: states, exec, logs, freezing, shutting down."""
 
+import os
 import time
 
 import pytest
@@ -244,8 +245,6 @@ class TestExec:
             init = box.init_pid("acme/web")
             pids = box.cgroup("acme/web").processes()
             assert init in pids and len(pids) >= 2
-            import os
-
             for pid in pids:
                 for space in ("pid", "net", "uts", "ipc", "user", "mnt", "cgroup"):
                     assert os.readlink(f"/proc/{pid}/ns/{space}") == os.readlink(
@@ -291,6 +290,46 @@ class TestHost:
         box.start()
         assert {c.get("state", "STOPPED") for c in box.json_lines("list")} == {"STOPPED"}
         box.ok("start", "acme/c0")
+
+    def test_a_first_start_is_quiet(self, daemon):
+        """The connection that showed that the supervisor answers is the one that stays."""
+        assert daemon.read_log().count("server connected") == 1
+        for word in ("another server", "hung up", "supervisor-lost"):
+            assert word not in daemon.read_log(), daemon.read_log()
+
+    def test_a_stop_takes_its_socket_away(self, bare_daemon):
+        """Also one that is not in the run directory, where the next croftd may never look."""
+        box = bare_daemon
+        public = f"{box.base}/public"
+        os.mkdir(public)
+        os.chmod(public, 0o1777)
+        own, other = f"{public}/own.sock", f"{public}/other.sock"
+        box.start("--listen", f"unix:{own}", "--listen", f"unix:{other}")
+        assert os.stat(own).st_mode & 0o777 == 0o666
+        os.rename(other, f"{other}.aside")
+        with open(other, "w", encoding="ascii") as f:
+            f.write("somebody else's")
+        box.terminate("croftd")
+        assert not os.path.exists(own)
+        with open(other, encoding="ascii") as f:
+            assert f.read() == "somebody else's"
+        os.unlink(other)
+        box.restart("croftd")
+
+    def test_without_a_supervisor(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        pid = box.init_pid("acme/web")
+        box.kill9("supervisor")
+        for command in (("stop", "acme/web"), ("delete", "--force", "acme/web"),
+                        ("launch", "busybox", "acme/new"), ("tenant", "set", "acme", "--pids", "9"),
+                        ("host", "shutdown")):
+            told = box.refused(*command, match="croft-supervisor is not running")
+            assert "containers run on" in told and "restarting croftd" in told, told
+        assert kernel.is_alive(pid)
+        assert [c["name"] for c in box.json_lines("list")] == ["tenants/acme/containers/web"]
+        box.restart("supervisor")
+        box.ok("stop", "--timeout", "1", "acme/web")
 
 
 class TestTenants:
