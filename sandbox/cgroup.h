@@ -50,8 +50,8 @@ int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err
  * equal); a limit that did not take is INTERNAL / LIMIT_NOT_APPLIED. core_mask must be resolved
  * (a mere count is not applied here). Refusals, nothing having been written:
  * - FAILED_PRECONDITION / LIMIT_BELOW_USE (subject "memory", present use in the message), unless
- *   force: then v2 kills until it fits; v1 takes back what it can, sets the lowest limit that fits,
- *   and still reports LIMIT_BELOW_USE if that is not what was asked
+ *   force: then processes are killed until it fits, the largest first, and each counts as an OOM
+ *   kill; if what is left cannot be freed so, it is refused all the same
  * - FAILED_PRECONDITION / LIMIT_BELOW_CHILD (a tenant's limit under a container's, which is named)
  * - INVALID_ARGUMENT / LIMIT_ABOVE_TENANT (a container's limit above its tenant's)
  * - INVALID_ARGUMENT / LIMIT_INVALID (out of bounds, or a core that the host cannot use)

@@ -100,7 +100,7 @@ static uint64_t memsw_of(const struct cgroup_root *root, const struct limits *li
 }
 
 static int write_memory_file(const struct cgroup_root *root, const char *dir, uint64_t memory,
-	bool force, struct err *err)
+	uint64_t before, bool force, struct err *err)
 {
 	struct err kernel = {0};
 	int r = cgroup_write_limit(
@@ -110,7 +110,7 @@ static int write_memory_file(const struct cgroup_root *root, const char *dir, ui
 	if (r == 0)
 		return 0;
 	if (r == -EBUSY && force)
-		return cgroup_hybrid_force_memory(root, dir, memory, err);
+		return cgroup_hybrid_force_memory(root, dir, memory, before, err);
 	if (r == -EBUSY) {
 		cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.usage_in_bytes", &use);
 		return cgroup_below_use(memory, use, err);
@@ -138,7 +138,7 @@ static int write_memory(const struct cgroup_root *root, const char *dir, const s
 		r = cgroup_write_limit(
 			root, CGROUP_MEMORY, dir, MEMSW_FILE, memsw, "-1", LIMIT_SWAP, err);
 	if (r == 0 && memory != now->value[LIMIT_MEMORY])
-		r = write_memory_file(root, dir, memory, force, err);
+		r = write_memory_file(root, dir, memory, now->value[LIMIT_MEMORY], force, err);
 	if (r == 0 && write_memsw && !first)
 		r = cgroup_write_limit(
 			root, CGROUP_MEMORY, dir, MEMSW_FILE, memsw, "-1", LIMIT_SWAP, err);

@@ -204,6 +204,8 @@ int cgroup_read_working_set(const struct cgroup_root *root, const char *dir, uin
 
 /* FAILED_PRECONDITION / LIMIT_BELOW_USE with the present figure. */
 int cgroup_below_use(uint64_t asked_bytes, uint64_t use_bytes, struct err *err);
+/* The same of what was forced in vain. */
+int cgroup_not_freed(uint64_t asked_bytes, uint64_t use_bytes, struct err *err);
 
 /*
  * cgroup_device.c
@@ -228,10 +230,13 @@ int cgroup_hybrid_read_limits(
 int cgroup_hybrid_write_limits(const struct cgroup_root *root, const char *dir,
 	const struct limits *now, const struct limits *want, bool force, struct err *err);
 
+/*
+ * Lowers memory below present use: reclaims, then kills, as v2 does, each kill counted. If in vain
+ * LIMIT_BELOW_USE, and the limit is again what it was before.
+ */
+int cgroup_hybrid_force_memory(const struct cgroup_root *root, const char *dir, uint64_t memory,
+	uint64_t before, struct err *err);
 /* The parent directory's CPUs and memory nodes, which new directories then take over. */
-/* Lowers memory below present use: reclaims, then kills, as v2 does. LIMIT_BELOW_USE if in vain. */
-int cgroup_hybrid_force_memory(
-	const struct cgroup_root *root, const char *dir, uint64_t memory, struct err *err);
 int cgroup_hybrid_prepare_cpuset(struct cgroup_root *root, struct err *err);
 /* A list equal to the parent's reads as none. Returns 0 or -errno. */
 int cgroup_hybrid_read_cores(const struct cgroup_root *root, const char *dir,

@@ -79,6 +79,17 @@ int cgroup_below_use(uint64_t asked_bytes, uint64_t use_bytes, struct err *err)
 		size_format(asked_bytes, asked), size_format(use_bytes, use));
 }
 
+int cgroup_not_freed(uint64_t asked_bytes, uint64_t use_bytes, struct err *err)
+{
+	char asked[LIMIT_TEXT_MAX];
+	char use[LIMIT_TEXT_MAX];
+
+	return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_USE", "memory",
+		"memory %s is below the %s that stay in use even when processes are killed; the "
+		"limit is unchanged",
+		size_format(asked_bytes, asked), size_format(use_bytes, use));
+}
+
 static int check_within_tenant(const struct cgroup_root *root, const char *tenant,
 	const struct limits *want, struct err *err)
 {
@@ -259,11 +270,8 @@ int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
 	if (r < 0)
 		return r;
 	r = root->ops->write_limits(root, dir, &now, &want, force, err);
-	/*
-	 * What had been written before another limit failed is put back, so far as it goes. Not
-	 * when forced: then the memory limit stays as low as the kernel could be made to take it.
-	 */
-	if (r < 0 && !force) {
+	/* What had been written before another limit failed is put back, so far as it goes. */
+	if (r < 0) {
 		struct limits half;
 
 		if (read_limits(root, dir, LIMIT_BITS_ALL, &half, NULL) == 0)

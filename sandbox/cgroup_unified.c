@@ -3,6 +3,7 @@
  * nobody could join a cgroup that has enabled some, and a limit file inside would be the tenant's.
  */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "sandbox/cgroup_internal.h"
 
@@ -11,10 +12,13 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define PERIOD_USEC 100000
 
-/* What a container's init may make below payload; systemd with some users takes about 60 by 6. */
+/* How long what the killed held may take to be given back after a forced memory limit. */
+#define SETTLE_TIME_USEC  (2 * 1000000)
+#define SETTLE_PAUSE_NSEC (5 * 1000 * 1000)
 
 /* Rounds of moving a cgroup's processes away, each of which may find some forked meanwhile. */
 #define MOVE_ROUNDS 100
@@ -276,18 +280,45 @@ static const struct {
 	{LIMIT_CPU_WEIGHT, CGROUP_CPU, "cpu.weight"},
 };
 
+/*
+ * The kernel itself reclaims and then kills until a lower limit fits. It also takes one that does
+ * not: what is left may still be given back (mounts go after the processes), or is there to stay.
+ */
+static int await_fit(const struct cgroup_root *root, const char *dir, const struct limits *now,
+	const struct limits *want, struct err *err)
+{
+	uint64_t deadline = clock_boot_usec() + SETTLE_TIME_USEC;
+	uint64_t asked = want->value[LIMIT_MEMORY];
+	uint64_t use;
+
+	if (asked >= now->value[LIMIT_MEMORY])
+		return 0;
+	for (;;) {
+		int r = cgroup_read_u64(root, CGROUP_MEMORY, dir, "memory.current", &use);
+
+		if (r < 0)
+			return err_sys(err, r, "read the memory in use");
+		if (use <= asked)
+			return 0;
+		if (clock_boot_usec() > deadline)
+			return cgroup_not_freed(asked, use, err);
+		nanosleep(&(struct timespec){.tv_nsec = SETTLE_PAUSE_NSEC}, NULL);
+	}
+}
+
 static int write_limits(const struct cgroup_root *root, const char *dir, const struct limits *now,
 	const struct limits *want, bool force, struct err *err)
 {
 	int r = 0;
 
-	(void)force; /* the kernel itself reclaims and then kills until a lower limit fits */
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++) {
 		enum limit_id limit = numbers[i].limit;
 
 		if (want->value[limit] != now->value[limit])
 			r = cgroup_write_limit(root, numbers[i].controller, dir, numbers[i].file,
 				want->value[limit], "max", limit, err);
+		if (r == 0 && force && limit == LIMIT_MEMORY)
+			r = await_fit(root, dir, now, want, err);
 	}
 	if (r == 0 && want->value[LIMIT_CPU] != now->value[LIMIT_CPU])
 		r = write_quota(root, dir, want->value[LIMIT_CPU], err);

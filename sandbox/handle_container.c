@@ -321,6 +321,24 @@ HANDLER(handle_tenant_freeze)
 	start_freeze(s, request, in, NULL);
 }
 
+/*
+ * The container may end while its limits are changed, by what is forced on it or by itself. Its
+ * OOM is then told with its end; a forced limit has done all it can.
+ */
+static int set_cgroup_limits(struct task *task, const struct cgroup_id *id, struct err *err)
+{
+	const struct msg_limits *msg = &task->u.limits;
+	struct cgroup_root *root = task->s->cgroups;
+	int r = cgroup_set_limits(root, id, &msg->limits, msg->oom_group, msg->force, err);
+
+	if (r != -ENOENT && r != -ENODEV)
+		return r;
+	if (msg->force)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_NOT_RUNNING",
+		"container %s ended while its limits were changed", msg->container);
+}
+
 static int change_limits(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_limits *msg = &task->u.limits;
@@ -335,8 +353,7 @@ static int change_limits(struct task *task, struct job_output *out, struct err *
 		r = pool_set_limit(
 			task->s->pool, msg->tenant, msg->container, disk, msg->force, err);
 	if (r == 0 && msg->running)
-		r = cgroup_set_limits(
-			task->s->cgroups, &id, &msg->limits, msg->oom_group, msg->force, err);
+		r = set_cgroup_limits(task, &id, err);
 	return r;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "tests/integration/root/cgroup_fixture.h"
 
+#include "base/clock.h"
+
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
@@ -197,6 +199,7 @@ static void hold_memory(struct fixture *f, const struct cgroup_id *id, size_t by
 static void test_refuses_memory_below_use(void **state)
 {
 	struct fixture *f = *state;
+	int status;
 
 	set(f, &f->web, LIMIT_MEMORY, 128 * MIB);
 	hold_memory(f, &f->web, 40 * MIB);
@@ -210,11 +213,50 @@ static void test_refuses_memory_below_use(void **state)
 	assert_kernel(f, &f->web, CGROUP_PIDS, "pids.max", "max", "pids.max", "max");
 	assert_int_equal(kill(f->pids[0], 0), 0);
 
-	/* Forced, it is killed until it fits: by the kernel on v2, by us on v1. */
+	/* Forced, it is killed: that one, which counts, and no other. */
+	hold_memory(f, &f->web, 4 * MIB);
 	assert_ok(f, cgroup_set_limits(f->root, &f->web, &f->limits, false, true, &f->err));
-	assert_int_equal(WTERMSIG(wait_last(f)), SIGKILL);
+	assert_int_equal(kill(f->pids[1], 0), 0);
+	assert_int_equal(waitpid(f->pids[0], &status, 0), f->pids[0]);
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	f->pids[0] = f->pids[--f->n_pids];
+	assert_int_equal(read_counters(f, &f->web).oom_kills, 1);
 	assert_kernel(f, &f->web, CGROUP_MEMORY, "memory.limit_in_bytes", "16777216", "memory.max",
 		"16777216");
+}
+
+static int do_fill_file(void *arg)
+{
+	static char block[1 << 20];
+
+	for (int i = 0; i < 40; i++)
+		if (write(*(int *)arg, block, sizeof(block)) != sizeof(block))
+			return 1;
+	return do_pause(NULL);
+}
+
+/* What is shared with the world outside stays in use, whoever is killed: no limit can be below. */
+static void test_a_forced_limit_in_vain_is_refused(void **state)
+{
+	int fd = memfd_create("croft-test", MFD_CLOEXEC);
+	uint64_t deadline = clock_boot_usec() + WAIT_MS * UINT64_C(1000);
+	struct fixture *f = *state;
+
+	set(f, &f->web, LIMIT_MEMORY, 128 * MIB);
+	assert_true(spawn_in(f, &f->web, do_fill_file, &fd) > 0);
+	while (lseek(fd, 0, SEEK_CUR) < (off_t)(40 * MIB))
+		assert_true(clock_boot_usec() < deadline);
+	f->limits.value[LIMIT_MEMORY] = 16 * MIB;
+	f->limits.value[LIMIT_PIDS] = 20;
+	assert_refused(f, cgroup_set_limits(f->root, &f->web, &f->limits, false, true, &f->err),
+		"LIMIT_BELOW_USE", "memory");
+	assert_non_null(strstr(f->err.msg, "unchanged"));
+	assert_int_equal(WTERMSIG(wait_last(f)), SIGKILL);
+	assert_int_equal(read_counters(f, &f->web).oom_kills, 1);
+	assert_kernel(f, &f->web, CGROUP_MEMORY, "memory.limit_in_bytes", "134217728", "memory.max",
+		"134217728");
+	assert_kernel(f, &f->web, CGROUP_PIDS, "pids.max", "max", "pids.max", "max");
+	close(fd);
 }
 
 /* A file that was read fills the limit, but is no reason to refuse a lower one. */
@@ -502,6 +544,7 @@ int main(void)
 		CASE(test_refuses_above_the_tenant),
 		CASE(test_refuses_a_tenant_below_its_child),
 		CASE(test_refuses_memory_below_use),
+		CASE(test_a_forced_limit_in_vain_is_refused),
 		CASE(test_lowers_memory_over_page_cache),
 		CASE(test_memory_limit_kills_inside),
 		CASE(test_tenant_memory_holds_all),
