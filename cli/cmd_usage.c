@@ -111,7 +111,11 @@ static int print_usage(const ProtobufCMessage *usage, struct err *err)
 	}
 	if (r < 0)
 		return r;
-	column_fill(usage_columns, "{name} at {read_time}", usage, text);
+	column_fill(usage_columns,
+		((const Croft__V1__ResourceUsage *)(const void *)usage)->end_time
+			? "{name} {uid}, gone; its last run ended {end_time}"
+			: "{name} at {read_time}",
+		usage, text);
 	puts(text);
 	r = table_print(table, err);
 	return r < 0 ? r : output_flush(stdout, err);
@@ -256,7 +260,7 @@ static const struct option_rule export_options[] = {
 const struct command cmd_usage_show = {
 	.name = "usage show",
 	.summary = "Show what a tenant or container uses now, and has used in all.",
-	.args = {{.name = "TENANT[/NAME|/UID]", .kind = WORD_CONTAINER}},
+	.args = {{.name = "TENANT[/NAME|/UID]", .kind = WORD_HOLDER}},
 	.run = show,
 };
 

@@ -20,6 +20,7 @@ enum word_kind {
 	WORD_FILE,
 	WORD_TENANT,
 	WORD_CONTAINER, /* TENANT/NAME */
+	WORD_HOLDER,	/* either of the two */
 	WORD_IMAGE,
 	WORD_POLICY,
 	WORD_CHOICE, /* one of option_rule.value or argument.name, which lists them: "a|b|c" */

@@ -12,18 +12,21 @@
 
 #include <string.h>
 
-/* What is offered for a kind of word: the list command whose first CSV column it is. */
+#define LISTS_MAX 2
+
+/* What is offered for a kind of word: the first CSV columns of these list commands. */
 static const struct {
 	const char *name;
-	const char *list; /* NULL: nothing is asked */
+	const char *lists[LISTS_MAX]; /* NULL: no (more) is asked */
 } kinds[] = {
-	[WORD_TEXT] = {"text", NULL},
-	[WORD_FILE] = {"file", NULL},
-	[WORD_TENANT] = {"tenant", "tenant list"},
-	[WORD_CONTAINER] = {"container", "list"},
-	[WORD_IMAGE] = {"image", "image list"},
-	[WORD_POLICY] = {"policy", "policy list"},
-	[WORD_CHOICE] = {"choice", NULL},
+	[WORD_TEXT] = {"text", {NULL}},
+	[WORD_FILE] = {"file", {NULL}},
+	[WORD_TENANT] = {"tenant", {"tenant list"}},
+	[WORD_CONTAINER] = {"container", {"list"}},
+	[WORD_HOLDER] = {"holder", {"tenant list", "list"}},
+	[WORD_IMAGE] = {"image", {"image list"}},
+	[WORD_POLICY] = {"policy", {"policy list"}},
+	[WORD_CHOICE] = {"choice", {NULL}},
 };
 
 /* "a|b" as "choice a b", else the kind's name. */
@@ -127,6 +130,20 @@ static void print_first_words(FILE *out)
 	fputs("\tesac\n}\n\n", out);
 }
 
+/* $host is of the walk below: what the line says of --host. */
+static void print_lists(size_t kind, FILE *out)
+{
+	if (!kinds[kind].lists[0])
+		return;
+	fprintf(out, "\t%s)\n", kinds[kind].name);
+	for (size_t i = 0; i < LISTS_MAX && kinds[kind].lists[i]; i++)
+		fprintf(out,
+			"\t\tCROFT_HOST=${host:-$CROFT_HOST} croft -o csv %s 2>/dev/null |\n"
+			"\t\t\ttail -n +2 | cut -d , -f 1\n",
+			kinds[kind].lists[i]);
+	fputs("\t\t;;\n", out);
+}
+
 static void print_tables(FILE *out)
 {
 	print_first_words(out);
@@ -143,11 +160,7 @@ static void print_tables(FILE *out)
 		print_arguments(*c, out);
 	fputs("\tesac\n}\n\n_croft_list() {\n\tcase $1 in\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i].list)
-			fprintf(out,
-				"\t%s) croft -o csv %s 2>/dev/null | tail -n +2 | cut -d , -f 1 "
-				";;\n",
-				kinds[i].name, kinds[i].list);
+		print_lists(i, out);
 	fputs("\tchoice) shift; printf '%s\\n' \"$@\" ;;\n"
 	      "\tfile) echo _croft_files ;;\n"
 	      "\tesac\n}\n\n",
@@ -159,13 +172,16 @@ static void print_tables(FILE *out)
  * names. `eval` splits the kind in both shells alike; its text is from the tables above.
  */
 static const char walk[] = "_croft_candidates() {\n"
-			   "\tlocal group='' name='' found='' count=0 kind=''\n"
+			   "\tlocal group='' name='' found='' count=0 kind='' host=''\n"
 			   "\twhile [ $# -gt 0 ]; do\n"
 			   "\t\tif [ -n \"$kind\" ]; then\n"
+			   "\t\t\t[ \"$kind\" != address ] || host=$1\n"
 			   "\t\t\tkind=''\n"
 			   "\t\telse\n"
 			   "\t\t\tcase $1 in\n"
 			   "\t\t\t--) return ;;\n"
+			   "\t\t\t--host=*) host=${1#--host=} ;;\n"
+			   "\t\t\t--host) kind=address ;;\n"
 			   "\t\t\t--*=*) ;;\n"
 			   "\t\t\t-*) kind=$(_croft_value \"$name\" \"$1\") ;;\n"
 			   "\t\t\t*)\n"
@@ -194,10 +210,21 @@ static const char walk[] = "_croft_candidates() {\n"
 			   "\tfi\n"
 			   "}\n\n";
 
+/* COMP_WORDS would be broken at ":" and "=" too, as in --host unix:PATH. */
 static const char bash_adapter[] =
 	"_croft() {\n"
-	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} words\n"
-	"\twords=$(_croft_candidates \"${COMP_WORDS[@]:1:COMP_CWORD-1}\")\n"
+	"\tlocal line=${COMP_LINE:0:COMP_POINT} cur='' words\n"
+	"\tlocal -a before\n"
+	"\tread -ra before <<<\"$line\"\n"
+	"\tif [[ $line != *[[:space:]] ]]; then\n"
+	"\t\tcur=${before[-1]}\n"
+	"\t\tunset 'before[-1]'\n"
+	"\tfi\n"
+	"\tif [[ $cur == --*=* ]]; then\n"
+	"\t\tbefore+=(\"${cur%%=*}\")\n"
+	"\t\tcur=${cur#*=}\n"
+	"\tfi\n"
+	"\twords=$(_croft_candidates \"${before[@]:1}\")\n"
 	"\tCOMPREPLY=()\n"
 	"\tif [[ $words == _croft_files* && $cur != -* ]]; then\n"
 	"\t\tcompopt -o default 2>/dev/null\n"
@@ -229,30 +256,40 @@ static const char zsh_adapter[] =
 	"\tcompdef _croft croft\n"
 	"fi\n";
 
-/* Words that are neither options nor the values of the global ones. */
+/* __croft_words: those that are neither options nor the values of options. */
 static const char fish_functions[] =
 	"function __croft_words\n"
 	"\tset -l skip 0\n"
+	"\tset -l words\n"
 	"\tfor word in (commandline -opc)[2..-1]\n"
 	"\t\tif test $skip = 1\n"
 	"\t\t\tset skip 0\n"
-	"\t\telse if contains -- $word -o --output --host\n"
-	"\t\t\tset skip 1\n"
 	"\t\telse if not string match -q -- '-*' $word\n"
-	"\t\t\techo $word\n"
+	"\t\t\tset -a words $word\n"
+	"\t\telse if __croft_takes_value \"$words[1]\" $word\n"
+	"\t\t\tset skip 1\n"
+	"\t\telse if __croft_takes_value \"$words[1..2]\" $word\n"
+	"\t\t\tset skip 1\n"
 	"\t\tend\n"
 	"\tend\n"
+	"\ttest -n \"$words\"\n"
+	"\tand printf '%s\\n' $words\n"
 	"end\n\n"
 	"function __croft_in\n"
 	"\tset -l words (__croft_words)\n"
+	"\ttest (count $argv) = 0\n"
+	"\tand return 0\n"
 	"\ttest (count $words) -ge (count $argv)\n"
 	"\tand test \"$words[1..\"(count $argv)\"]\" = \"$argv\"\n"
 	"end\n\n"
 	"function __croft_at\n"
-	"\tset -l words (__croft_words)\n"
-	"\ttest \"$words\" = \"$argv\"\n"
+	"\ttest (count (__croft_words)) = $argv[1]\n"
+	"\tand __croft_in $argv[2..-1]\n"
 	"end\n\n"
 	"function __croft_list\n"
+	"\tset -l words (commandline -opc)\n"
+	"\tset -l at (contains -i -- --host $words)\n"
+	"\tand set -lx CROFT_HOST $words[(math $at + 1)]\n"
 	"\tcroft -o csv $argv 2>/dev/null | tail -n +2 | cut -d , -f 1\n"
 	"end\n\n"
 	"complete -c croft -f\n";
@@ -266,8 +303,11 @@ static void print_fish_offer(enum word_kind kind, const char *placeholder, FILE 
 		for (; *placeholder; placeholder++)
 			fputc(*placeholder == '|' ? ' ' : *placeholder, out);
 		fputc('\'', out);
-	} else if (kinds[kind].list) {
-		fprintf(out, " -xa '(__croft_list %s)'", kinds[kind].list);
+	} else if (kinds[kind].lists[0]) {
+		fputs(" -xa '", out);
+		for (size_t i = 0; i < LISTS_MAX && kinds[kind].lists[i]; i++)
+			fprintf(out, "%s(__croft_list %s)", i ? " " : "", kinds[kind].lists[i]);
+		fputc('\'', out);
 	}
 }
 
@@ -305,18 +345,44 @@ static void print_fish_options(const struct command *command, FILE *out)
 static void print_fish_command(const struct command *command, FILE *out)
 {
 	const char *space = strchr(command->name, ' ');
+	size_t words = space ? 2 : 1;
 
-	fprintf(out, "complete -c croft -n '__croft_at%s%.*s' -a '%s' -d ", space ? " " : "",
-		space ? (int)(space - command->name) : 0, command->name,
+	fprintf(out, "complete -c croft -n '__croft_at %zu%s%.*s' -a '%s' -d ", words - 1,
+		space ? " " : "", space ? (int)(space - command->name) : 0, command->name,
 		space ? space + 1 : command->name);
 	print_quoted(command->summary, "\\'", out);
 	fputc('\n', out);
-	if (command->args[0].name && command->args[0].kind != WORD_TEXT) {
-		fprintf(out, "complete -c croft -n '__croft_at %s'", command->name);
-		print_fish_offer(command->args[0].kind, command->args[0].name, out);
+	for (size_t i = 0; command->args[i].name; i++) {
+		if (command->args[i].kind == WORD_TEXT)
+			continue;
+		fprintf(out, "complete -c croft -n '__croft_at %zu %s'", words + i, command->name);
+		print_fish_offer(command->args[i].kind, command->args[i].name, out);
 		fputc('\n', out);
 	}
 	print_fish_options(command, out);
+}
+
+static void print_fish_values(const struct command *command, FILE *out)
+{
+	struct option_rule rule;
+
+	for (size_t i = 0; options_rule_at(command, i, &rule); i++) {
+		if (!rule.value || (command && is_global(&rule)))
+			continue;
+		fprintf(out, " '%s --%s'", command ? command->name : "*", rule.name);
+		if (rule.letter)
+			fprintf(out, " '%s -%c'", command ? command->name : "*", rule.letter);
+	}
+}
+
+/* __croft_takes_value COMMAND OPTION */
+static void print_fish_all_values(FILE *out)
+{
+	fputs("function __croft_takes_value\n\tswitch \"$argv\"\n\t\tcase", out);
+	print_fish_values(NULL, out);
+	for (const struct command *const *c = commands; *c; c++)
+		print_fish_values(*c, out);
+	fputs("\n\t\t\treturn 0\n\tend\n\treturn 1\nend\n\n", out);
 }
 
 static void print_fish(FILE *out)
@@ -324,10 +390,11 @@ static void print_fish(FILE *out)
 	char word[64];
 
 	fputs("# fish completion of croft, written by \"croft completion fish\"\n", out);
+	print_fish_all_values(out);
 	fputs(fish_functions, out);
 	for (size_t i = 0; first_word(i, word, sizeof(word)); i++)
 		if (command_is_group(word))
-			fprintf(out, "complete -c croft -n '__croft_at' -a '%s'\n", word);
+			fprintf(out, "complete -c croft -n '__croft_at 0' -a '%s'\n", word);
 	print_fish_options(NULL, out);
 	for (const struct command *const *c = commands; *c; c++)
 		print_fish_command(*c, out);

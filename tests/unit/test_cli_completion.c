@@ -59,8 +59,11 @@ static void other_shells_are_usage_errors(void **state)
 	assert_true(usage_is(&err));
 }
 
-/* Asks bash what it would offer behind the words of `line`; a "croft" stands in for the server. */
-static void ask_bash(const char *words, char *answer, size_t size)
+/*
+ * Asks bash what it would offer at the end of a line; a "croft" that says where it would have
+ * asked stands in for the server.
+ */
+static void ask_bash(const char *line, char *answer, size_t size)
 {
 	_cleanup_free_ char *text = script("bash");
 	char path[] = "/tmp/croft-completion-XXXXXX";
@@ -72,10 +75,10 @@ static void ask_bash(const char *words, char *answer, size_t size)
 
 	assert_non_null(file);
 	fprintf(file,
-		"%s\ncroft() { echo name; echo acme/web; }\n"
-		"COMP_WORDS=(croft %s)\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_croft\n"
+		"%s\ncroft() { echo name; echo \"acme/web$CROFT_HOST\"; }\n"
+		"COMP_LINE='croft %s'\nCOMP_POINT=${#COMP_LINE}\nCROFT_HOST=\n_croft\n"
 		"echo \"${COMPREPLY[*]}\"\n",
-		text, words);
+		text, line);
 	assert_int_equal(fflush(file), 0);
 	assert_int_equal(pipe2(out, 0), 0);
 	pid = fork();
@@ -96,28 +99,59 @@ static void ask_bash(const char *words, char *answer, size_t size)
 static void bash_completes(void **state)
 {
 	static const struct {
-		const char *words;
+		const char *line;
 		const char *answer;
 	} rows[] = {
 		{"te", "tenant"},
 		{"tenant sus", "suspend"},
-		{"-o ''", "table json csv"},
+		{"-o ", "table json csv"},
 		{"-o json inf", "info"},
-		{"exec ''", "acme/web"},
+		{"exec ", "acme/web"},
 		{"exec acme/web --t", "--tty"},
 		{"launch i a/b --memory 3 --p", "--policy --pids"},
-		{"set a/b --oom-group ''", "on off"},
+		{"set a/b --oom-group ", "on off"},
 		{"completion z", "zsh"},
 		{"exec a/b -- --t", ""},
+		{"set a/b --oom-group=o", "on off"},
+		{"launch --policy=ac", "acme/web"},
+		{"exec -u root ac", "acme/web"},
+		{"usage show ", "acme/web acme/web"}, /* tenants, then containers */
+		{"--host unix:/x ex", "exec"},
+		{"--host unix:/x exec ", "acme/webunix:/x"},
+		{"exec --host=unix:/x ", "acme/webunix:/x"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char answer[512];
 
-		ask_bash(rows[i].words, answer, sizeof(answer));
+		ask_bash(rows[i].line, answer, sizeof(answer));
 		if (strcmp(answer, rows[i].answer) != 0)
-			fail_msg("croft %s: \"%s\"", rows[i].words, answer);
+			fail_msg("croft %s: \"%s\"", rows[i].line, answer);
+	}
+}
+
+static void bash_completes_every_option(void **state)
+{
+	(void)state;
+	for (const struct command *const *c = commands; *c; c++) {
+		struct option_rule rule;
+		char line[64];
+		char answer[1024] = " ";
+		char want[64];
+		size_t i = 0;
+
+		snprintf(line, sizeof(line), "%s --", (*c)->name);
+		ask_bash(line, answer + 1, sizeof(answer) - 2);
+		strcat(answer, " ");
+		for (; options_rule_at(*c, i, &rule); i++) {
+			snprintf(want, sizeof(want), " --%s ", rule.name);
+			if (!strstr(answer, want))
+				fail_msg("croft %s: \"%s\" lacks%s", line, answer, want);
+		}
+		for (const char *p = answer; (p = strstr(p, " --")); p++)
+			i--;
+		assert_int_equal(i, 0); /* and no other */
 	}
 }
 
@@ -155,6 +189,7 @@ int main(void)
 		cmocka_unit_test(every_command_and_option_is_offered),
 		cmocka_unit_test(other_shells_are_usage_errors),
 		cmocka_unit_test(bash_completes),
+		cmocka_unit_test(bash_completes_every_option),
 		cmocka_unit_test(suggestions_are_near),
 	};
 
