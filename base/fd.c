@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 ssize_t fd_read_full(int fd, void *buf, size_t size)
 {
@@ -251,6 +252,54 @@ ssize_t fd_recv(
 	}
 	*ret_n_fds = n_fds;
 	return n;
+}
+
+void fd_list_add(struct fd_list *list, int fd)
+{
+	if (fd < 0 || list->n > FD_LIST_MAX)
+		return;
+	if (list->n < FD_LIST_MAX)
+		list->fds[list->n] = fd;
+	list->n++;
+}
+
+/* Few enough, and qsort(3) may allocate. */
+static void sort_list(struct fd_list *list)
+{
+	for (size_t i = 1; i < list->n; i++) {
+		int fd = list->fds[i];
+		size_t at = i;
+
+		for (; at > 0 && list->fds[at - 1] > fd; at--)
+			list->fds[at] = list->fds[at - 1];
+		list->fds[at] = fd;
+	}
+}
+
+static int close_between(unsigned first, unsigned last)
+{
+	if (first > last)
+		return 0;
+	return syscall(SYS_close_range, first, last, 0) < 0 ? -errno : 0;
+}
+
+int fd_close_all_but(struct fd_list *list)
+{
+	unsigned first = STDERR_FILENO + 1;
+	int r = 0;
+
+	if (list->n > FD_LIST_MAX)
+		return -EOVERFLOW;
+	sort_list(list);
+	for (size_t i = 0; i < list->n && r == 0; i++) {
+		unsigned fd = (unsigned)list->fds[i];
+
+		if (fd < first)
+			continue;
+		r = close_between(first, fd - 1);
+		first = fd + 1;
+	}
+	return r < 0 ? r : close_between(first, ~0u);
 }
 
 int fd_set_nonblock(int fd, bool on)

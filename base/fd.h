@@ -59,6 +59,22 @@ int fd_send(int sock, const void *data, size_t size, const int *fds, size_t n_fd
 ssize_t fd_recv(
 	int sock, void *buf, size_t size, int ret_fds[static FD_PASS_MAX], size_t *ret_n_fds);
 
+/* Descriptors of a process that goes on with few of them. */
+#define FD_LIST_MAX 96
+struct fd_list {
+	int fds[FD_LIST_MAX];
+	size_t n; /* FD_LIST_MAX + 1: one did not fit */
+};
+
+/* Adds one; -1 is none. */
+void fd_list_add(struct fd_list *list, int fd);
+
+/*
+ * Closes every descriptor that is neither in the list (which gets sorted) nor standard input,
+ * output or error. Returns 0, -EOVERFLOW when the list was too short, or -errno.
+ */
+int fd_close_all_but(struct fd_list *list);
+
 /* Sets or clears O_NONBLOCK. Returns 0 or -errno. */
 int fd_set_nonblock(int fd, bool on);
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/limits.h"
 #include "base/name.h"
 #include "sandbox/counters.h"
@@ -37,6 +38,8 @@ struct cgroup_id {
 int cgroup_root_open(
 	const char *sysfs, const char *parent, struct cgroup_root **ret, struct err *err);
 void cgroup_root_close(struct cgroup_root *root);
+/* Adds what a worker needs of it. */
+void cgroup_root_list_fds(const struct cgroup_root *root, struct fd_list *list);
 enum cgroup_kind cgroup_root_kind(const struct cgroup_root *root);
 /* Removes the parent directory everywhere; it must be empty. Idempotent. */
 int cgroup_root_remove(struct cgroup_root *root, struct err *err);
@@ -90,6 +93,7 @@ struct cgroup_join {
 int cgroup_join_open(struct cgroup_root *root, const struct cgroup_id *id, struct cgroup_join *ret,
 	struct err *err);
 void cgroup_join_close(struct cgroup_join *join);
+void cgroup_join_list_fds(const struct cgroup_join *join, struct fd_list *list);
 
 /*
  * Called by the joining process itself, single-threaded, after it was cloned into into_fd: on v1

@@ -30,6 +30,17 @@ void cgroup_join_close(struct cgroup_join *join)
 	}
 }
 
+void cgroup_join_list_fds(const struct cgroup_join *join, struct fd_list *list)
+{
+	fd_list_add(list, join->into_fd);
+	for (size_t i = 0; i < join->n_task_fds; i++)
+		fd_list_add(list, join->task_fds[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(join->pids_max_fd); i++) {
+		fd_list_add(list, join->pids_current_fd[i]);
+		fd_list_add(list, join->pids_max_fd[i]);
+	}
+}
+
 static int open_pids(
 	const struct cgroup_root *root, const char *dir, size_t level, struct cgroup_join *join)
 {

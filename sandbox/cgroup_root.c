@@ -167,6 +167,15 @@ void cgroup_root_close(struct cgroup_root *root)
 	free(root);
 }
 
+void cgroup_root_list_fds(const struct cgroup_root *root, struct fd_list *list)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(root->fd); i++) {
+		fd_list_add(list, root->fd[i]);
+		fd_list_add(list, root->mount_fd[i]);
+	}
+	fd_list_add(list, root->device_prog_fd);
+}
+
 enum cgroup_kind cgroup_root_kind(const struct cgroup_root *root)
 {
 	return root->ops->kind;

@@ -5,6 +5,7 @@
 #include "sandbox/confine.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "sandbox/inherited.h"
 #include "sandbox/syscalls.h"
 
@@ -148,38 +149,16 @@ int confine_prepare(struct err *err)
 	return r;
 }
 
-static int close_between(int first, int last, unsigned flags)
-{
-	if (first > last)
-		return 0;
-	return syscall(SYS_close_range, (unsigned)first, (unsigned)last, flags) < 0 ? -errno : 0;
-}
-
-static int close_all_but(int low, int high)
-{
-	int r;
-
-	if (low > high) {
-		int swap = low;
-
-		low = high;
-		high = swap;
-	}
-	/* Of one or none, the absent one lies before the first to be closed. */
-	low = low > STDERR_FILENO ? low : STDERR_FILENO;
-	high = high > low ? high : low;
-	r = close_between(STDERR_FILENO + 1, low - 1, 0);
-	if (r == 0)
-		r = close_between(low + 1, high - 1, 0);
-	if (r == 0)
-		r = close_between(high + 1, INT_MAX, 0);
-	return r == 0 ? close_between(STDERR_FILENO + 1, INT_MAX, CLOSE_RANGE_CLOEXEC) : r;
-}
-
 int confine_close(int keep, int keep_too, struct err *err)
 {
-	int r = close_all_but(keep, keep_too);
+	struct fd_list kept = {0};
+	int r;
 
+	fd_list_add(&kept, keep);
+	fd_list_add(&kept, keep_too);
+	r = fd_close_all_but(&kept);
+	if (r == 0 && syscall(SYS_close_range, STDERR_FILENO + 1, INT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
+		r = -errno;
 	return r < 0 ? err_sys(err, r, "close descriptors") : 0;
 }
 

@@ -146,6 +146,12 @@ static int work(struct task *task, struct job_output *out, struct err *err)
 	return exec_run(&task->u.exec, out, err);
 }
 
+static void list_fds(const struct task *task, struct fd_list *list)
+{
+	fd_list_add(list, task->u.exec.init_pidfd);
+	cgroup_join_list_fds(&task->u.exec.join, list);
+}
+
 static void done(struct task *task, struct job_result *result)
 {
 	started(task, result);
@@ -227,6 +233,7 @@ void exec_session_start(struct supervisor *s, const struct request *request,
 		return;
 	}
 	task->fn = work;
+	task->list_fds = list_fds;
 	task->done = done;
 	task_start(task);
 }

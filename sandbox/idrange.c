@@ -291,6 +291,12 @@ void idrange_close(struct idrange_registry *reg)
 	free(reg);
 }
 
+void idrange_list_fds(const struct idrange_registry *reg, struct fd_list *list)
+{
+	fd_list_add(list, reg->table_fd);
+	fd_list_add(list, reg->instances_fd);
+}
+
 const char *idrange_instance(const struct idrange_registry *reg)
 {
 	return reg->id;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/fd.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +32,8 @@ struct idrange_registry;
 int idrange_open(const char *dir, const char *state_path, int supervisor_fd,
 	struct idrange_registry **ret, struct err *err);
 void idrange_close(struct idrange_registry *reg);
+/* Adds what a forked worker needs of it. */
+void idrange_list_fds(const struct idrange_registry *reg, struct fd_list *list);
 /* This instance's id. */
 const char *idrange_instance(const struct idrange_registry *reg);
 

@@ -137,6 +137,22 @@ void job_progress(struct job_output *out, const void *data, size_t size)
 	send_message(out, &message, NULL, 0);
 }
 
+static int close_others(const struct job *job, int sock, struct err *err)
+{
+	const struct job_hooks *hooks = &job->jobs->hooks;
+	struct fd_list needed = {0};
+	int r;
+
+	if (!hooks->list_fds)
+		return 0;
+	fd_list_add(&needed, sock);
+	hooks->list_fds(job->jobs->hooks_arg, &needed);
+	if (job->options.list_fds)
+		job->options.list_fds(job->options.arg, &needed);
+	r = fd_close_all_but(&needed);
+	return r < 0 ? err_sys(err, r, "close what a worker does not need") : 0;
+}
+
 __attribute__((noreturn)) static void work(const struct job *job, int sock, pid_t supervisor)
 {
 	const struct job_hooks *hooks = &job->jobs->hooks;
@@ -149,7 +165,8 @@ __attribute__((noreturn)) static void work(const struct job *job, int sock, pid_
 	/* Not traceable, and /proc/self not readable, by anyone in a container it enters. */
 	prctl(PR_SET_DUMPABLE, 0);
 	inherited_reset_signals();
-	if (hooks->begin)
+	message.r = close_others(job, sock, &message.err);
+	if (message.r == 0 && hooks->begin)
 		message.r = hooks->begin(job->jobs->hooks_arg, &message.err);
 	if (message.r == 0)
 		message.r = job->options.fn(job->options.arg, &out, &message.err);

@@ -42,11 +42,14 @@ struct job_result {
 };
 typedef void (*job_done_fn)(void *arg, struct job_result *result);
 typedef void (*job_progress_fn)(void *arg, const void *data, size_t size);
+/* Adds the descriptors that fn uses, beside what every job does (struct job_hooks). */
+typedef void (*job_list_fn)(void *arg, struct fd_list *list);
 
 struct job_options {
 	job_fn fn;
 	job_done_fn done;
 	job_progress_fn progress; /* may be NULL */
+	job_list_fn list_fds;	  /* may be NULL */
 	void *arg;		  /* for all three; not copied, so it must live until done */
 	int into_cgroup_fd;	  /* start the worker in this cgroup2 directory; -1: in ours */
 	unsigned timeout_ms;	  /* then it is killed: DEADLINE_EXCEEDED; 0: JOB_TIMEOUT_MS */
@@ -65,7 +68,13 @@ struct job_options {
 
 /* What every job has in common. Each may be NULL. */
 struct job_hooks {
-	/* In each new worker, before its function. An error is the job's. */
+	/*
+	 * In each new worker: what it may need. The rest is closed, as it would keep open for as
+	 * long as it runs: a socket that nobody listens at, another command's pipes. NULL: nothing
+	 * is closed.
+	 */
+	job_list_fn list_fds;
+	/* Then, before its function. An error is the job's. */
 	int (*begin)(void *arg, struct err *err);
 	/* After the `done` of a worker that was killed: what it had cloned is ours now, and
 	 * unknown. */

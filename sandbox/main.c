@@ -147,6 +147,17 @@ static int lock_run_directory(const char *path, struct run_lock *ret, struct err
 	return 0;
 }
 
+/* Started with one of them closed, a socket of ours would be somebody's standard output. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	cleanup_close(&fd);
+}
+
 static int run(const struct supervisor_config *config, struct err *err)
 {
 	struct supervisor s;
@@ -167,6 +178,7 @@ int main(int argc, char **argv)
 	struct err err;
 	struct run_lock lock = {-1, -1};
 
+	open_standard_fds();
 	seal_note_arguments(argc, argv);
 	log_init("croft-supervisor");
 	if (parse_options(argc, argv, &config) < 0) {

@@ -83,6 +83,13 @@ static int compile(void *arg, struct job_output *out, struct err *err)
 	return 0;
 }
 
+static void list_fds(void *arg, struct fd_list *list)
+{
+	const struct policy *policy = arg;
+
+	fd_list_add(list, policy->source_fd);
+}
+
 static int take_program(struct policy *policy, int fd, struct err *err)
 {
 	_cleanup_free_ uint8_t *data = malloc(POLICY_OUTPUT_MAX + 1);
@@ -187,6 +194,7 @@ static int start_compilers(struct policies *policies, struct err *err)
 		struct job_options options = {
 			.fn = compile,
 			.done = compiled,
+			.list_fds = list_fds,
 			.arg = &policies->list[i],
 			.into_cgroup_fd = -1,
 			.timeout_ms = COMPILE_TIMEOUT_MS,

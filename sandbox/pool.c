@@ -189,6 +189,14 @@ void pool_close(struct pool *pool)
 	free(pool);
 }
 
+void pool_list_fds(const struct pool *pool, struct fd_list *list)
+{
+	fd_list_add(list, pool->root_fd);
+	fd_list_add(list, pool->images_fd);
+	fd_list_add(list, pool->incoming_fd);
+	fd_list_add(list, pool->tenants_fd);
+}
+
 int pool_detach(const struct pool_config *config, struct err *err)
 {
 	const struct pool_ops *ops = existing_driver(config->state_fd);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/name.h"
 
 #include <stdbool.h>
@@ -36,6 +37,8 @@ struct pool;
  */
 int pool_attach(const struct pool_config *config, struct pool **ret, struct err *err);
 void pool_close(struct pool *pool);
+/* Adds what a forked worker needs of it. */
+void pool_list_fds(const struct pool *pool, struct fd_list *list);
 /* Unmounts the pool and lets its loop device go; the file stays. Idempotent. */
 int pool_detach(const struct pool_config *config, struct err *err);
 

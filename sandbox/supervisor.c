@@ -180,6 +180,21 @@ static void on_policies_ready(struct supervisor *s)
 		cgroup_root_kind(s->cgroups) == CGROUP_UNIFIED ? "unified" : "hybrid");
 }
 
+/* Not the peer's sockets, nor what containers, commands and other requests hold. */
+static void list_fds(void *arg, struct fd_list *list)
+{
+	const struct supervisor *s = arg;
+	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->fifos_fd,
+		s->importer_fd, s->init_fd};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fd_list_add(list, fds[i]);
+	cgroup_root_list_fds(s->cgroups, list);
+	idrange_list_fds(s->ids, list);
+	if (s->pool)
+		pool_list_fds(s->pool, list);
+}
+
 /* What we were started with, or need for ourselves, is no worker's, and so no container's. */
 static int on_worker_begun(void *arg, struct err *err)
 {
@@ -196,7 +211,11 @@ static void on_worker_lost(void *arg)
 
 int supervisor_init(struct supervisor *s, const struct supervisor_config *config, struct err *err)
 {
-	static const struct job_hooks hooks = {.begin = on_worker_begun, .lost = on_worker_lost};
+	static const struct job_hooks hooks = {
+		.list_fds = list_fds,
+		.begin = on_worker_begun,
+		.lost = on_worker_lost,
+	};
 	int r;
 
 	memset(s, 0, sizeof(*s));

@@ -81,6 +81,17 @@ static void progressed(void *arg, const void *data, size_t size)
 	task->progress(task, data, size);
 }
 
+static void list_fds(void *arg, struct fd_list *list)
+{
+	const struct task *task = arg;
+
+	for (size_t i = 0; i < ARRAY_SIZE(task->fds); i++)
+		fd_list_add(list, task->fds[i]);
+	fd_list_add(list, task->into_cgroup_fd);
+	if (task->list_fds)
+		task->list_fds(task, list);
+}
+
 static void fail_to_start(struct task *task, int r, const struct err *err)
 {
 	struct job_result result = {.r = r, .err = *err};
@@ -94,6 +105,7 @@ static void run(struct task *task)
 		.fn = work,
 		.done = finished,
 		.progress = task->progress ? progressed : NULL,
+		.list_fds = list_fds,
 		.arg = task,
 		.into_cgroup_fd = task->into_cgroup_fd,
 		.timeout_ms = task->timeout_ms,

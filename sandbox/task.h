@@ -32,6 +32,8 @@ struct task {
 	 */
 	void (*done)(struct task *task, struct job_result *result);
 	void (*progress)(struct task *task, const void *data, size_t size);
+	/* What fn uses beside fds and into_cgroup_fd. May be NULL. */
+	void (*list_fds)(const struct task *task, struct fd_list *list);
 	unsigned timeout_ms; /* 0: the usual */
 	int into_cgroup_fd;
 	const char *tenant; /* whose processes fn waits for; NULL: nobody's. A part of `u` */

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static int make_dir(void **state)
 {
@@ -302,6 +303,70 @@ static void memfds_are_sealed(void **state)
 	close(fd);
 }
 
+static int open_count(int first, int last)
+{
+	int n = 0;
+
+	for (int fd = first; fd <= last; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* In a child: the test's own descriptors stay. Returns its exit status. */
+static int close_in_child(const int *keep, size_t n, int last)
+{
+	struct fd_list list = {0};
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		for (size_t i = 0; i < n; i++)
+			fd_list_add(&list, keep[i]);
+		if (fd_close_all_but(&list) != 0)
+			_exit(100);
+		for (size_t i = 0; i < n; i++)
+			if (keep[i] >= 0 && fcntl(keep[i], F_GETFD) < 0)
+				_exit(101);
+		_exit(open_count(0, last));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void closes_all_but_a_list(void **state)
+{
+	int standard = open_count(0, STDERR_FILENO);
+	int fds[8];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 20);
+		assert_true(fds[i] >= 20);
+	}
+	assert_int_equal(close_in_child(NULL, 0, 40), standard);
+	assert_int_equal(close_in_child((int[]){fds[7], fds[0]}, 2, 40), standard + 2);
+	assert_int_equal(
+		close_in_child((int[]){fds[3], fds[2], -1, fds[3], 1}, 5, 40), standard + 2);
+	assert_int_equal(close_in_child(fds, 8, 40), standard + 8);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+static void a_list_that_is_too_short_closes_nothing(void **state)
+{
+	struct fd_list list = {0};
+
+	(void)state;
+	for (int i = 0; i < FD_LIST_MAX; i++)
+		fd_list_add(&list, 1000 + i);
+	assert_int_equal(list.n, FD_LIST_MAX);
+	for (int i = 0; i < 3; i++)
+		fd_list_add(&list, i);
+	assert_int_equal(fd_close_all_but(&list), -EOVERFLOW);
+	assert_true(fcntl(STDERR_FILENO, F_GETFD) >= 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +381,8 @@ int main(void)
 			replacing_does_not_follow_a_planted_link, make_dir, drop_dir),
 		cmocka_unit_test(full_reads_stop_at_the_end),
 		cmocka_unit_test(passes_descriptors),
+		cmocka_unit_test(closes_all_but_a_list),
+		cmocka_unit_test(a_list_that_is_too_short_closes_nothing),
 		cmocka_unit_test(a_cut_message_leaks_no_descriptor),
 		cmocka_unit_test(too_many_descriptors_are_refused),
 		cmocka_unit_test(a_full_socket_says_so),

@@ -437,6 +437,20 @@ int sup_count_files(struct sup *s, const char *subdir)
 	return n;
 }
 
+pid_t sup_youngest_child(struct sup *s)
+{
+	_cleanup_fclose_ FILE *children = NULL;
+	char path[64];
+	int pid = 0;
+	int last = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)s->pid, (int)s->pid);
+	children = fopen(path, "re");
+	while (children && fscanf(children, "%d", &pid) == 1)
+		last = pid;
+	return last;
+}
+
 /* Processes that live in an id range, or whose cgroup is one of ours. */
 static bool process_is_left(const struct sup *s)
 {

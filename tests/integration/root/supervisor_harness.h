@@ -129,4 +129,6 @@ void sup_assert_nothing_left(struct sup *s, bool tenant);
 /* Ids and run files in use. */
 int sup_ranges_held(struct sup *s);
 int sup_count_files(struct sup *s, const char *subdir);
+/* The supervisor's youngest child, 0 for none: a worker, when one is at work. */
+pid_t sup_youngest_child(struct sup *s);
 int64_t sup_now_ms(void);

@@ -363,21 +363,6 @@ static void a_damaged_run_file_costs_that_run_only(void **state)
 	sup_shutdown(s);
 }
 
-/* The supervisor's youngest child, 0 for none: a worker, when one is at work. */
-static pid_t youngest_child(struct sup *s)
-{
-	_cleanup_fclose_ FILE *children = NULL;
-	char path[64];
-	int pid = 0;
-	int last = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)s->pid, (int)s->pid);
-	children = fopen(path, "re");
-	while (children && fscanf(children, "%d", &pid) == 1)
-		last = pid;
-	return last;
-}
-
 /* Waits until the supervisor has no child but n: neither alive nor unreaped. */
 static void wait_for_children(struct sup *s, int n)
 {
@@ -436,7 +421,7 @@ static void a_killed_builder_leaves_nothing(void **state)
 		pid_t builder;
 
 		send_start(s, "web");
-		while (!(builder = youngest_child(s)))
+		while (!(builder = sup_youngest_child(s)))
 			sup_poll(s, 0);
 		sleep_usec(next_delay_usec(&seed));
 		kill(builder, SIGKILL);
