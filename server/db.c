@@ -1,9 +1,6 @@
 /*
- * The database's thread, its queue and the group commit; see db.h.
- *
- * The loop's side never waits but in db_stop(). A transaction whose commit's fate is unknown (an
- * I/O error, a failed sync) is never called committed, and ends the service: what the page cache
- * then holds says nothing about the disk.
+ * The database's connection and the loop's side of its queue; see db.h. The thread's side is in
+ * db_thread.c. The loop never waits but in db_stop().
  */
 #include "server/db.h"
 
@@ -11,6 +8,7 @@
 #include "base/log.h"
 #include "server/db_internal.h"
 #include "server/db_schema.h"
+#include "server/reserve.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -20,57 +18,50 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define STATEMENTS_MAX 128
-#define CACHE_KIB      8192
-#define BATCH_MAX      1024 /* transactions sharing one commit: bounds its latency */
+#define CACHE_KIB 8192
 
-struct job {
-	STAILQ_ENTRY(job) entry;
-	struct db_tx *tx; /* owned; a read has none */
-	db_read_fn read;
-	db_done_fn done;
-	void *arg;
-	bool is_write;
-	bool failed;
-	struct err err;
-};
+int db_refuse_full(struct err *err)
+{
+	return err_set(err, ERR_RESOURCE_EXHAUSTED, "STATE_DISK_FULL",
+		"the disk of croftd's state is full: what runs goes on, and stopping and deleting "
+		"still work; anything else waits for the operator to make room");
+}
 
-STAILQ_HEAD(job_list, job);
+bool db_error_is_full(const struct err *err)
+{
+	return !strcmp(err->reason, "STATE_DISK_FULL");
+}
 
-struct db {
-	sqlite3 *handle;
-	struct {
-		const char *sql;
-		sqlite3_stmt *stmt;
-	} statements[STATEMENTS_MAX];
-	size_t n_statements;
+/*
+ * SQLite says FULL where a write fails with ENOSPC, and an I/O error where the file cannot grow in
+ * another way or a quota is met. A failed sync is never taken for that: it tells nothing of what is
+ * on the disk.
+ */
+static bool says_full(struct db *db, int code)
+{
+	int number = sqlite3_system_errno(db->handle);
 
-	struct db_config config;
-	pthread_t thread;
-	bool running;
-	int wake_fd; /* thread -> loop */
-	struct event *wake_event;
-
-	pthread_mutex_t lock;
-	pthread_cond_t queued;
-	/* Below: under lock. */
-	struct job_list queue;
-	struct job_list finished;
-	bool stopping;
-	bool broken; /* nothing is carried out any more */
-	struct err broken_err;
-	bool wrote;
-};
+	if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+		return false;
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+		return true;
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+		return number == ENOSPC || number == EDQUOT;
+	default:
+		return false;
+	}
+}
 
 int db_error(struct db *db, int code, const char *what, struct err *err)
 {
+	if (says_full(db, code))
+		return db_refuse_full(err);
 	switch (code & 0xff) {
 	case SQLITE_CONSTRAINT:
 		return err_set(err, ERR_ABORTED, "STATE_CONFLICT", "%s: %s", what,
 			sqlite3_errmsg(db->handle));
-	case SQLITE_FULL:
-		return err_set(err, ERR_RESOURCE_EXHAUSTED, "STATE_DISK_FULL",
-			"the disk of the state directory is full; make room and try again");
 	case SQLITE_NOMEM:
 		return err_oom(err);
 	case SQLITE_CORRUPT:
@@ -81,22 +72,6 @@ int db_error(struct db *db, int code, const char *what, struct err *err)
 	default:
 		return err_set(err, ERR_INTERNAL, "STATE_FAILED", "%s: %s", what,
 			sqlite3_errmsg(db->handle));
-	}
-}
-
-/* Errors after which nothing that SQLite says about the file can be relied on. */
-static bool is_fatal(int code)
-{
-	switch (code & 0xff) {
-	case SQLITE_IOERR:
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CANTOPEN:
-	case SQLITE_READONLY:
-	case SQLITE_PROTOCOL:
-		return true;
-	default:
-		return false;
 	}
 }
 
@@ -123,14 +98,14 @@ int db_statement(struct db *db, const char *sql, sqlite3_stmt **ret, struct err 
 	return 0;
 }
 
-static int run_sql(struct db *db, const char *sql, struct err *err)
+int db_run_sql(struct db *db, const char *sql, struct err *err)
 {
 	int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 
 	return code == SQLITE_OK ? 0 : db_error(db, code, "use the state database", err);
 }
 
-static int first_text(sqlite3_stmt *row, void *arg, struct err *err)
+int db_first_text(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	(void)err;
 	db_column_text(row, 0, arg, ERR_MSG_MAX / 2);
@@ -144,12 +119,12 @@ static int configure(struct db *db, struct err *err)
 
 	sqlite3_extended_result_codes(db->handle, 1);
 	sqlite3_busy_timeout(db->handle, 2000);
-	r = db_query(db, "PRAGMA journal_mode=WAL", first_text, mode, err, "");
+	r = db_query(db, "PRAGMA journal_mode=WAL", db_first_text, mode, err, "");
 	if (r == 0 && strcmp(mode, "wal") != 0)
 		r = err_set(err, ERR_FAILED_PRECONDITION, "STATE_FAILED",
 			"the state directory's file system does not allow a write-ahead log");
 	if (r == 0)
-		r = run_sql(db,
+		r = db_run_sql(db,
 			"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA "
 			"trusted_schema=OFF; "
 			"PRAGMA cell_size_check=ON; PRAGMA wal_autocheckpoint=2000; "
@@ -158,10 +133,46 @@ static int configure(struct db *db, struct err *err)
 	return r;
 }
 
+static int open_once(struct db *db, const char *path, struct err *err)
+{
+	int code = sqlite3_open_v2(path, &db->handle,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+			SQLITE_OPEN_PRIVATECACHE,
+		NULL);
+	int r = code == SQLITE_OK ? 0 : db_error(db, code, "open the state database", err);
+
+	if (r == 0)
+		r = configure(db, err);
+	if (r == 0)
+		r = db_schema_migrate(db->handle, err);
+	return r;
+}
+
+static void drop_statements(struct db *db)
+{
+	while (db->n_statements)
+		sqlite3_finalize(db->statements[--db->n_statements].stmt);
+}
+
+static int make_sync(struct db *db)
+{
+	pthread_condattr_t attr;
+	int r = pthread_condattr_init(&attr);
+
+	/* The thread's pauses do not depend on what time it is. */
+	if (r == 0)
+		r = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if (r == 0)
+		r = pthread_cond_init(&db->queued, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&db->lock, NULL);
+	return -r;
+}
+
 int db_open(const char *path, struct db **ret, struct err *err)
 {
 	struct db *db = calloc(1, sizeof(*db));
-	int code;
+	struct err failure = {0};
 	int r;
 
 	if (!db)
@@ -169,18 +180,21 @@ int db_open(const char *path, struct db **ret, struct err *err)
 	db->wake_fd = -1;
 	STAILQ_INIT(&db->queue);
 	STAILQ_INIT(&db->finished);
-	pthread_mutex_init(&db->lock, NULL);
-	pthread_cond_init(&db->queued, NULL);
-	code = sqlite3_open_v2(path, &db->handle,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-			SQLITE_OPEN_PRIVATECACHE,
-		NULL);
-	r = code == SQLITE_OK ? 0 : db_error(db, code, "open the state database", err);
-	if (r == 0)
-		r = configure(db, err);
-	if (r == 0)
-		r = db_schema_migrate(db->handle, err);
+	if (make_sync(db) < 0 || asprintf(&db->reserve, "%s-reserve", path) < 0) {
+		free(db);
+		return err_oom(err);
+	}
+	r = open_once(db, path, &failure);
+	if (r < 0 && db_error_is_full(&failure)) {
+		/* To open it takes some room as well: its log and the index of that. */
+		reserve_release(db->reserve);
+		drop_statements(db);
+		sqlite3_close(db->handle);
+		db->handle = NULL;
+		r = open_once(db, path, &failure);
+	}
 	if (r < 0) {
+		*err = failure;
 		db_close(db);
 		return r;
 	}
@@ -188,165 +202,9 @@ int db_open(const char *path, struct db **ret, struct err *err)
 	return 0;
 }
 
-/* --- the thread --- */
-
-static void mark_broken(struct db *db, const struct err *err)
-{
-	pthread_mutex_lock(&db->lock);
-	if (!db->broken) {
-		db->broken = true;
-		db->broken_err = *err;
-	}
-	pthread_mutex_unlock(&db->lock);
-}
-
-static void fail_job(struct job *job, const struct err *err)
-{
-	job->failed = true;
-	job->err = *err;
-}
-
-/* After any failure SQLite may have rolled the whole transaction back by itself. */
-static bool transaction_lost(const struct db *db)
-{
-	return sqlite3_get_autocommit(db->handle);
-}
-
-static int run_in_savepoint(struct db *db, struct job *job, struct err *err)
-{
-	struct err ignored;
-	int r = run_sql(db, "SAVEPOINT job", err);
-
-	if (r < 0)
-		return r;
-	r = db_tx_run(db, job->tx, &job->err);
-	if (r < 0) {
-		job->failed = true;
-		if (transaction_lost(db)) {
-			*err = job->err;
-			return r;
-		}
-		run_sql(db, "ROLLBACK TO job", &ignored);
-	}
-	return run_sql(db, "RELEASE job", err);
-}
-
-static int run_job(struct db *db, struct job *job, struct err *err)
-{
-	if (job->is_write)
-		return run_in_savepoint(db, job, err);
-	if (job->read(db, job->arg, &job->err) == 0)
-		return 0;
-	job->failed = true;
-	if (!is_fatal(sqlite3_errcode(db->handle)))
-		return 0;
-	*err = job->err;
-	return -EIO;
-}
-
-/*
- * Carries a batch out as one transaction. When the transaction as a whole fails, so does every
- * job of it: none was durable.
- */
-static void run_batch(struct db *db, struct job_list *batch)
-{
-	struct err err;
-	struct job *job;
-	int code = SQLITE_OK;
-	int r = run_sql(db, "BEGIN", &err);
-
-	STAILQ_FOREACH(job, batch, entry)
-	{
-		if (r == 0)
-			r = run_job(db, job, &err);
-	}
-	if (r == 0) {
-		code = sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL);
-		if (code != SQLITE_OK)
-			r = db_error(db, code, "commit", &err);
-	} else {
-		code = sqlite3_extended_errcode(db->handle);
-	}
-	if (r == 0)
-		return;
-	if (!transaction_lost(db))
-		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-	if (is_fatal(code))
-		mark_broken(db, &err);
-	STAILQ_FOREACH(job, batch, entry)
-	fail_job(job, &err);
-}
-
-static void check_integrity(struct db *db)
-{
-	char answer[ERR_MSG_MAX / 2] = "";
-	struct err err;
-	int r = db_query(db, "PRAGMA quick_check(1)", first_text, answer, &err, "");
-
-	if (r == 0 && strcmp(answer, "ok") != 0)
-		r = err_set(&err, ERR_DATA_LOSS, "STATE_DAMAGED",
-			"the state database is damaged (%s); restore it from a backup", answer);
-	if (r < 0)
-		mark_broken(db, &err);
-}
-
-static void wake_loop(struct db *db)
-{
-	uint64_t one = 1;
-
-	if (write(db->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("database wake-up failed errno=%d", errno);
-}
-
-/* Moves up to BATCH_MAX jobs out of the queue; waits for the first. False: time to end. */
-static bool take_batch(struct db *db, struct job_list *batch, bool *ret_broken, struct err *ret_err)
-{
-	STAILQ_INIT(batch);
-	pthread_mutex_lock(&db->lock);
-	while (STAILQ_EMPTY(&db->queue) && !db->stopping && !db->broken)
-		pthread_cond_wait(&db->queued, &db->lock);
-	for (int i = 0; i < BATCH_MAX && !STAILQ_EMPTY(&db->queue); i++) {
-		struct job *job = STAILQ_FIRST(&db->queue);
-
-		STAILQ_REMOVE_HEAD(&db->queue, entry);
-		STAILQ_INSERT_TAIL(batch, job, entry);
-	}
-	*ret_broken = db->broken;
-	*ret_err = db->broken_err;
-	pthread_mutex_unlock(&db->lock);
-	return !STAILQ_EMPTY(batch);
-}
-
-static void *run_thread(void *arg)
-{
-	struct db *db = arg;
-	struct job_list batch;
-	struct job *job;
-	struct err err;
-	bool broken;
-
-	check_integrity(db);
-	while (take_batch(db, &batch, &broken, &err)) {
-		if (!broken)
-			run_batch(db, &batch);
-		pthread_mutex_lock(&db->lock);
-		while ((job = STAILQ_FIRST(&batch))) {
-			STAILQ_REMOVE_HEAD(&batch, entry);
-			if (broken)
-				fail_job(job, &err);
-			db->wrote |= job->is_write && !job->failed;
-			STAILQ_INSERT_TAIL(&db->finished, job, entry);
-		}
-		pthread_mutex_unlock(&db->lock);
-		wake_loop(db);
-	}
-	wake_loop(db);
-	return NULL;
-}
-
 /* --- the loop's side --- */
 
-static void finish_job(struct job *job)
+static void finish_job(struct db_job *job)
 {
 	db_done_fn done = job->done;
 
@@ -359,8 +217,8 @@ static void finish_job(struct job *job)
 /* Calls back for everything that is finished. */
 static void call_back(struct db *db)
 {
-	struct job_list finished;
-	struct job *job;
+	struct db_job_list finished;
+	struct db_job *job;
 	bool wrote;
 
 	STAILQ_INIT(&finished);
@@ -413,7 +271,7 @@ int db_start(
 	/* Signals are the loop's alone. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&db->thread, NULL, run_thread, db);
+	r = pthread_create(&db->thread, NULL, db_thread_run, db);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r != 0)
 		return err_sys(err, r, "start the database's thread");
@@ -421,7 +279,7 @@ int db_start(
 	return 0;
 }
 
-static void submit(struct db *db, struct job *job)
+static void submit(struct db *db, struct db_job *job)
 {
 	pthread_mutex_lock(&db->lock);
 	STAILQ_INSERT_TAIL(&db->queue, job, entry);
@@ -431,7 +289,7 @@ static void submit(struct db *db, struct job *job)
 
 void db_commit(struct db *db, struct db_tx *tx, db_done_fn done, void *arg)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct db_job *job = calloc(1, sizeof(*job));
 	struct err err;
 
 	if (!job) {
@@ -450,7 +308,7 @@ void db_commit(struct db *db, struct db_tx *tx, db_done_fn done, void *arg)
 
 void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct db_job *job = calloc(1, sizeof(*job));
 	struct err err;
 
 	if (!job) {
@@ -462,6 +320,16 @@ void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg)
 	job->done = done;
 	job->arg = arg;
 	submit(db, job);
+}
+
+bool db_is_full(struct db *db)
+{
+	bool full;
+
+	pthread_mutex_lock(&db->lock);
+	full = db->full;
+	pthread_mutex_unlock(&db->lock);
+	return full;
 }
 
 static bool is_idle(struct db *db)
@@ -492,7 +360,7 @@ void db_stop(struct db *db)
 	drain(db);
 	/* A callback may have queued its next step; the thread is started again for those. */
 	while (!is_idle(db)) {
-		if (pthread_create(&db->thread, NULL, run_thread, db) != 0)
+		if (pthread_create(&db->thread, NULL, db_thread_run, db) != 0)
 			break;
 		drain(db);
 	}
@@ -504,8 +372,7 @@ void db_close(struct db *db)
 	if (!db)
 		return;
 	db_stop(db);
-	for (size_t i = 0; i < db->n_statements; i++)
-		sqlite3_finalize(db->statements[i].stmt);
+	drop_statements(db);
 	if (db->handle && !db->broken)
 		sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	sqlite3_close(db->handle);
@@ -514,5 +381,6 @@ void db_close(struct db *db)
 	close_fd(&db->wake_fd);
 	pthread_mutex_destroy(&db->lock);
 	pthread_cond_destroy(&db->queued);
+	free(db->reserve);
 	free(db);
 }

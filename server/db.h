@@ -4,7 +4,8 @@
  * The loop hands over transactions (lists of statements with copied values) and reads, and is
  * called back when they are durable. The thread takes everything that is queued into one
  * BEGIN..COMMIT, with a savepoint for each transaction, so that a refused one leaves the others
- * alone and all share one sync. An I/O error stops the service: see db_config.failed.
+ * alone and all share one sync. An I/O error stops the service: see db_config.failed. A full disk
+ * does not: see db_tx_new_essential().
  */
 #pragma once
 
@@ -52,6 +53,12 @@ void db_close(struct db *db);
  * below: committing it calls back with RESOURCE_EXHAUSTED.
  */
 struct db_tx *db_tx_new(void);
+/*
+ * One that is carried out also when the disk is full, at the cost of the reserve: the end of what
+ * has happened already, and what makes room. Anything else is refused then, RESOURCE_EXHAUSTED /
+ * STATE_DISK_FULL, until there is room again.
+ */
+struct db_tx *db_tx_new_essential(void);
 void db_tx_free(struct db_tx *tx);
 
 /*
@@ -65,6 +72,11 @@ void db_tx_write_one(struct db_tx *tx, const char *sql, const char *types, ...);
 
 /* Queues the transaction, which becomes the database's. done (may be NULL) is called once. */
 void db_commit(struct db *db, struct db_tx *tx, db_done_fn done, void *arg);
+/* True while the disk is full. What is not essential need not be begun. */
+bool db_is_full(struct db *db);
+/* The refusal: returns -errno. */
+int db_refuse_full(struct err *err);
+
 /* Queues a read. Both callbacks are called once. */
 void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg);
 

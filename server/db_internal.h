@@ -1,10 +1,13 @@
-/* What db.c and db_tx.c share: jobs, and running statements. Nobody else includes this. */
+/* What db*.c share: the connection, its jobs, and running statements. Nobody else includes this. */
 #pragma once
 
 #include "server/db.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <sys/queue.h>
+
+#define STATEMENTS_MAX 128
 
 struct db_value {
 	char type;
@@ -24,7 +27,59 @@ struct db_write {
 struct db_tx {
 	STAILQ_HEAD(, db_write) writes;
 	bool out_of_memory;
+	bool essential;
 };
+
+struct db_job {
+	STAILQ_ENTRY(db_job) entry;
+	struct db_tx *tx; /* owned; a read has none */
+	db_read_fn read;
+	db_done_fn done;
+	void *arg;
+	bool is_write;
+	bool failed;
+	struct err err;
+};
+
+STAILQ_HEAD(db_job_list, db_job);
+
+struct db {
+	sqlite3 *handle;
+	struct {
+		const char *sql;
+		sqlite3_stmt *stmt;
+	} statements[STATEMENTS_MAX];
+	size_t n_statements;
+	char *reserve; /* the path of the reserve file */
+
+	struct db_config config;
+	pthread_t thread;
+	bool running;
+	int wake_fd; /* thread -> loop */
+	struct event *wake_event;
+
+	pthread_mutex_t lock;
+	pthread_cond_t queued;
+	/* Below: under lock. */
+	struct db_job_list queue;
+	struct db_job_list finished;
+	bool stopping;
+	bool broken; /* nothing is carried out any more */
+	bool full;   /* only what is essential is carried out */
+	struct err broken_err;
+	bool wrote;
+	/* The thread's alone. */
+	time_t looked; /* for room, while full */
+};
+
+/* The database's thread: carries jobs out until db->stopping. arg is the db. */
+void *db_thread_run(void *arg);
+/* Runs statements that return nothing. */
+int db_run_sql(struct db *db, const char *sql, struct err *err);
+/* Copies the first column of a row to arg, which holds ERR_MSG_MAX / 2 bytes: a db_row_fn. */
+int db_first_text(sqlite3_stmt *row, void *arg, struct err *err);
+/* True when an error filled by db_error() says that the disk is full. */
+bool db_error_is_full(const struct err *err);
 
 /* Carries out every statement of a transaction on the database's thread. */
 int db_tx_run(struct db *db, const struct db_tx *tx, struct err *err);

@@ -9,6 +9,7 @@
 #include "server/db_schema.h"
 
 #include "base/cleanup.h"
+#include "server/db.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -94,6 +95,8 @@ static int fail(sqlite3 *handle, struct err *err)
 {
 	int code = sqlite3_errcode(handle);
 
+	if ((code & 0xff) == SQLITE_FULL)
+		return db_refuse_full(err);
 	if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
 		return err_set(err, ERR_DATA_LOSS, "STATE_DAMAGED",
 			"the state database is damaged (%s); restore it from a backup",

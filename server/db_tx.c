@@ -17,6 +17,15 @@ struct db_tx *db_tx_new(void)
 	return tx;
 }
 
+struct db_tx *db_tx_new_essential(void)
+{
+	struct db_tx *tx = db_tx_new();
+
+	if (tx)
+		tx->essential = true;
+	return tx;
+}
+
 void db_tx_free(struct db_tx *tx)
 {
 	struct db_write *w;

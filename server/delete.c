@@ -63,7 +63,7 @@ static void retry_later(struct deletion *d)
 static void unmark(struct deletion *d)
 {
 	struct container *c = d->container;
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 
 	c->state = CONTAINER_STOPPED;
 	c->condemned = false;
@@ -112,7 +112,7 @@ static void on_row_deleted(void *arg, const struct err *err)
 static void delete_row(struct deletion *d)
 {
 	struct container *c = d->container;
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 
 	store_delete_container(tx, c);
 	events_add_deleted(tx, c);
@@ -186,7 +186,7 @@ void delete_continue(struct server *server, struct container *c)
 	} else {
 		d->waiting = 2;
 	}
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	store_put_container(tx, c);
 	/* One whose rows were never committed: the mark is its first row. */
 	if (!c->stored)

@@ -11,12 +11,19 @@ uint64_t ledger_gap_usec(const struct server *server);
 /*
  * Adds a sample of a container's run to a transaction: the sample, its effect on the totals of
  * container and tenant, a gap where there is one, events of a counter that fell and of met limits.
- * The run's last point becomes this one.
+ * The run's last point becomes this one. sweep is the sweep's number, or LEDGER_FINAL.
  */
+#define LEDGER_FINAL 0
 void ledger_add_sample(struct server *server, struct db_tx *tx, struct container *container,
-	const struct usage_point *point, bool final);
+	const struct usage_point *point, uint64_t sweep);
 /* The same for a tenant's own directory. */
 void ledger_add_own_sample(struct server *server, struct db_tx *tx, struct tenant *tenant,
-	const struct usage_point *point);
+	const struct usage_point *point, uint64_t sweep);
+/*
+ * The transaction of that sweep failed: what its sample changed in memory is as it was, so that the
+ * next one spans both intervals, in memory as in the ledger. Nothing when there was a later sample.
+ */
+void ledger_take_back(struct container *container, uint64_t sweep);
+void ledger_take_back_own(struct tenant *tenant, uint64_t sweep);
 /* Adds the rows of both totals of a container. */
 void ledger_add_totals(struct db_tx *tx, const struct container *container);

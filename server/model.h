@@ -66,6 +66,15 @@ struct fault_report {
 	uint64_t last_boot_usec[2];
 };
 
+/* What the last sample has changed in memory, for the way back if it cannot be committed. */
+struct unsure_sample {
+	uint64_t sequence; /* 0: there is nothing to take back */
+	uint64_t sweep;
+	struct usage_point before;
+	struct usage_totals delta;
+	struct fault_report reported;
+};
+
 /* One boot of a container, or a tenant's own cgroup directory as long as it exists. */
 struct run {
 	uint64_t key; /* in the database; 0: there is none */
@@ -87,6 +96,7 @@ struct run {
 	struct counter_files *files;  /* owned; NULL when there is nothing to read */
 	struct usage_point last;
 	struct fault_report reported;
+	struct unsure_sample unsure;
 };
 
 struct tenant {

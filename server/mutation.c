@@ -139,6 +139,37 @@ static void mutation_free(struct mutation *m)
 	free(m);
 }
 
+/* What frees or protects goes on when the disk is full: it is committed from the reserve. */
+static bool is_essential(const struct grpc_method *method)
+{
+	static const char *const paths[] = {
+		"/croft.v1.Containers/StopContainer",
+		"/croft.v1.Containers/KillContainer",
+		"/croft.v1.Containers/FreezeContainer",
+		"/croft.v1.Containers/ThawContainer",
+		"/croft.v1.Containers/DeleteContainer",
+		"/croft.v1.Tenants/SuspendTenant",
+		"/croft.v1.Tenants/ResumeTenant",
+		"/croft.v1.Tenants/DeleteTenant",
+		"/croft.v1.Images/DeleteImage",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		if (!strcmp(method->path, paths[i]))
+			return true;
+	return false;
+}
+
+/* Before anything has happened: what could not be recorded is not begun. */
+static int check_allowed(const struct mutation *m, struct err *err)
+{
+	if (m->server->shutting_down)
+		return err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
+	if (db_is_full(m->server->db) && !is_essential(grpc_call_method(m->call)))
+		return db_refuse_full(err);
+	return 0;
+}
+
 struct mutation *mutation_begin(
 	struct grpc_call *call, const ProtobufCMessage *request, const char *request_id)
 {
@@ -152,8 +183,7 @@ struct mutation *mutation_begin(
 	}
 	m->server = grpc_call_app(call);
 	m->call = grpc_call_ref(call);
-	if (m->server->shutting_down) {
-		err_set(&err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
+	if (check_allowed(m, &err) < 0) {
 		grpc_fail(call, &err);
 		mutation_free(m);
 		return NULL;

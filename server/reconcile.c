@@ -139,7 +139,7 @@ static void send_freezes(struct server *server)
 /* A run that was asked for, but never carried out. */
 static void take_back(struct server *server, const struct container *c)
 {
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 	struct err why;
 
 	err_set(&why, ERR_ABORTED, "START_INTERRUPTED",
@@ -317,7 +317,7 @@ static enum container_state adopted_state(const struct container *c, uint32_t st
 /* A start that croftd did not live to see the end of is confirmed late. */
 static void confirm(struct server *server, struct container *c)
 {
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 
 	c->launching = false;
 	store_confirm_run(tx, &c->run);

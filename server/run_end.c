@@ -33,7 +33,6 @@ struct run_end {
 	struct usage_point point;
 	bool known;	  /* the supervisor told it; else nobody knows how it ended */
 	bool was_stopped; /* somebody asked for the end */
-	bool counted;	  /* in the totals in memory already */
 	bool reboot;	  /* a new run is to follow */
 	bool reboot_loop; /* it would, but for the guard */
 	struct event *retry;
@@ -153,7 +152,7 @@ static void add_reboot_limit_event(struct db_tx *tx, const struct container *c)
 static struct db_tx *build(struct run_end *end)
 {
 	struct container *c = end->container;
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 	struct run *run = &c->run;
 
 	if (!c->stored)
@@ -164,14 +163,10 @@ static struct db_tx *build(struct run_end *end)
 		store_add_run(tx, run, c->tenant, c);
 	store_confirm_run(tx, run);
 	if (end->known && end->msg.counters_valid) {
-		if (end->counted)
-			store_sample(tx, run, &end->point);
-		else
-			ledger_add_sample(end->server, tx, c, &end->point, true);
+		ledger_add_sample(end->server, tx, c, &end->point, LEDGER_FINAL);
 	} else if (!end->known && end->point.boot_usec > run->last.boot_usec) {
 		store_gap(tx, run, "the run's end was not seen", &run->last, &end->point);
 	}
-	end->counted = true;
 	store_end_run(tx, run);
 	ledger_add_totals(tx, c);
 	add_end_event(tx, c);
@@ -232,7 +227,7 @@ static void decide_reboot(struct run_end *end)
 /* What was refused at once has committed nothing, so its event goes alone. */
 static void tell_reboot_failed(struct server *server, struct container *c, const struct err *err)
 {
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 
 	events_add_start_failed(tx, c, "", err);
 	db_commit(server->db, tx, NULL, NULL);
@@ -304,6 +299,7 @@ static void on_committed(void *arg, const struct err *err)
 		finish(end);
 		return;
 	}
+	ledger_take_back(end->container, LEDGER_FINAL);
 	log_error("final-usage-not-committed tenant=%s container=%s error=\"%s\"",
 		end->container->tenant->name, end->container->name, err->msg);
 	if (!end->retry)

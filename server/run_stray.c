@@ -98,7 +98,7 @@ static void record(struct stray *stray)
 	const struct msg_run_ended *msg = &stray->msg;
 	struct usage_totals delta = {.runs = 1};
 	struct usage_point start = {0};
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 	struct container as = {.tenant = stray->tenant};
 	struct run run = {.key = stray->server->next_run_key++, .exit = RUN_EXIT_UNKNOWN};
 

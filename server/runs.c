@@ -112,7 +112,7 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 			adopt_counters(server, run, fds, t->name);
 		return;
 	}
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	run_end_tenant(tx, t);
 	make_run(server, run);
 	run->confirmed = true;

@@ -24,6 +24,7 @@
 /* What a sweep's commit is to be told to. */
 struct sweep {
 	struct server *server;
+	uint64_t number;
 	struct waiter_list waiters;
 };
 
@@ -32,6 +33,7 @@ struct sampler {
 	struct event *turn;   /* the next slice of this sweep */
 	struct event *demand; /* the next sweep for those who wait */
 	struct waiter_list waiters;
+	uint64_t sweeps;
 	struct sweep *sweep; /* the present one; NULL between two */
 	struct db_tx *tx;    /* of it */
 	char tenant[NAME_SIZE];
@@ -72,7 +74,7 @@ static void sample_container(struct server *server, struct container *c)
 
 	if (c->start_pending || c->end_pending || sampler_read_now(&c->run, &point) < 0)
 		return;
-	ledger_add_sample(server, sampler->tx, c, &point, false);
+	ledger_add_sample(server, sampler->tx, c, &point, sampler->sweep->number);
 	ledger_add_totals(sampler->tx, c);
 	sampler->samples++;
 }
@@ -84,7 +86,7 @@ static void sample_tenant(struct server *server, struct tenant *t)
 
 	if (sampler_read_now(&t->own, &point) < 0)
 		return;
-	ledger_add_own_sample(server, sampler->tx, t, &point);
+	ledger_add_own_sample(server, sampler->tx, t, &point, sampler->sweep->number);
 	sampler->samples++;
 }
 
@@ -94,11 +96,25 @@ static void sweep_end(struct sweep *sweep, const struct err *err)
 	free(sweep);
 }
 
+/* The counters are cumulative: the next sweep brings what this one did not. */
+static void take_back(const struct sweep *sweep)
+{
+	const struct model *model = &sweep->server->model;
+	struct container *c = NULL;
+	struct map_node *node;
+
+	MAP_FOREACH(node, &model->tenants)
+	ledger_take_back_own(map_object(node, struct tenant, by_name), sweep->number);
+	while ((c = model_next_container(model, c)))
+		ledger_take_back(c, sweep->number);
+}
+
 static void on_committed(void *arg, const struct err *err)
 {
-	/* The counters are cumulative: the next sweep brings what this one did not. */
-	if (err)
+	if (err) {
 		log_error("sweep-not-committed error=\"%s\"", err->msg);
+		take_back(arg);
+	}
 	sweep_end(arg, err);
 }
 
@@ -225,18 +241,33 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	evtimer_add(server->sampler->turn, &at_once);
 }
 
+static void refuse_full(struct sampler *sampler)
+{
+	struct err err;
+
+	db_refuse_full(&err);
+	waiters_call(&sampler->waiters, &err);
+}
+
 static void begin_sweep(struct server *server, bool on_demand)
 {
 	struct sampler *sampler = server->sampler;
 	struct sweep *sweep = calloc(1, sizeof(*sweep));
 	struct map_node *node;
 
+	/* What cannot be kept is not read either: the counters are cumulative, and a gap is one. */
+	if (sweep && db_is_full(server->db)) {
+		refuse_full(sampler);
+		free(sweep);
+		sweep = NULL;
+	}
 	if (!sweep) {
-		/* Who waits goes on waiting for the next. */
+		sampler->due = false;
 		schedule(server);
 		return;
 	}
 	sweep->server = server;
+	sweep->number = ++sampler->sweeps;
 	TAILQ_INIT(&sweep->waiters);
 	TAILQ_CONCAT(&sweep->waiters, &sampler->waiters, entry);
 	MAP_FOREACH(node, &server->model.tenants)
@@ -365,8 +396,9 @@ void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg)
 	uint64_t now = clock_boot_usec();
 	struct db_tx *tx;
 
+	/* What cannot be told now is told later: it is counted all the same. */
 	if (!c || strcmp(c->run.id, msg->run_id) != 0 || c->end_pending || c->run.end_wall_usec ||
-		!faults_pending(c, &msg->counters, now))
+		db_is_full(server->db) || !faults_pending(c, &msg->counters, now))
 		return;
 	tx = db_tx_new();
 	faults_add_events(tx, c, &msg->counters, now, false);

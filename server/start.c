@@ -110,7 +110,7 @@ static void start_free(struct start *start)
 static void undo_rows(struct start *start)
 {
 	struct container *c = start->container;
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 
 	store_delete_run(tx, &c->run);
 	events_add_start_failed(tx, c, c->run.id, &start->spawn_err);
@@ -166,7 +166,7 @@ static void fail_lost(struct start *start)
 	struct container *c = start->container;
 
 	if (start->request.launch) {
-		struct db_tx *tx = db_tx_new();
+		struct db_tx *tx = db_tx_new_essential();
 
 		/* The client is told that it failed, so it must not stay. */
 		c->condemned = true;
@@ -182,7 +182,7 @@ static void fail_lost(struct start *start)
 static void succeed(struct start *start)
 {
 	struct container *c = start->container;
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = db_tx_new_essential();
 
 	c->state = CONTAINER_RUNNING;
 	c->launching = false;

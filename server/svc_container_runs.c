@@ -78,7 +78,7 @@ static void on_stopped(void *arg, const struct err *err)
 		container_op_reply(op);
 		return;
 	}
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	container_op_store(op, tx);
 	db_commit(op->server->db, tx, on_reply_stored, op);
 }
@@ -168,7 +168,7 @@ static void settle_freeze(struct container_op *op, bool frozen, const struct err
 		container_op_fail(op, err);
 		return;
 	}
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	events_add_container(tx, c, c->run.id, frozen ? "container.frozen" : "container.thawed",
 		"{}", "%s/%s was %s", c->tenant->name, c->name, frozen ? "frozen" : "thawed");
 	container_op_store(op, tx);

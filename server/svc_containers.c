@@ -47,7 +47,7 @@ static void fail_new(struct container_op *op, const struct err *err)
 	struct db_tx *tx;
 
 	if (op->committed) {
-		tx = db_tx_new();
+		tx = db_tx_new_essential();
 		store_delete_container(tx, op->container);
 		events_add_create_failed(tx, op->container, err);
 		events_add_deleted(tx, op->container);
@@ -89,7 +89,7 @@ static void join_create(struct container_op *op)
 		return;
 	}
 	c->launching = false;
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	store_put_container(tx, c);
 	container_op_store(op, tx);
 	db_commit(op->server->db, tx, on_create_confirmed, op);

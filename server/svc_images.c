@@ -119,7 +119,7 @@ static void on_removed(
 		fail_delete(d, err);
 		return;
 	}
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	store_delete_image(tx, d->image);
 	details_init(&details);
 	details_text(&details, "uid", d->image->uid);

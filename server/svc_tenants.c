@@ -395,7 +395,7 @@ static void on_frozen(
 		tenant_op_fail(op, err);
 		return;
 	}
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	store_put_tenant(tx, t);
 	add_suspend_event(tx, op);
 	tenant_op_commit(op, tx, on_suspended);

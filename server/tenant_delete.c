@@ -51,7 +51,7 @@ static void on_removed(
 		give_up(op, err);
 		return;
 	}
-	tx = db_tx_new();
+	tx = db_tx_new_essential();
 	run_end_tenant(tx, t);
 	details_init(&d);
 	details_text(&d, "uid", t->uid);

@@ -124,6 +124,18 @@ void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from
 	to->runs += from->runs;
 }
 
+void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part)
+{
+	from->cpu_usec -= part->cpu_usec;
+	from->throttled_usec -= part->throttled_usec;
+	from->memory_kib_usec -= part->memory_kib_usec;
+	from->pids_denied -= part->pids_denied;
+	from->oom_kills -= part->oom_kills;
+	from->memory_at_limit -= part->memory_at_limit;
+	from->running_usec -= part->running_usec;
+	from->runs -= part->runs;
+}
+
 void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int64_t to_wall_usec,
 	uint64_t gap_usec, const struct usage_point *start)
 {

@@ -61,6 +61,9 @@ unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
 /* Adds up totals of several runs; peaks are the highest. */
 void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from);
 
+/* Takes back what was merged; the peaks stay, as they were met. */
+void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part);
+
 /* A period of one run: from <= wall time of a sample < to. */
 struct usage_window {
 	int64_t from_wall_usec;

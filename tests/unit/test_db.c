@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct fixture {
@@ -55,7 +56,7 @@ static int make(void **state)
 
 static int drop(void **state)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
 	struct fixture *f = *state;
 	char path[128];
 
@@ -314,7 +315,7 @@ static void a_damaged_file_stops_the_service(void **state)
 	int fd;
 
 	start(f);
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 2000; i++) {
 		char key[16];
 
 		snprintf(key, sizeof(key), "k%d", i);
@@ -323,16 +324,110 @@ static void a_damaged_file_stops_the_service(void **state)
 	}
 	db_close(f->db);
 	f->db = NULL;
-	/* The second half is pages of rows; the schema before it stays readable. */
+	/* The schema before the pages of rows stays readable. */
 	memset(garbage, 0x5a, sizeof(garbage));
 	fd = open(f->path, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	for (off_t at = lseek(fd, 0, SEEK_END) - (off_t)sizeof(garbage); at > 80000; at -= 4096)
+	for (off_t at = lseek(fd, 0, SEEK_END) - (off_t)sizeof(garbage); at > 120000; at -= 4096)
 		assert_int_equal(pwrite(fd, garbage, sizeof(garbage), at), sizeof(garbage));
 	close(fd);
 	start(f);
 	event_base_dispatch(f->base);
 	assert_true(f->failed);
+}
+
+/* SQLite's own bound stands for the disk's: both are SQLITE_FULL. */
+static int allow_no_page(struct db *db, void *arg, struct err *err)
+{
+	int64_t ignored;
+
+	(void)arg;
+	return db_query(db, "PRAGMA max_page_count=1", take_number, &ignored, err, "");
+}
+
+static int allow_pages(struct db *db, void *arg, struct err *err)
+{
+	int64_t ignored;
+
+	(void)arg;
+	return db_query(db, "PRAGMA max_page_count=1000000", take_number, &ignored, err, "");
+}
+
+static struct db_tx *put_large(struct db_tx *tx, const char *key)
+{
+	static const char large[1 << 18];
+
+	db_tx_write(tx,
+		"INSERT INTO requests (key, fingerprint, caller, reply, wall)"
+		" VALUES (?1, '', '', ?2, 0)",
+		"sb", key, (const void *)large, sizeof(large));
+	return tx;
+}
+
+static struct db_tx *raise_essential(const char *key)
+{
+	struct db_tx *tx = db_tx_new_essential();
+
+	db_tx_write(tx, "UPDATE totals SET cpu=cpu+1 WHERE uid=?1", "s", key);
+	return tx;
+}
+
+static void a_full_disk_refuses_all_but_the_essential(void **state)
+{
+	struct result results[6] = {0};
+	struct fixture *f = *state;
+	int64_t cpu = 0;
+	struct err err;
+
+	start(f);
+	db_commit(f->db, put("a", 1), NULL, NULL);
+	db_read(f->db, allow_no_page, note, &results[0]);
+	results[3].f = results[4].f = f;
+	/* In one batch: one is taken back, and the others are carried out without it. */
+	db_commit(f->db, raise_essential("a"), note, &results[1]);
+	db_commit(f->db, put_large(db_tx_new(), "large"), note, &results[2]);
+	db_commit(f->db, raise_essential("a"), note_and_leave, &results[3]);
+	event_base_dispatch(f->base);
+	assert_false(results[1].failed);
+	assert_true(results[2].failed);
+	assert_string_equal(results[2].err.reason, "STATE_DISK_FULL");
+	assert_int_equal(results[2].err.code, ERR_RESOURCE_EXHAUSTED);
+	assert_false(results[3].failed);
+	assert_true(db_is_full(f->db));
+	db_commit(f->db, put_large(db_tx_new(), "more"), note, &results[4]);
+	/* What is essential fails as well where nothing is left at all. */
+	db_commit(f->db, put_large(db_tx_new_essential(), "larger"), note_and_leave, &results[5]);
+	results[5].f = f;
+	event_base_dispatch(f->base);
+	assert_true(results[4].failed);
+	assert_true(results[5].failed);
+	assert_string_equal(results[5].err.reason, "STATE_DISK_FULL");
+	assert_false(f->failed);
+	db_stop(f->db);
+	assert_int_equal(count(f), 1);
+	assert_int_equal(db_query(f->db, "SELECT cpu FROM totals", take_number, &cpu, &err, ""), 0);
+	assert_int_equal(cpu, 3);
+}
+
+static void room_is_noticed(void **state)
+{
+	static const struct timespec pause = {.tv_nsec = 10000000};
+	struct fixture *f = *state;
+	struct result full = {.f = f};
+	struct result after = {.f = f};
+
+	start(f);
+	db_read(f->db, allow_no_page, note, &after);
+	db_commit(f->db, put_large(db_tx_new(), "large"), note_and_leave, &full);
+	event_base_dispatch(f->base);
+	assert_true(full.failed);
+	db_read(f->db, allow_pages, note, &after);
+	for (int i = 0; i < 1000 && db_is_full(f->db); i++)
+		nanosleep(&pause, NULL);
+	assert_false(db_is_full(f->db));
+	db_commit(f->db, put_large(db_tx_new(), "large"), note_and_leave, &after);
+	event_base_dispatch(f->base);
+	assert_false(after.failed);
 }
 
 static void a_later_version_is_refused(void **state)
@@ -359,6 +454,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(values_come_back_as_given, make, drop),
 		cmocka_unit_test_setup_teardown(what_was_promised_survives_a_kill, make, drop),
 		cmocka_unit_test_setup_teardown(a_damaged_file_stops_the_service, make, drop),
+		cmocka_unit_test_setup_teardown(
+			a_full_disk_refuses_all_but_the_essential, make, drop),
+		cmocka_unit_test_setup_teardown(room_is_noticed, make, drop),
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, make, drop),
 	};
 

@@ -173,6 +173,30 @@ static void large_numbers_are_written_in_full(void **state)
 		"340282366920938463463374607431768211455");
 }
 
+static void what_was_merged_can_be_taken_back(void **state)
+{
+	struct usage_point from = at(1, 0, 100, 10);
+	struct usage_point to = at(2, 10, 350, 20);
+	struct usage_totals part = {.runs = 1};
+	struct usage_totals totals = {.cpu_usec = 7, .memory_kib_usec = 3, .memory_peak_bytes = 5};
+	struct usage_totals before;
+
+	(void)state;
+	to.counters.pids_denied = 4;
+	to.counters.oom_kills = 3;
+	to.counters.memory_at_limit = 2;
+	to.counters.cpu_throttled_usec = 1;
+	usage_add(&part, &from, &to, GAP);
+	before = totals;
+	usage_totals_merge(&totals, &part);
+	assert_int_equal(totals.cpu_usec, 257);
+	usage_totals_subtract(&totals, &part);
+	/* A peak was met all the same. */
+	before.memory_peak_bytes = part.memory_peak_bytes;
+	before.pids_peak = part.pids_peak;
+	assert_memory_equal(&totals, &before, sizeof(before));
+}
+
 static void a_tebibyte_for_a_century_does_not_overflow(void **state)
 {
 	struct usage_totals totals = {0};
@@ -197,6 +221,7 @@ int main(void)
 		cmocka_unit_test(a_window_is_half_open),
 		cmocka_unit_test(every_counter_is_kept_under_its_own_id),
 		cmocka_unit_test(large_numbers_are_written_in_full),
+		cmocka_unit_test(what_was_merged_can_be_taken_back),
 		cmocka_unit_test(a_tebibyte_for_a_century_does_not_overflow),
 	};
 
