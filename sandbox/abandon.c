@@ -64,7 +64,7 @@ static void take_back(struct abandoned *a)
 		taken_back(a, &failed);
 }
 
-void abandon_start(struct container *c, bool remove_upper)
+void abandon_start(struct container *c)
 {
 	struct supervisor *s = c->s;
 	struct abandoned *a = calloc(1, sizeof(*a));
@@ -82,7 +82,7 @@ void abandon_start(struct container *c, bool remove_upper)
 		.fifos_fd = s->fifos_fd,
 		.ids = s->ids,
 		.id_base = c->file.id_base,
-		.pool = remove_upper ? s->pool : NULL,
+		.pool = c->makes_upper ? s->pool : NULL,
 	};
 	take_back(a);
 }

@@ -35,7 +35,8 @@ struct container {
 	struct cgroup_id cgroup;
 	int pidfd;
 	bool is_child; /* init is ours to wait for, and not yet reaped; an adopted one never is */
-	bool freezing; /* a freeze or thaw is under way */
+	bool makes_upper; /* starting: what is lost with its builder, an upper among it */
+	bool freezing;	  /* a freeze or thaw is under way */
 	int stdout_fd;
 	int console_fd;
 	struct exit_info exit; /* how init ended, once it has */

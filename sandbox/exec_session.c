@@ -208,6 +208,7 @@ static int prepare(
 	if (r < 0)
 		return r;
 	task->into_cgroup_fd = rq->join.into_fd;
+	task_makes_in(task, &c->cgroup);
 	rq->init_pidfd = c->pidfd;
 	for (size_t i = 0; i < n_fds; i++)
 		task->fds[i] = take_fd(&fds[i]);

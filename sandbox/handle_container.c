@@ -78,24 +78,25 @@ static void start_failed(struct task *task, struct container *c, const struct jo
 {
 	task_fail(task, &result->err);
 	if (result->lost) {
-		abandon_start(c, task->u.spawn.msg.create);
+		abandon_start(c);
 		return;
 	}
 	container_move(c, CONTAINER_NONE);
 	container_forget(c);
 }
 
-/* The builder has taken an id range, which would be lost if it were killed. */
-static void range_taken(struct task *task, const void *data, size_t size)
+/* What the builder has taken would be lost if it were killed. */
+static void start_progressed(struct task *task, const void *data, size_t size)
 {
 	const struct msg_container_start *msg = &task->u.spawn.msg;
 	struct container *c = container_find(task->s, msg->tenant, msg->container);
-	uid_t base;
+	struct spawn_progress progress;
 
-	if (size != sizeof(base))
+	if (size != sizeof(progress))
 		return;
-	memcpy(&base, data, sizeof(base));
-	c->file.id_base = base;
+	memcpy(&progress, data, sizeof(progress));
+	c->file.id_base = progress.id_base;
+	c->makes_upper = progress.makes_upper;
 }
 
 static void start_done(struct task *task, struct job_result *result)
@@ -193,7 +194,8 @@ HANDLER(handle_container_start)
 	task->needs_pool = true;
 	task->fn = start;
 	task->done = start_done;
-	task->progress = range_taken;
+	task->progress = start_progressed;
+	task_makes_in(task, &c->cgroup);
 	task_start(task);
 }
 

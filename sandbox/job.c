@@ -21,6 +21,7 @@ enum message_kind { MESSAGE_PROGRESS = 1, MESSAGE_RESULT = 2 };
 struct message {
 	uint32_t kind;
 	int32_t r;
+	uint32_t lost;
 	struct err err;
 	uint32_t size;
 	uint8_t payload[JOB_PAYLOAD_MAX];
@@ -32,7 +33,6 @@ struct job {
 	struct job_options options;
 	bool running;
 	bool timed_out;
-	uint64_t sequence; /* in the order of starting to run */
 	pid_t pid;
 	int pidfd;
 	int sock;
@@ -45,7 +45,6 @@ struct jobs {
 	struct reactor *reactor;
 	struct job *first; /* running and waiting, oldest first */
 	unsigned running;
-	uint64_t started;
 	struct job_hooks hooks;
 	void *hooks_arg;
 	struct job *of_tenants[JOB_TENANTS_MAX]; /* those running that wait for one; NULL: free */
@@ -79,17 +78,13 @@ bool jobs_have_pid(const struct jobs *jobs, pid_t pid)
 	return false;
 }
 
-uint64_t jobs_mark(const struct jobs *jobs)
-{
-	return jobs->started;
-}
-
-bool jobs_passed(const struct jobs *jobs, uint64_t mark)
+bool jobs_any_makes_in(
+	const struct jobs *jobs, bool (*fn)(const struct cgroup_id *makes_in, void *arg), void *arg)
 {
 	for (const struct job *job = jobs->first; job; job = job->next)
-		if (job->running && job->sequence <= mark)
-			return false;
-	return true;
+		if (job->running && job->options.makes_in && fn(job->options.makes_in, arg))
+			return true;
+	return false;
 }
 
 static void job_free(struct job *job)
@@ -170,6 +165,7 @@ __attribute__((noreturn)) static void work(const struct job *job, int sock, pid_
 		message.r = hooks->begin(job->jobs->hooks_arg, &message.err);
 	if (message.r == 0)
 		message.r = job->options.fn(job->options.arg, &out, &message.err);
+	message.lost = out.lost;
 	message.size = (uint32_t)out.size;
 	memcpy(message.payload, out.payload, out.size);
 	_exit(send_message(&out, &message, out.fds, out.n_fds) < 0);
@@ -304,6 +300,7 @@ static void on_exit_of_worker(struct watch *watch, uint32_t events)
 		report_progress(job, &message);
 	if (kind == MESSAGE_RESULT) {
 		result.r = message.r;
+		result.lost = message.lost;
 		result.err = message.err;
 		result.payload = message.payload;
 		result.size = message.size;
@@ -361,7 +358,6 @@ static int fork_worker(struct job *job, struct err *err)
 	job->pid = pid;
 	job->pidfd = pidfd;
 	job->sock = pair[0];
-	job->sequence = ++job->jobs->started;
 	enter(job);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #define JOB_PAYLOAD_MAX 2048u
 #define JOB_FDS_MAX	8
 
+struct cgroup_id;
 struct jobs;
 struct job;
 
@@ -25,6 +26,7 @@ struct job_output {
 	size_t size;
 	int fds[JOB_FDS_MAX]; /* passed with the result */
 	size_t n_fds;
+	bool lost; /* not all that it made could be taken back: as if it had been killed */
 };
 
 /* Runs in the worker. arg is the worker's copy. Returns 0 or -errno with err filled. */
@@ -33,7 +35,7 @@ typedef int (*job_fn)(void *arg, struct job_output *out, struct err *err);
 /* What became of it. fds that the callback keeps it sets to -1; the others are closed. */
 struct job_result {
 	int r;	   /* 0 or -errno; a worker that died without a word is INTERNAL / WORKER_DIED */
-	bool lost; /* it was killed: what it had made by then is not known */
+	bool lost; /* it was killed, or says so: what it had made by then is not known */
 	struct err err;
 	const void *payload;
 	size_t size;
@@ -53,6 +55,11 @@ struct job_options {
 	void *arg;		  /* for all three; not copied, so it must live until done */
 	int into_cgroup_fd;	  /* start the worker in this cgroup2 directory; -1: in ours */
 	unsigned timeout_ms;	  /* then it is killed: DEADLINE_EXCEEDED; 0: JOB_TIMEOUT_MS */
+	/*
+	 * The container in which it makes processes that become the supervisor's; NULL: in none.
+	 * Lives until done.
+	 */
+	const struct cgroup_id *makes_in;
 	const char *tenant; /* whose processes it waits for; NULL: nobody's. Lives until done */
 };
 
@@ -76,8 +83,7 @@ struct job_hooks {
 	job_list_fn list_fds;
 	/* Then, before its function. An error is the job's. */
 	int (*begin)(void *arg, struct err *err);
-	/* After the `done` of a worker that was killed: what it had cloned is ours now, and
-	 * unknown. */
+	/* After the `done` of a lost worker: what it had cloned is ours now, and unknown. */
 	void (*lost)(void *arg);
 };
 
@@ -89,9 +95,9 @@ void jobs_destroy(struct jobs *jobs);
 bool jobs_busy(const struct jobs *jobs);
 /* True for the pid of a running worker. */
 bool jobs_have_pid(const struct jobs *jobs, pid_t pid);
-/* The point up to which jobs have been started; jobs_passed(): all of those have finished. */
-uint64_t jobs_mark(const struct jobs *jobs);
-bool jobs_passed(const struct jobs *jobs, uint64_t mark);
+/* True when fn is for the makes_in of a job that runs, or has ended and was not yet seen to. */
+bool jobs_any_makes_in(const struct jobs *jobs,
+	bool (*fn)(const struct cgroup_id *makes_in, void *arg), void *arg);
 
 /*
  * Starts the job, now or when there is room. done is called exactly once, from the loop, after the

@@ -1,11 +1,12 @@
 /*
- * Killing and reaping what is nobody's; see orphans.h. A child that is unknown may also be
- * one that a living worker has just cloned and not yet told of, so a suspect is only taken for an
- * orphan when every worker that could know it has finished.
+ * Killing and reaping what is nobody's; see orphans.h. A child that is unknown may also be one that
+ * a living worker has just made and not yet told of. Only a start or an exec makes such, and only
+ * in its own container: so no child there is taken for an orphan while one is at work in it.
  */
 #include "sandbox/orphans.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "sandbox/container.h"
 #include "sandbox/exec_session.h"
@@ -17,6 +18,7 @@
 #include <sys/wait.h>
 
 #define LOOK_AGAIN_MS 200
+#define CGROUPS_MAX   (16 * 1024) /* two paths that a tenant may make as long as the kernel shows */
 
 static void on_timer(struct timer *timer);
 
@@ -37,6 +39,42 @@ static bool is_known(const struct orphans *o, pid_t pid)
 	       exec_session_has_pid(o->s, pid);
 }
 
+bool orphans_is_in(const char *text, const struct cgroup_id *id)
+{
+	char dir[2 * NAME_SIZE + sizeof("///payload")];
+	size_t len;
+
+	if (!text)
+		return true;
+	/* The cgroup2 line, which also a zombie has; what comes before it is none of ours. */
+	while (strncmp(text, "0::", 3) != 0) {
+		text = strchr(text, '\n');
+		if (!text++)
+			return true;
+	}
+	len = (size_t)snprintf(dir, sizeof(dir), "/%s/%s/payload", id->tenant, id->container);
+	for (text = strstr(text, dir); text; text = strstr(text + 1, dir))
+		if (!text[len] || strchr("/ \n", text[len]))
+			return true;
+	return false;
+}
+
+static bool is_made_in(const struct cgroup_id *id, void *arg)
+{
+	return orphans_is_in(arg, id);
+}
+
+static bool may_be_told_of(const struct orphans *o, pid_t pid)
+{
+	char text[CGROUPS_MAX];
+	char path[32];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	n = fd_read_text_at(AT_FDCWD, path, text, sizeof(text));
+	return jobs_any_makes_in(o->s->jobs, is_made_in, n < 0 ? NULL : text);
+}
+
 /* proc(5): the children of a single-threaded process are those of its only task. */
 static FILE *open_children(void)
 {
@@ -46,42 +84,42 @@ static FILE *open_children(void)
 	return fopen(path, "re");
 }
 
-static void collect_suspects(struct orphans *o)
+struct round {
+	size_t unknown;
+	size_t looked_at;
+	size_t reaped;
+};
+
+/* It cannot be another process by now: only we reap, and we have not. */
+static void look_at(const struct orphans *o, pid_t pid, struct round *round)
 {
-	_cleanup_fclose_ FILE *children = open_children();
-	int pid;
-
-	o->n = 0;
-	o->mark = jobs_mark(o->s->jobs);
-	while (children && o->n < ORPHANS_MAX && fscanf(children, "%d", &pid) == 1)
-		if (!is_known(o, pid))
-			o->suspects[o->n++] = pid;
-}
-
-/* A suspect cannot be another process by now: only we reap, and we have not. */
-static void end_suspects(struct orphans *o)
-{
-	unsigned reaped = 0;
-
-	for (size_t i = 0; i < o->n; i++) {
-		pid_t pid = o->suspects[i];
-
-		if (is_known(o, pid))
-			continue;
-		kill(pid, SIGKILL);
-		reaped += waitpid(pid, NULL, WNOHANG) == pid;
-	}
-	if (reaped)
-		log_warning("orphans reaped n=%u", reaped);
+	round->looked_at++;
+	if (may_be_told_of(o, pid))
+		return;
+	kill(pid, SIGKILL);
+	round->reaped += waitpid(pid, NULL, WNOHANG) == pid;
 }
 
 static void look(struct orphans *o)
 {
-	if (o->n && jobs_passed(o->s->jobs, o->mark))
-		end_suspects(o);
-	if (!o->n || jobs_passed(o->s->jobs, o->mark))
-		collect_suspects(o);
-	if (o->n)
+	_cleanup_fclose_ FILE *children = open_children();
+	struct round round = {0};
+	bool more = false;
+	int pid;
+
+	while (children && !more && fscanf(children, "%d", &pid) == 1) {
+		if (is_known(o, pid) || round.unknown++ < o->skip)
+			continue;
+		if (round.looked_at == ORPHANS_MAX)
+			more = true;
+		else
+			look_at(o, pid, &round);
+	}
+	if (round.reaped)
+		log_warning("orphans reaped n=%zu", round.reaped);
+	/* Those that stay must not keep the rest from being looked at. */
+	o->skip = more ? o->skip + round.looked_at - round.reaped : 0;
+	if (round.unknown > round.reaped)
 		timer_start(o->s->reactor, &o->timer, LOOK_AGAIN_MS, on_timer, o);
 }
 

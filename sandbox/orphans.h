@@ -10,7 +10,6 @@
 #include "sandbox/reactor.h"
 
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 struct supervisor;
@@ -20,9 +19,7 @@ struct supervisor;
 struct orphans {
 	struct supervisor *s;
 	struct timer timer;
-	pid_t suspects[ORPHANS_MAX];
-	size_t n;
-	uint64_t mark; /* of jobs: suspects are older than what starts after it */
+	size_t skip; /* of the unknown children, those already looked at in vain */
 };
 
 void orphans_init(struct orphans *o, struct supervisor *s);
@@ -32,3 +29,10 @@ void orphans_finish(struct orphans *o);
 void orphans_look(struct orphans *o);
 /* A child has ended (SIGCHLD): looks soon, and seldom enough that no tenant can keep us busy. */
 void orphans_notice(struct orphans *o);
+
+/*
+ * True when the text of /proc/PID/cgroup says that the process is in that container, or may be in
+ * any (text NULL: it could not be read).
+ */
+struct cgroup_id;
+bool orphans_is_in(const char *text, const struct cgroup_id *id);

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -94,6 +95,14 @@ static int make_fifo(struct build *b, struct err *err)
 	return 0;
 }
 
+/* Should we be killed, the supervisor takes it back. */
+static void report_progress(const struct build *b, bool makes_upper)
+{
+	struct spawn_progress progress = {b->shared.id_base, makes_upper};
+
+	job_progress(b->out, &progress, sizeof(progress));
+}
+
 static int make_upper(struct build *b, struct err *err)
 {
 	const struct msg_container_start *msg = &b->request->msg;
@@ -107,6 +116,7 @@ static int make_upper(struct build *b, struct err *err)
 		return err_set(err, ERR_ALREADY_EXISTS, "CONTAINER_EXISTS",
 			"container %s has a disk already: start it, or delete it first",
 			msg->container);
+	report_progress(b, true);
 	r = pool_upper_make(
 		b->request->pool, msg->tenant, msg->container, msg->limits.value[LIMIT_DISK], err);
 	b->has_upper = r == 0;
@@ -284,8 +294,7 @@ static int build(struct build *b, struct err *err)
 	if (r < 0)
 		return r;
 	b->has_range = true;
-	/* Told at once: should we be killed, the supervisor gives it back. */
-	job_progress(b->out, &b->shared.id_base, sizeof(b->shared.id_base));
+	report_progress(b, false);
 	r = make_fifo(b, err);
 	if (r == 0)
 		r = make_upper(b, err);
@@ -308,24 +317,61 @@ static int build(struct build *b, struct err *err)
 	return r < 0 ? r : release_init(b, err);
 }
 
+/*
+ * Reaps every child: init is ours, and with its parent gone whatever the outer process had made
+ * (we are its subreaper), which init waits for. Returns false when some would not die in time.
+ */
+static bool reap_all(void)
+{
+	uint64_t deadline = clock_boot_usec() + EMPTY_TIMEOUT_MS * UINT64_C(1000);
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+		uint64_t now = clock_boot_usec();
+		struct timespec left;
+
+		if (pid < 0)
+			return errno == ECHILD;
+		if (pid > 0)
+			continue;
+		if (now >= deadline)
+			return false;
+		left.tv_sec = (time_t)((deadline - now) / 1000000);
+		left.tv_nsec = (long)((deadline - now) % 1000000 * 1000);
+		sigtimedwait(&child, NULL, &left);
+	}
+}
+
+/* Nothing is given back before the last process that uses it is gone. */
+static bool end_processes(struct build *b)
+{
+	struct cgroup_root *root = b->request->cgroups;
+
+	close_fd(&b->shared.go[1]);
+	if (b->outer_pid > 0)
+		kill(b->outer_pid, SIGKILL);
+	if (b->has_cgroup)
+		cgroup_kill(root, &b->cgroup, NULL);
+	if (!reap_all())
+		return false;
+	return !b->has_cgroup ||
+	       (cgroup_wait_empty(root, &b->cgroup, EMPTY_TIMEOUT_MS, NULL) == 0 &&
+		       cgroup_remove(root, &b->cgroup, NULL) == 0);
+}
+
 /* Errors here would only hide the one that brought us here. */
 static void take_back(struct build *b)
 {
 	const struct msg_container_start *msg = &b->request->msg;
 	struct spawn_request *rq = b->request;
 
-	close_fd(&b->shared.go[1]);
-	if (b->outer_pid > 0) {
-		kill(b->outer_pid, SIGKILL);
-		waitpid(b->outer_pid, NULL, 0);
-	}
-	if (b->has_cgroup) {
-		cgroup_kill(rq->cgroups, &b->cgroup, NULL);
-		/* Init, when there is one, is our child now that the outer process is gone. */
-		while (waitpid(-1, NULL, 0) > 0)
-			;
-		cgroup_wait_empty(rq->cgroups, &b->cgroup, EMPTY_TIMEOUT_MS, NULL);
-		cgroup_remove(rq->cgroups, &b->cgroup, NULL);
+	if (!end_processes(b)) {
+		b->out->lost = true;
+		return;
 	}
 	if (b->has_file)
 		run_file_remove(rq->runs_fd, msg->tenant, msg->container, NULL);
@@ -366,6 +412,7 @@ int spawn_run(void *arg, struct job_output *out, struct err *err)
 	memcpy(b.cgroup.tenant, rq->msg.tenant, sizeof(b.cgroup.tenant));
 	memcpy(b.cgroup.container, rq->msg.container, sizeof(b.cgroup.container));
 	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r = build(&b, err);
 	if (r < 0) {
 		take_back(&b);

@@ -34,11 +34,17 @@ struct spawn_request {
 /* Which descriptor is which in the job's result. */
 enum spawn_fd { SPAWN_FD_PIDFD, SPAWN_FD_STDOUT, SPAWN_FD_CONSOLE, SPAWN_FD_N };
 
+/* What is to be taken back, should the worker be lost: sent as progress before it is made. */
+struct spawn_progress {
+	uint32_t id_base;     /* the first id of the range */
+	uint32_t makes_upper; /* 1: there was none before */
+};
+
 /*
  * The worker's function (arg: struct spawn_request). The result's payload is the run's struct
- * run_file; its progress, sent once, the first id of the range (a uid_t). On failure nothing is
- * left behind: no cgroup, file, id range, nor, if this request made it, upper. (Should the worker
- * be killed, that is abandon.h's job.)
+ * run_file; its progress struct spawn_progress. On failure nothing is left behind: no cgroup, file,
+ * id range, nor, if this request made it, upper. (Should the worker be killed, or its processes not
+ * die in time, that is abandon.h's job.)
  */
 int spawn_run(void *arg, struct job_output *out, struct err *err);
 

@@ -27,6 +27,9 @@ static void wait_for_release(const struct spawn *s)
 	char byte;
 
 	close(s->go[1]);
+	/* The outer process's end: when that dies, the builder must not wait for it because of us.
+	 */
+	close(s->control[1]);
 	if (read(s->go[0], &byte, 1) != 1)
 		_exit(1);
 }

@@ -33,6 +33,12 @@ struct task *task_new(struct supervisor *s, const struct request *request, struc
 	return task;
 }
 
+void task_makes_in(struct task *task, const struct cgroup_id *container)
+{
+	task->container = *container;
+	task->makes_in = &task->container;
+}
+
 void task_free(struct task *task)
 {
 	if (!task)
@@ -109,6 +115,7 @@ static void run(struct task *task)
 		.arg = task,
 		.into_cgroup_fd = task->into_cgroup_fd,
 		.timeout_ms = task->timeout_ms,
+		.makes_in = task->makes_in,
 		.tenant = task->tenant,
 	};
 	struct err err;

@@ -36,6 +36,8 @@ struct task {
 	void (*list_fds)(const struct task *task, struct fd_list *list);
 	unsigned timeout_ms; /* 0: the usual */
 	int into_cgroup_fd;
+	const struct cgroup_id *makes_in; /* as of struct job_options; &container or NULL */
+	struct cgroup_id container;
 	const char *tenant; /* whose processes fn waits for; NULL: nobody's. A part of `u` */
 
 	union {
@@ -58,6 +60,8 @@ struct task {
 /* A zeroed task for a request. NULL, with err, when there are too many or memory is out. */
 struct task *task_new(struct supervisor *s, const struct request *request, struct err *err);
 void task_free(struct task *task);
+/* fn makes processes there that become the supervisor's: until it is done, none is an orphan. */
+void task_makes_in(struct task *task, const struct cgroup_id *container);
 
 /*
  * Starts the task, after attaching the pool when it needs one, and owns it from here. A failure to

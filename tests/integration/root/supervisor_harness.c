@@ -451,6 +451,27 @@ pid_t sup_youngest_child(struct sup *s)
 	return last;
 }
 
+void sup_wait_for_children(struct sup *s, int n)
+{
+	int64_t deadline = sup_now_ms() + WAIT_MS;
+
+	for (;;) {
+		_cleanup_fclose_ FILE *children = NULL;
+		char path[64];
+		int count = 0;
+		int pid;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)s->pid, (int)s->pid);
+		children = fopen(path, "re");
+		while (children && fscanf(children, "%d", &pid) == 1)
+			count++;
+		if (count == n)
+			return;
+		assert_true(sup_now_ms() < deadline);
+		sup_poll(s, 10);
+	}
+}
+
 /* Processes that live in an id range, or whose cgroup is one of ours. */
 static bool process_is_left(const struct sup *s)
 {

@@ -131,4 +131,6 @@ int sup_ranges_held(struct sup *s);
 int sup_count_files(struct sup *s, const char *subdir);
 /* The supervisor's youngest child, 0 for none: a worker, when one is at work. */
 pid_t sup_youngest_child(struct sup *s);
+/* Waits until the supervisor has no child but n: neither alive nor unreaped. */
+void sup_wait_for_children(struct sup *s, int n);
 int64_t sup_now_ms(void);

@@ -363,28 +363,6 @@ static void a_damaged_run_file_costs_that_run_only(void **state)
 	sup_shutdown(s);
 }
 
-/* Waits until the supervisor has no child but n: neither alive nor unreaped. */
-static void wait_for_children(struct sup *s, int n)
-{
-	int64_t deadline = sup_now_ms() + WAIT_MS;
-
-	for (;;) {
-		_cleanup_fclose_ FILE *children = NULL;
-		char path[64];
-		int count = 0;
-		int pid;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)s->pid, (int)s->pid);
-		children = fopen(path, "re");
-		while (children && fscanf(children, "%d", &pid) == 1)
-			count++;
-		if (count == n)
-			return;
-		assert_true(sup_now_ms() < deadline);
-		sup_poll(s, 10);
-	}
-}
-
 /* Waits until the container is neither starting nor ending, and tells which it came to. */
 static bool is_running(struct sup *s, const char *container)
 {
@@ -430,13 +408,83 @@ static void a_killed_builder_leaves_nothing(void **state)
 			continue;
 		}
 		lost++;
-		wait_for_children(s, 0);
+		sup_wait_for_children(s, 0);
 		sup_assert_nothing_left(s, true);
 	}
 	print_message("# killed %d builders of %d\n", lost, ROUNDS);
 	assert_true(lost > 0);
 	assert_done(s, sup_run(s, "web", FOREVER, NULL));
 	sup_discard(s, "web");
+	sup_shutdown(s);
+}
+
+/* Asked to make what there is already, it is refused, or dies before: neither may cost it. */
+static void a_killed_builder_spares_what_was_there(void **state)
+{
+	struct sup *s = sup_begin(state);
+
+	assert_done(s, sup_tenant_set(s));
+	assert_done(s, sup_run(s, "web", FOREVER, NULL));
+	sup_discard(s, "web");
+	for (int i = 0; i < ROUNDS; i++) {
+		struct msg_container_create msg = {
+			.tenant = TENANT, .container = "web", .disk_bytes = LIMIT_UNSET};
+		pid_t builder;
+
+		assert_done(s, sup_call(s, MSG_CONTAINER_CREATE, &msg, NULL, 0));
+		send_start(s, "web");
+		while (!(builder = sup_youngest_child(s)))
+			sup_poll(s, 0);
+		kill(builder, SIGKILL);
+		assert_false(is_running(s, "web"));
+		assert_int_equal(sup_count_files(s, "state/pool/tenants/" TENANT), 1);
+		assert_done(s, sup_container(s, MSG_CONTAINER_REMOVE, "web"));
+	}
+	sup_shutdown(s);
+}
+
+static void end_outer(pid_t builder)
+{
+	_cleanup_fclose_ FILE *children = NULL;
+	char path[64];
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)builder, (int)builder);
+	children = fopen(path, "re");
+	/* The outer process is the first that it makes. */
+	if (children && fscanf(children, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+}
+
+/*
+ * What the outer process had made in the pid namespace goes before init can: were it nobody's to
+ * reap, the builder would wait for init until its time is over, which is longer than we wait.
+ */
+static void a_killed_outer_process_fails_the_start_at_once(void **state)
+{
+	struct sup *s = sup_begin(state);
+	unsigned seed = 5;
+	int lost = 0;
+
+	assert_done(s, sup_tenant_set(s));
+	for (int i = 0; i < ROUNDS; i++) {
+		pid_t builder;
+
+		send_start(s, "web");
+		while (!(builder = sup_youngest_child(s)))
+			sup_poll(s, 0);
+		sleep_usec(next_delay_usec(&seed) + 500);
+		end_outer(builder);
+		if (is_running(s, "web")) {
+			sup_discard(s, "web");
+			continue;
+		}
+		lost++;
+		sup_wait_for_children(s, 0);
+		sup_assert_nothing_left(s, true);
+	}
+	print_message("# killed %d outer processes of %d\n", lost, ROUNDS);
+	assert_true(lost > 0);
 	sup_shutdown(s);
 }
 
@@ -526,6 +574,8 @@ int main(void)
 		with_supervisor(killed_while_starting),
 		with_supervisor(killed_while_ending),
 		with_supervisor(a_killed_builder_leaves_nothing),
+		with_supervisor(a_killed_builder_spares_what_was_there),
+		with_supervisor(a_killed_outer_process_fails_the_start_at_once),
 		with_supervisor(a_damaged_run_file_costs_that_run_only),
 		with_supervisor(names_that_look_like_state_files_are_adopted),
 		with_supervisor(an_orderly_end_leaves_containers_alone),

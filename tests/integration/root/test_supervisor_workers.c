@@ -163,12 +163,37 @@ static void a_worker_holds_no_socket_of_the_supervisor(void **state)
 	sup_shutdown(s);
 }
 
+/* clone(CLONE_PARENT): the child is the caller's sibling, and so the supervisor's. */
+#define MAKE_SIBLING "/bin/probe call 56 0x8011 0 0 0 0"
+
+/* Only who may have made it is waited for: that is never an import, nor another container's. */
+static void a_slow_worker_keeps_no_orphan_waiting(void **state)
+{
+	struct sup *s = sup_begin(state);
+	struct import import;
+
+	assert_done(s, sup_tenant_set(s));
+	assert_done(s, sup_run(s, "web", FOREVER, NULL));
+	sup_wait_for_children(s, 1);
+	send_import(s, &import);
+	sup_wait_for_children(s, 2);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(exec_sh(s, "web", MAKE_SIBLING " > /dev/null"), 0);
+	sup_wait_for_children(s, 2);
+	assert_false(import.done);
+	end_import(s, &import);
+	sup_wait_for_children(s, 1);
+	sup_discard(s, "web");
+	sup_shutdown(s);
+}
+
 #define with_supervisor(t) cmocka_unit_test_setup_teardown(t, supervisor_setup, supervisor_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_supervisor(a_slow_worker_holds_no_pipe_of_a_command),
+		with_supervisor(a_slow_worker_keeps_no_orphan_waiting),
 		with_supervisor(a_worker_holds_no_socket_of_the_supervisor),
 	};
 
