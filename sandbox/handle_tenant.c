@@ -17,20 +17,17 @@ static int set(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_tenant_set *msg = &task->u.tenant_set;
 	struct supervisor *s = task->s;
-	uint64_t disk = msg->limits.value[LIMIT_DISK];
 	struct cgroup_id id;
 	int r;
 
 	(void)out;
 	tenant_id(msg->tenant, &id);
 	r = cgroup_make(s->cgroups, &id, err);
+	/* Before the other limits: a pool that cannot limit refuses, and then none is to change. */
+	if (r == 0)
+		r = pool_tenant_make(s->pool, msg->tenant, msg->limits.value[LIMIT_DISK], err);
 	if (r == 0)
 		r = cgroup_set_limits(s->cgroups, &id, &msg->limits, false, msg->force, err);
-	/* On a pool that cannot limit, the plan's figure is shown as not enforced (API). */
-	if (!pool_has_limits(s->pool))
-		disk = LIMIT_UNSET;
-	if (r == 0)
-		r = pool_tenant_make(s->pool, msg->tenant, disk, err);
 	return r;
 }
 

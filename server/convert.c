@@ -58,6 +58,8 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	out->msg.create_time = &out->created;
 	out->msg.container_count = (uint32_t)t->containers.n;
 	out->msg.running_count = tenant_running_count(t);
+	out->msg.disk_limit_enforced = t->limits.value[LIMIT_DISK] != LIMIT_UNSET &&
+				       !t->disk_unenforced;
 	return &out->msg.base;
 }
 

@@ -117,7 +117,7 @@ struct tenant {
 	struct limits limits;		 /* as asked */
 	uint64_t cpus[LIMITS_CPU_WORDS]; /* its cores; all zero: every core of the host */
 	bool disk_by_plan;		 /* nobody asked for its disk limit: may be unenforced */
-	bool disk_unenforced;		 /* and is */
+	bool disk_unenforced;		 /* the pool cannot hold it */
 	bool suspended;
 	char suspend_reason[SUSPEND_REASON_MAX + 1];
 	uint32_t uids[TENANT_UIDS_MAX];

@@ -8,7 +8,9 @@
 #include "server/reconcile.h"
 
 #include "base/log.h"
+#include "server/convert.h"
 #include "server/cores.h"
+#include "server/details.h"
 #include "server/events.h"
 #include "server/exec.h"
 #include "server/import.h"
@@ -71,6 +73,22 @@ void reconcile_fill_tenant(const struct tenant *t, bool force, struct msg_tenant
 
 static int send_tenant(struct server *server, struct tenant *t);
 
+/* A limit that was asked for, on a host whose pool no longer has any: the others hold. */
+static void tell_unenforced(struct server *server, const struct tenant *t, const struct err *why)
+{
+	struct db_tx *tx = db_tx_new();
+	struct details d;
+
+	log_error("disk-limit-not-enforced tenant=%s error=\"%s\"", t->name, why->msg);
+	details_init(&d);
+	details_text(&d, "limit", convert_limit_path(LIMIT_DISK));
+	details_number(&d, "value", t->limits.value[LIMIT_DISK]);
+	details_text(&d, "message", why->msg);
+	events_add_tenant(tx, t, "tenant.limit_unenforced", details_end(&d),
+		"the disk limit of tenant %s is not enforced: %s", t->name, why->msg);
+	db_commit(server->db, tx, NULL, NULL);
+}
+
 static void on_tenant_set(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -79,9 +97,10 @@ static void on_tenant_set(
 	struct tenant *t = resend->tenant;
 
 	(void)reply;
-	if (err && !strcmp(err->reason, "DISK_LIMIT_UNSUPPORTED") && t->disk_by_plan &&
-		!t->disk_unenforced) {
+	if (err && !strcmp(err->reason, "DISK_LIMIT_UNSUPPORTED") && !t->disk_unenforced) {
 		t->disk_unenforced = true;
+		if (!t->disk_by_plan)
+			tell_unenforced(server, t, err);
 		if (send_tenant(server, t) == 0)
 			server->reconcile_waiting++;
 	} else if (err) {

@@ -10,7 +10,6 @@
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/details.h"
-#include "server/disk_check.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -109,23 +108,6 @@ static void add_created_event(struct db_tx *tx, const struct tenant *t)
 		tx, t, "tenant.created", details_end(&d), "tenant %s was created", t->name);
 }
 
-/* The supervisor has it, and its pool can hold its disk limit if that was asked for. */
-static void on_new_checked(void *arg, const struct err *err)
-{
-	struct tenant_op *op = arg;
-	struct tenant *t = op->tenant;
-	struct db_tx *tx;
-
-	if (err) {
-		take_back_new(op, err);
-		return;
-	}
-	tx = db_tx_new();
-	store_put_tenant(tx, t);
-	add_created_event(tx, t);
-	tenant_op_commit(op, tx, on_created);
-}
-
 static void on_new_set(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds);
 
@@ -143,12 +125,13 @@ static void on_new_set(
 	struct tenant_op *op = arg;
 	struct tenant *t = op->tenant;
 	struct err failure;
+	struct db_tx *tx;
 
 	(void)reply;
 	if (err) {
 		link_close_fds(fds, n_fds);
 		failure = *err;
-		/* The plan's disk limit was not asked for, so a pool without limits is no refusal.
+		/* Nobody asked for the plan's disk limit, so a pool without limits is no refusal.
 		 */
 		if (!strcmp(err->reason, "DISK_LIMIT_UNSUPPORTED") && t->disk_by_plan &&
 			!t->disk_unenforced) {
@@ -156,16 +139,15 @@ static void on_new_set(
 			if (send_new(op, &failure) == 0)
 				return;
 		}
-		fail_new(op, &failure);
+		take_back_new(op, &failure);
 		return;
 	}
 	t->ready = true;
 	run_adopt_tenant(op->server, t, fds, n_fds);
-	/* Only now is there a pool for certain. */
-	if (t->disk_by_plan || t->limits.value[LIMIT_DISK] == LIMIT_UNSET)
-		on_new_checked(op, NULL);
-	else if (disk_check(op->server, on_new_checked, op, &failure) < 0)
-		take_back_new(op, &failure);
+	tx = db_tx_new();
+	store_put_tenant(tx, t);
+	add_created_event(tx, t);
+	tenant_op_commit(op, tx, on_created);
 }
 
 static void create_tenant(struct grpc_call *call, const ProtobufCMessage *message)

@@ -8,7 +8,6 @@
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/details.h"
-#include "server/disk_check.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -79,12 +78,27 @@ static int check_children(const struct tenant_op *op, struct err *err)
 	return 0;
 }
 
+/* Also for what it has already: a limit that is asked for is held or refused. */
+static bool asks_for_disk(const Croft__V1__UpdateTenantRequest *request)
+{
+	const Google__Protobuf__FieldMask *mask = request->update_mask;
+
+	if (!request->tenant->limits || !request->tenant->limits->disk_bytes)
+		return false;
+	for (size_t i = 0; mask && i < mask->n_paths; i++)
+		if (!strcmp(mask->paths[i], "limits") ||
+			!strcmp(mask->paths[i], convert_limit_path(LIMIT_DISK)))
+			return true;
+	return !mask || !mask->n_paths;
+}
+
 static int fill(
 	struct tenant_op *op, const Croft__V1__UpdateTenantRequest *request, struct err *err)
 {
 	static const char *const others[] = {"account_ref", NULL};
 	Google__Protobuf__FieldMask *mask = request->update_mask;
 	struct tenant *t = op->tenant;
+	bool same_disk;
 	unsigned bits;
 	int r;
 
@@ -101,19 +115,28 @@ static int fill(
 	}
 	if (r < 0)
 		return r;
-	op->disk_by_plan = t->disk_by_plan &&
-			   op->limits.value[LIMIT_DISK] == t->limits.value[LIMIT_DISK];
-	op->disk_unenforced = t->disk_unenforced && op->disk_by_plan;
+	same_disk = !asks_for_disk(request) &&
+		    op->limits.value[LIMIT_DISK] == t->limits.value[LIMIT_DISK];
+	op->disk_by_plan = t->disk_by_plan && same_disk;
+	op->disk_unenforced = t->disk_unenforced && same_disk;
 	r = cores_resolve_tenant(
 		&op->server->model, op->server->host.cpu_mask, t, &op->limits, op->cpus, err);
 	return r < 0 ? r : check_children(op, err);
 }
 
+/* The tenant is as it was: so are its limits to be, of which some may have been changed. */
+static void put_back(struct tenant_op *op)
+{
+	struct msg_tenant_set msg;
+	struct err ignored;
+
+	reconcile_fill_tenant(op->tenant, true, &msg);
+	link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, NULL, NULL, &ignored);
+}
+
 static void on_committed(void *arg, const struct err *err)
 {
 	struct tenant_op *op = arg;
-	struct msg_tenant_set msg;
-	struct err ignored;
 
 	if (!err) {
 		log_info("tenant-updated tenant=%s", op->tenant->name);
@@ -121,8 +144,7 @@ static void on_committed(void *arg, const struct err *err)
 		return;
 	}
 	swap(op);
-	reconcile_fill_tenant(op->tenant, true, &msg);
-	link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, NULL, NULL, &ignored);
+	put_back(op);
 	tenant_op_fail(op, err);
 }
 
@@ -151,6 +173,7 @@ static void on_set(
 	(void)reply;
 	if (err) {
 		link_close_fds(fds, n_fds);
+		put_back(op);
 		tenant_op_fail(op, err);
 		return;
 	}
@@ -162,22 +185,15 @@ static void on_set(
 	tenant_op_commit(op, tx, on_committed);
 }
 
-static void apply(void *arg, const struct err *refusal)
+static int apply(struct tenant_op *op, struct err *err)
 {
-	struct tenant_op *op = arg;
 	struct msg_tenant_set msg;
-	struct err err;
 
-	if (refusal) {
-		tenant_op_fail(op, refusal);
-		return;
-	}
 	/* The message is made from the tenant as it is to be. */
 	swap(op);
 	reconcile_fill_tenant(op->tenant, op->force, &msg);
 	swap(op);
-	if (link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, on_set, op, &err) < 0)
-		tenant_op_fail(op, &err);
+	return link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, on_set, op, err);
 }
 
 void tenant_update(struct grpc_call *call, const ProtobufCMessage *message)
@@ -203,13 +219,8 @@ void tenant_update(struct grpc_call *call, const ProtobufCMessage *message)
 		return;
 	op->force = request->force;
 	r = fill(op, request, &err);
-	if (r == 0) {
-		if (op->limits.value[LIMIT_DISK] == t->limits.value[LIMIT_DISK] ||
-			op->limits.value[LIMIT_DISK] == LIMIT_UNSET)
-			apply(op, NULL);
-		else
-			r = disk_check(op->server, apply, op, &err);
-	}
+	if (r == 0)
+		r = apply(op, &err);
 	if (r < 0)
 		tenant_op_fail(op, &err);
 }

@@ -1,6 +1,8 @@
 """A container's life through the command line: states, exec, logs, freezing, shutting down."""
 
+import json
 import os
+import sqlite3
 import time
 
 import pytest
@@ -330,6 +332,56 @@ class TestHost:
         assert [c["name"] for c in box.json_lines("list")] == ["tenants/acme/containers/web"]
         box.restart("supervisor")
         box.ok("stop", "--timeout", "1", "acme/web")
+
+
+class TestPoolWithoutLimits:
+    """No path drops a disk limit without a word: refused where it is asked for, shown where it is
+    the plan's, told where it was set when the host still could."""
+
+    @pytest.fixture
+    def box(self, bare_daemon):
+        bare_daemon.start("--pool-driver", "plain")
+        return bare_daemon
+
+    def test_the_plans_is_shown_as_not_enforced(self, box):
+        box.tenant()
+        tenant = box.json("tenant", "show", "acme")
+        assert tenant["limits"]["disk_bytes"] == 5 << 30
+        assert not tenant.get("disk_limit_enforced")
+
+    def test_one_that_is_asked_for_is_refused_whole(self, box):
+        box.refused("tenant", "create", "acme", "--disk", "64M", match="plain.*disk")
+        assert box.json_lines("tenant", "list") == []
+        wait_until("its cgroup is gone", lambda: not box.cgroup("acme").exists())
+        box.tenant(pids=100)
+        box.refused("tenant", "set", "acme", "--pids", "50", "--disk", "64M", match="plain.*disk")
+        assert box.cgroup("acme").pids_max() == 100
+        assert box.json("tenant", "show", "acme")["limits"]["pids"] == 100
+        # The plan's own figure, once it is asked for, as well.
+        box.refused("tenant", "set", "acme", "--disk", "5G", match="plain.*disk")
+        box.ok("tenant", "set", "acme", "--pids", "50")
+        assert box.cgroup("acme").pids_max() == 50
+
+    def test_one_from_before_is_told(self, box):
+        box.tenant(pids=100)
+        box.terminate("croftd")
+        state = sqlite3.connect(f"{box.state}/server/croft.db")
+        with state:
+            state.execute("UPDATE tenants SET disk_by_plan = 0")
+        state.close()
+        box.restart("croftd")
+        assert box.cgroup("acme").pids_max() == 100
+        assert not box.json("tenant", "show", "acme").get("disk_limit_enforced")
+        assert "disk-limit-not-enforced tenant=acme" in box.read_log()
+        told = [e for e in box.events() if e["type"] == "tenant.limit_unenforced"]
+        assert len(told) == 1
+        details = json.loads(told[0]["details_json"])
+        assert (details["limit"], details["value"]) == ("limits.disk_bytes", 5 << 30)
+        box.ok("tenant", "set", "acme", "--pids", "50")
+
+    def test_a_pool_with_limits_enforces(self, fresh_box):
+        fresh_box.tenant(disk="64M")
+        assert fresh_box.json("tenant", "show", "acme")["disk_limit_enforced"]
 
 
 class TestTenants:
