@@ -187,6 +187,29 @@ class TestPipes:
                                   stderr=subprocess.PIPE, check=False, restore_signals=True)
         assert done.returncode == -signal.SIGPIPE and not done.stderr
 
+    @pytest.mark.parametrize("words", [("logs", "-f", "acme/web"), ("events", "-f")], ids=" ".join)
+    def test_followers_end_with_their_reader(self, box, words):
+        """At once, though nothing more is written."""
+        box.tenant()
+        box.launch("acme/web", init=["/bin/sh", "-c", "echo word; exec sleep 1000"])
+        with subprocess.Popen([program("croft"), "--host", box.host, *words],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            assert child.stdout.readline()
+            child.stdout.close()
+            assert child.wait(10 * SLOWNESS) == -signal.SIGPIPE
+            assert child.stderr.read() == b""
+
+    def test_followed_output_comes_at_once(self, box):
+        box.tenant()
+        box.launch("acme/web", init=["/bin/sh", "-c", "mkfifo /f; while :; do cat /f; done"])
+        with subprocess.Popen([program("croft"), "--host", box.host, "logs", "-f", "acme/web"],
+                              stdout=subprocess.PIPE) as child:
+            for text in ("one", "two"):
+                box.sh("acme/web", f"until [ -p /f ]; do sleep 0.01; done; echo {text} >/f")
+                assert child.stdout.readline() == f"{text}\n".encode()
+            child.terminate()
+            assert child.wait(10 * SLOWNESS) == -signal.SIGTERM
+
     @pytest.mark.parametrize("name", ["HUP", "INT", "TERM", "USR1", "USR2", "QUIT"])
     def test_signals_reach_the_command(self, web, name):
         script = f"trap 'echo got; exit 5' {name}; echo ready; while :; do sleep 0.05; done"
