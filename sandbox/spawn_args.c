@@ -46,7 +46,9 @@ int spawn_args_pack(const struct spawn_args *args, int *ret_fd, struct err *err)
 	if (!args->argv || !args->argv[0] || !args->argv[0][0])
 		return err_set(err, ERR_INVALID_ARGUMENT, "NO_COMMAND",
 			"there is no command to run: name one");
-	if (put_list(&w, args->argv) < 0 || put_list(&w, args->envp) < 0)
+	if (put_list(&w, args->argv) < 0 || put_list(&w, args->envp) < 0 ||
+		strlen(args->user) >= SPAWN_STRING_MAX ||
+		strlen(args->working_dir) >= SPAWN_STRING_MAX)
 		return too_large(err);
 	wire_put_str(&w, args->user);
 	wire_put_str(&w, args->working_dir);

@@ -119,6 +119,8 @@ static void a_string_has_a_limit(void **state)
 	assert_int_equal(pack(argv, none, "", "", &err), -E2BIG);
 	assert_string_equal(err.reason, "ARGUMENTS_TOO_LARGE");
 	assert_int_equal(pack(one, argv, "", "", &err), -E2BIG);
+	assert_int_equal(pack(one, none, longer, "", &err), -E2BIG);
+	assert_int_equal(pack(one, none, "", longer, &err), -E2BIG);
 	free(longest);
 	free(longer);
 }
