@@ -22,6 +22,8 @@ struct grpc_call;
 #define GRPC_HEADERS_MAX     8192u
 #define GRPC_STREAMS_MAX     64u	/* concurrent calls a connection */
 #define GRPC_SEND_BUFFER_MAX (1u << 20) /* a call with more unsent than this is not writable */
+#define GRPC_IDLE_SECONDS    600u	/* without a call: the connection is ended in order */
+#define GRPC_WRITE_SECONDS   60u /* that a client reads nothing of what waits: it is dropped */
 
 enum grpc_role { GRPC_ROLE_ANYONE = 1, GRPC_ROLE_TENANT = 2, GRPC_ROLE_OPERATOR = 3 };
 
@@ -90,6 +92,9 @@ struct grpc_server_config {
 	grpc_authorize_fn authorize;
 	void *app;		 /* grpc_call_app() */
 	const char *admin_group; /* "croft-admin" */
+	/* Seconds; 0: as GRPC_IDLE_SECONDS and GRPC_WRITE_SECONDS. For tests, which cannot wait. */
+	unsigned idle_seconds;
+	unsigned write_seconds;
 };
 
 /*

@@ -366,7 +366,7 @@ void grpc_conn_tick(struct grpc_conn *conn)
 		conn->dead = true;
 	if (conn->goaway)
 		conn->goaway_ticks++;
-	if (TAILQ_EMPTY(&conn->calls) && ++conn->idle_ticks >= GRPC_IDLE_TICKS)
+	if (TAILQ_EMPTY(&conn->calls) && ++conn->idle_ticks >= conn->server->idle_ticks_max)
 		grpc_conn_start_drain(conn);
 	if (conn->dead || conn->goaway)
 		conn_run(conn);
@@ -408,7 +408,6 @@ static void conn_free(struct grpc_conn *conn)
 int grpc_conn_create(struct grpc_server *server, int fd, const struct grpc_peer *peer,
 	struct grpc_user *user, struct err *err)
 {
-	static const struct timeval write_timeout = {.tv_sec = GRPC_WRITE_TIMEOUT_SECS};
 	struct grpc_conn *conn = calloc(1, sizeof(*conn));
 	int r;
 
@@ -430,7 +429,7 @@ int grpc_conn_create(struct grpc_server *server, int fd, const struct grpc_peer 
 		return r;
 	}
 	bufferevent_setcb(conn->bev, on_readable, on_writable, on_event, conn);
-	bufferevent_set_timeouts(conn->bev, NULL, &write_timeout);
+	bufferevent_set_timeouts(conn->bev, NULL, &server->write_timeout);
 	bufferevent_set_max_single_read(conn->bev, GRPC_READ_MAX);
 	if (bufferevent_enable(conn->bev, EV_READ) < 0) { /* writing is on from the start */
 		conn_free(conn);

@@ -30,8 +30,6 @@ struct event;
 #define GRPC_READ_MAX		(64u << 10)  /* read from one connection in one turn */
 #define GRPC_FD_RESERVE		64u	     /* descriptors that connections leave to the others */
 #define GRPC_ACCEPT_BATCH	64	     /* accepted in one turn of the loop */
-#define GRPC_IDLE_TICKS		600u	     /* seconds without a call */
-#define GRPC_WRITE_TIMEOUT_SECS 60	     /* without any progress */
 #define GRPC_GOAWAY_TICKS	1u	     /* between the two steps of a graceful stop */
 #define GRPC_DRAIN_TICKS	2u	     /* for what is written, once the last call has ended */
 
@@ -70,6 +68,8 @@ struct grpc_server {
 	LIST_HEAD(, grpc_watch) watches; /* calls of grpc.health.v1.Health/Watch */
 	size_t n_conns;
 	size_t n_calls;
+	unsigned idle_ticks_max;
+	struct timeval write_timeout;
 	struct event *tick; /* once a second while there is something to watch */
 	bool ticking;
 	bool accept_paused;

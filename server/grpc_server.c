@@ -328,6 +328,9 @@ int grpc_server_create(
 	server->authorize = config->authorize;
 	server->app = config->app;
 	server->healthy = true;
+	server->idle_ticks_max = config->idle_seconds ? config->idle_seconds : GRPC_IDLE_SECONDS;
+	server->write_timeout.tv_sec = config->write_seconds ? config->write_seconds
+							     : GRPC_WRITE_SECONDS;
 	server->tick = event_new(config->base, -1, EV_PERSIST, on_tick, server);
 	server->drained_event = event_new(config->base, -1, 0, on_drained, server);
 	server->scratch = malloc(GRPC_SCRATCH_SIZE);

@@ -2,9 +2,10 @@
  * The gRPC server with small handlers of its own, so that stock clients and hostile ones can be
  * tried without root, state or kernel. Needs no other part of croftd, and shares none of its rules.
  *
- *     grpc_echo_server [unix:PATH|tcp:PORT|group:NAME]...
+ *     grpc_echo_server [unix:PATH|tcp:PORT|group:NAME|idle:SECONDS|write:SECONDS]...
  *
- * Prints READY; SIGTERM drains, then it exits 0. The group is that of the operators.
+ * Prints READY; SIGTERM drains, then it exits 0. The group is that of the operators; the seconds
+ * stand for croftd's own timers.
  *
  * Tenants/CreateTenant  echoes the tenant, whatever its size; account_ref stays as it is
  * Tenants/GetTenant     tenants/hang never answers, tenants/quota, tenants/invalid, tenants/text
@@ -358,6 +359,20 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
 		grpc_server_set_healthy(app->server, signal == SIGUSR2);
 }
 
+/* True when it was a setting, and not where to listen. */
+static bool set(struct grpc_server_config *config, const char *arg)
+{
+	if (strncmp(arg, "group:", 6) == 0)
+		config->admin_group = arg + 6;
+	else if (strncmp(arg, "idle:", 5) == 0)
+		config->idle_seconds = (unsigned)atoi(arg + 5);
+	else if (strncmp(arg, "write:", 6) == 0)
+		config->write_seconds = (unsigned)atoi(arg + 6);
+	else
+		return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static const int signals[] = {SIGTERM, SIGUSR1, SIGUSR2};
@@ -372,16 +387,14 @@ int main(int argc, char **argv)
 	};
 	struct err err;
 
-	for (int i = 1; i < argc; i++) {
-		if (strncmp(argv[i], "group:", 6) == 0)
-			config.admin_group = argv[i] + 6;
-	}
+	for (int i = 1; i < argc; i++)
+		set(&config, argv[i]);
 	if (!app.base || grpc_server_create(&config, &app.server, &err) < 0)
 		return 1;
 	for (int i = 1; i < argc; i++) {
 		int fd;
 
-		if (strncmp(argv[i], "group:", 6) == 0)
+		if (set(&config, argv[i]))
 			continue;
 		fd = listen_on(argv[i]);
 		if (fd < 0 || grpc_server_listen(app.server, fd, &err) < 0) {
