@@ -23,11 +23,15 @@
 static const bool moves[CONTAINER_STATE_N][CONTAINER_STATE_N] = {
 	[CONTAINER_NONE] = {[CONTAINER_STARTING] = true,
 		[CONTAINER_RUNNING] = true,
-		[CONTAINER_STOPPING] = true},
+		[CONTAINER_STOPPING] = true,
+		[CONTAINER_MAKING] = true,
+		[CONTAINER_REMOVING] = true},
 	[CONTAINER_STARTING] = {[CONTAINER_RUNNING] = true, [CONTAINER_NONE] = true},
 	[CONTAINER_RUNNING] = {[CONTAINER_STOPPING] = true},
 	[CONTAINER_STOPPING] = {[CONTAINER_ENDED] = true},
 	[CONTAINER_ENDED] = {[CONTAINER_NONE] = true},
+	[CONTAINER_MAKING] = {[CONTAINER_NONE] = true},
+	[CONTAINER_REMOVING] = {[CONTAINER_NONE] = true},
 };
 
 bool container_may_move(enum container_state from, enum container_state to)
@@ -64,6 +68,27 @@ struct container *container_find_running(
 	err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_NOT_RUNNING",
 		"container %s is not running: start it first", container);
 	return NULL;
+}
+
+bool container_is_changing(const struct container *c)
+{
+	return c->state == CONTAINER_MAKING || c->state == CONTAINER_REMOVING;
+}
+
+int container_check_idle(
+	struct supervisor *s, const char *tenant, const char *container, struct err *err)
+{
+	const struct container *c = container_find(s, tenant, container);
+
+	if (!c)
+		return 0;
+	if (!container_is_changing(c))
+		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_RUNNING",
+			"container %s is running, or its last run is just ending: stop it first",
+			container);
+	return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_BUSY",
+		"container %s is just being %s: try again", container,
+		c->state == CONTAINER_MAKING ? "made" : "deleted");
 }
 
 bool container_has_init(const struct supervisor *s, pid_t pid)

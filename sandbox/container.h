@@ -1,6 +1,7 @@
 /*
- * A container that has a run: from the request to start it until its final counters are committed.
- * (A stopped container is a directory in the pool, and a row of croftd's.)
+ * A container that has a run, from the request to start it until its final counters are committed,
+ * or whose upper is being made or removed. (Any other is a directory in the pool, and a row of
+ * croftd's.) There is one struct for a container, so that none of these happens beside another.
  *
  *            start                init executed              init ended
  *   (none) --------> STARTING -----------------> RUNNING ----------------> STOPPING
@@ -9,6 +10,9 @@
  *     +---------------(none)                      (none) -- adopted dead --> ENDED
  *     |                                                                       |
  *     +-----------------------------------------------------------------------+ acknowledged
+ *
+ *            create: the upper                   remove: the upper
+ *   (none) <------------------> MAKING  (none) <------------------> REMOVING
  */
 #pragma once
 
@@ -24,6 +28,8 @@ enum container_state {
 	CONTAINER_RUNNING,
 	CONTAINER_STOPPING,
 	CONTAINER_ENDED,
+	CONTAINER_MAKING,
+	CONTAINER_REMOVING,
 	CONTAINER_STATE_N,
 };
 
@@ -35,8 +41,9 @@ struct container {
 	struct cgroup_id cgroup;
 	int pidfd;
 	bool is_child; /* init is ours to wait for, and not yet reaped; an adopted one never is */
-	bool makes_upper; /* starting: what is lost with its builder, an upper among it */
-	bool freezing;	  /* a freeze or thaw is under way */
+	bool makes_upper;    /* starting: what is lost with its builder, an upper among it */
+	bool freezing;	     /* a freeze or thaw is under way */
+	struct task *joined; /* removing: further requests for the same */
 	int stdout_fd;
 	int console_fd;
 	struct exit_info exit; /* how init ended, once it has */
@@ -60,6 +67,15 @@ bool container_may_move(enum container_state from, enum container_state to);
 struct container *container_find(struct supervisor *s, const char *tenant, const char *container);
 /* As container_find(), but FAILED_PRECONDITION / CONTAINER_NOT_RUNNING unless it is running. */
 struct container *container_find_running(
+	struct supervisor *s, const char *tenant, const char *container, struct err *err);
+
+/* True while its upper is being made or removed. */
+bool container_is_changing(const struct container *c);
+/*
+ * Checks that the container has no run and its upper is left alone. Returns 0, FAILED_PRECONDITION
+ * / CONTAINER_RUNNING or CONTAINER_BUSY.
+ */
+int container_check_idle(
 	struct supervisor *s, const char *tenant, const char *container, struct err *err);
 
 /* True for the init of a container, as long as it is ours to wait for. */

@@ -1,6 +1,6 @@
 /*
- * Containers: start, signal, freeze, limits, disk. A container without a run is only a directory
- * in the pool; with one it is a struct container.
+ * Containers: start, signal, freeze, limits. A container without a run is only a directory in the
+ * pool (handle_upper.c); with one it is a struct container.
  */
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -15,37 +15,6 @@
 #include <sys/pidfd.h>
 
 #define FREEZE_TIMEOUT_MS 10000
-
-static int create(struct task *task, struct job_output *out, struct err *err)
-{
-	const struct msg_container_create *msg = &task->u.create;
-
-	(void)out;
-	return pool_upper_make(task->s->pool, msg->tenant, msg->container, msg->disk_bytes, err);
-}
-
-HANDLER(handle_container_create)
-{
-	const struct msg_container_create *in = msg;
-	struct limits limits;
-	struct task *task;
-	bool refused;
-	struct err err;
-
-	(void)fds;
-	(void)n_fds;
-	limits_init(&limits);
-	limits.value[LIMIT_DISK] = in->disk_bytes;
-	refused = handler_check_names(in->tenant, in->container, &err) < 0 ||
-		  limits_check(&limits, &err) < 0;
-	task = handler_task(s, request, refused ? &err : NULL);
-	if (!task)
-		return;
-	task->u.create = *in;
-	task->needs_pool = true;
-	task->fn = create;
-	task_start(task);
-}
 
 static int start(struct task *task, struct job_output *out, struct err *err)
 {
@@ -144,9 +113,8 @@ static int check_start(struct supervisor *s, const struct msg_container_start *i
 			"the request to start is malformed");
 	if (handler_check_ready(s, err) < 0)
 		return -EAGAIN;
-	if (container_find(s, in->tenant, in->container))
-		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_RUNNING",
-			"container %s is running, or its last run is just ending", in->container);
+	if (container_check_idle(s, in->tenant, in->container, err) < 0)
+		return -EBUSY;
 	memcpy(tenant.tenant, in->tenant, sizeof(tenant.tenant));
 	if (!cgroup_exists(s->cgroups, &tenant))
 		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_NOT_READY",
@@ -372,6 +340,7 @@ static void limits_changed(struct task *task, struct job_result *result)
 HANDLER(handle_container_limits)
 {
 	const struct msg_limits *in = msg;
+	struct container *c;
 	struct task *task;
 	bool refused;
 	struct err err;
@@ -383,7 +352,12 @@ HANDLER(handle_container_limits)
 		peer_fail(s->peer, request, &err);
 		return;
 	}
-	refused = in->running && !container_find_running(s, in->tenant, in->container, &err);
+	c = container_find(s, in->tenant, in->container);
+	if (in->running)
+		refused = !container_find_running(s, in->tenant, in->container, &err);
+	else
+		refused = c && container_is_changing(c) &&
+			  container_check_idle(s, in->tenant, in->container, &err) < 0;
 	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
@@ -391,72 +365,6 @@ HANDLER(handle_container_limits)
 	task->needs_pool = true;
 	task->fn = change_limits;
 	task->done = limits_changed;
-	task_start(task);
-}
-
-static int remove_upper(struct task *task, struct job_output *out, struct err *err)
-{
-	const struct msg_container *msg = &task->u.container;
-
-	(void)out;
-	return pool_upper_remove(task->s->pool, msg->tenant, msg->container, err);
-}
-
-HANDLER(handle_container_remove)
-{
-	const struct msg_container *in = msg;
-	struct task *task;
-	struct err err;
-
-	(void)fds;
-	(void)n_fds;
-	if (handler_check_names(in->tenant, in->container, &err) < 0) {
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	if (container_find(s, in->tenant, in->container)) {
-		err_set(&err, ERR_FAILED_PRECONDITION, "CONTAINER_RUNNING",
-			"container %s is running: stop it first", in->container);
-		peer_fail(s->peer, request, &err);
-		return;
-	}
-	task = handler_task(s, request, NULL);
-	if (!task)
-		return;
-	task->u.container = *in;
-	task->needs_pool = true;
-	task->fn = remove_upper;
-	task_start(task);
-}
-
-static int measure(struct task *task, struct job_output *out, struct err *err)
-{
-	const struct msg_container *msg = &task->u.container;
-	struct msg_disk reply = {.enforced = pool_has_limits(task->s->pool)};
-	int r = pool_usage(task->s->pool, msg->tenant, msg->container, &reply.used_bytes, err);
-
-	memcpy(out->payload, &reply, sizeof(reply));
-	out->size = sizeof(reply);
-	return r;
-}
-
-HANDLER(handle_container_disk)
-{
-	const struct msg_container *in = msg;
-	struct task *task;
-	bool refused;
-	struct err err;
-
-	(void)fds;
-	(void)n_fds;
-	refused = handler_check_names(in->tenant, in->container[0] ? in->container : NULL, &err) <
-		  0;
-	task = handler_task(s, request, refused ? &err : NULL);
-	if (!task)
-		return;
-	task->u.container = *in;
-	task->needs_pool = true;
-	task->fn = measure;
 	task_start(task);
 }
 

@@ -71,7 +71,8 @@ HANDLER(handle_list)
 	(void)fds;
 	(void)n_fds;
 	for (struct container *c = s->containers; c; c = c->next)
-		send_container(c);
+		if (!container_is_changing(c))
+			send_container(c);
 	handler_answer(s, request, r, &err);
 }
 

@@ -14,6 +14,7 @@
 #include "sandbox/peer.h"
 #include "sandbox/policies.h"
 #include "sandbox/seal.h"
+#include "sandbox/task.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -163,6 +164,7 @@ static int watch_signals(struct supervisor *s, struct err *err)
 static void on_adopted(struct supervisor *s)
 {
 	s->adopting = false;
+	task_adopted(s);
 }
 
 /* Requests are taken once there are policies to start a container under. */

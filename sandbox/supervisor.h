@@ -53,7 +53,8 @@ struct supervisor {
 
 	struct pool *pool; /* NULL until something needed it */
 	bool pool_attaching;
-	struct task *pool_waiters; /* in order of arrival */
+	struct task *pool_waiters;     /* in order of arrival */
+	struct task *adoption_waiters; /* the same */
 	unsigned n_tasks;
 
 	struct container *containers;

@@ -163,6 +163,14 @@ static void pool_attached(void *arg, struct job_result *result)
 	}
 }
 
+static void append(struct task **at, struct task *task)
+{
+	while (*at)
+		at = &(*at)->next;
+	*at = task;
+	task->next = NULL;
+}
+
 static void wait_for_pool(struct task *task)
 {
 	struct supervisor *s = task->s;
@@ -173,14 +181,10 @@ static void wait_for_pool(struct task *task)
 		.into_cgroup_fd = -1,
 		.timeout_ms = POOL_TIMEOUT_MS,
 	};
-	struct task **at = &s->pool_waiters;
 	struct err err;
 	int r;
 
-	while (*at)
-		at = &(*at)->next;
-	*at = task;
-	task->next = NULL;
+	append(&s->pool_waiters, task);
 	if (s->pool_attaching)
 		return;
 	s->pool_attaching = true;
@@ -194,8 +198,23 @@ static void wait_for_pool(struct task *task)
 
 void task_start(struct task *task)
 {
-	if (task->needs_pool && !task->s->pool)
+	if (task->needs_adopted && task->s->adopting)
+		append(&task->s->adoption_waiters, task);
+	else if (task->needs_pool && !task->s->pool)
 		wait_for_pool(task);
 	else
 		run(task);
+}
+
+void task_adopted(struct supervisor *s)
+{
+	struct task *task = s->adoption_waiters;
+
+	s->adoption_waiters = NULL;
+	while (task) {
+		struct task *next = task->next;
+
+		task_start(task);
+		task = next;
+	}
 }

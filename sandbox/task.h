@@ -23,6 +23,7 @@ struct task {
 	struct request request;
 	struct task *next;
 	bool needs_pool;
+	bool needs_adopted; /* not before the last stray is gone that may still be writing */
 
 	/* In the worker. Fills out->payload with the reply's struct, if it has one. */
 	int (*fn)(struct task *task, struct job_output *out, struct err *err);
@@ -68,6 +69,9 @@ void task_makes_in(struct task *task, const struct cgroup_id *container);
  * start is answered like one of the work.
  */
 void task_start(struct task *task);
+
+/* Starts what waited for the adoption. */
+void task_adopted(struct supervisor *s);
 
 /* Answers the task's request. */
 void task_reply(struct task *task, const void *reply, const int *fds, size_t n_fds);
