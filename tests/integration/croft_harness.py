@@ -102,7 +102,8 @@ class Reaper:
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(BrokenPipeError, AssertionError):
             self._ask("quit")
-        self._child.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.close()
         try:
             self._child.wait(10)
         except subprocess.TimeoutExpired:
@@ -248,6 +249,15 @@ class Daemon:
             self.restart(*dead)
         return True
 
+    def tear_down(self):
+        """In order where that still goes, and by force where not."""
+        with contextlib.suppress(AssertionError, OSError):
+            if any(self._daemons()):
+                self.kill_all()
+                self.croft("host", "shutdown", timeout=20)
+                wait_until("its daemons have ended", lambda: not any(self._daemons()), 5)
+        self.finish()
+
     def shutdown(self):
         """`croft host shutdown`: containers and both daemons, gone."""
         self._expected_dead |= set(self.pids)
@@ -257,20 +267,42 @@ class Daemon:
             wait_until(f"{which} has ended", lambda p=pid: not kernel.is_alive(p), 20)
         self.pids = {}
 
+    def _daemons(self):
+        """Those that run with this directory, also when their reaper was killed."""
+        for which in ("croftd", "supervisor"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = self.pid(which)
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if self.run.encode() in f.read().split(b"\0"):
+                        yield pid
+
+    def _kill_members(self):
+        """SIGKILL to all that its cgroups hold. Whether they are gone."""
+        left = kernel.cgroup_directories(self.parent)
+        for path in left:
+            kernel.thaw(path)
+            for pid in kernel.members(path):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        for path in sorted(left, reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+        return not kernel.cgroup_directories(self.parent)
+
     def finish(self):
         """Removes what is left, by force where it must; the leak check has looked before."""
-        for pid in kernel.descendants(self.reaper.pid):
+        roots = {self.reaper.pid, *self._daemons()}
+        for pid in set().union(roots, *map(kernel.descendants, roots)) - {self.reaper.pid}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.reaper.finish()
         self.reaper = None
+        with contextlib.suppress(AssertionError):
+            wait_until("its cgroups are gone", self._kill_members, 5)
         for _, point, _ in kernel.mounts_with(self.base):
             subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL, check=False)
         for name in kernel.loops_of(self.base):
             subprocess.run(["losetup", "-d", f"/dev/{name}"], check=False)
-        for path in sorted(kernel.cgroup_directories(self.parent), reverse=True):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
         shutil.rmtree(self.base, ignore_errors=True)
 
     # The command line.

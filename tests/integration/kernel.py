@@ -1,5 +1,6 @@
 """What the kernel says, read without Croft: cgroups of both drivers, processes, mounts, loops."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -146,6 +147,22 @@ def cgroup_directories(parent):
         for folder, _, _ in os.walk(f"{root}/{parent}"):
             found.add(folder)
     return found
+
+
+def members(path):
+    """The processes of a cgroup directory; none once it is gone."""
+    try:
+        with open(f"{path}/cgroup.procs", encoding="ascii") as f:
+            return [int(line) for line in f]
+    except OSError:
+        return []
+
+
+def thaw(path):
+    """A frozen process does not even die on v1."""
+    for name, value in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+        with contextlib.suppress(OSError), open(f"{path}/{name}", "r+", encoding="ascii") as f:
+            f.write(value)
 
 
 def parents():
