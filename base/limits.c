@@ -79,6 +79,12 @@ int limits_check(const struct limits *l, struct err *err)
 		if (l->value[i] == LIMIT_UNSET ||
 			(l->value[i] >= rules[i].min && l->value[i] <= rules[i].max))
 			continue;
+		if (i == LIMIT_CORES)
+			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
+				"cores %" PRIu64
+				" is how many, which is 1 to %d; a list says which: "
+				"0-0 is the first alone, 0,2-3 are three",
+				l->value[i], LIMITS_CPUS_MAX);
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", rules[i].name,
 			"%s %s is outside %s to %s", rules[i].name,
 			limit_format((enum limit_id)i, l->value[i], value),
@@ -325,7 +331,7 @@ int limits_parse(struct limits *l, enum limit_id id, const char *text, struct er
 	static const char *const forms[] = {
 		[LIMIT_KIND_COUNT] = "a whole number",
 		[LIMIT_KIND_SIZE] = "a size such as 64M, 64MiB or 2G",
-		[LIMIT_KIND_CORES] = "a number of cores or a list such as 0,2-3",
+		[LIMIT_KIND_CORES] = "a number of cores, or a list of them such as 0-0 or 0,2-3",
 		[LIMIT_KIND_MILLI] = "a number of cores such as 0.5",
 	};
 	struct limits parsed = *l;

@@ -92,6 +92,9 @@ const char *limits_format_cores(
 /* Reads a kernel CPU list. Returns 0, or -EINVAL when malformed, empty or out of range. */
 int limits_parse_cores(const char *text, uint64_t ret_mask[static LIMITS_CPU_WORDS]);
 
+/* A pool's smallest size: below, its file system keeps most of it for itself. */
+#define POOL_SIZE_MIN (UINT64_C(256) << 20)
+
 /* "64M" = "64MiB" = 67108864, "64MB" = 64000000, "64" bytes; K M G T. Returns 0 or -EINVAL. */
 int size_parse(const char *text, uint64_t *ret_bytes);
 

@@ -80,6 +80,10 @@ static void take_response(struct upload *u, Croft__V1__ImportImageResponse *resp
 {
 	if (response->kind_case == CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_PROGRESS)
 		u->unpacked_entries = response->progress->entries;
+	if (response->n_warnings)
+		progress_clear(&u->progress);
+	for (size_t i = 0; i < response->n_warnings; i++)
+		fprintf(stderr, "croft: warning: %s\n", response->warnings[i]);
 	if (response->kind_case == CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_IMAGE) {
 		if (u->image)
 			croft__v1__image__free_unpacked(u->image, NULL);

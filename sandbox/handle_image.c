@@ -31,7 +31,7 @@ static int unpack(struct task *task, int target_fd, struct job_output *out,
 
 	if (r < 0)
 		return r;
-	r = image_import_run(s->importer_fd, task->fds[0], target_fd, base, &msg->limits,
+	r = image_import_run(s->importer_fd, task->fds[0], target_fd, base, &msg->limits, msg->init,
 		forward_progress, out, report, err);
 	idrange_put(s->ids, base, NULL);
 	return r;
@@ -71,6 +71,17 @@ static void progressed(struct task *task, const void *data, size_t size)
 	peer_event(task->s->peer, MSG_EVENT_IMPORT_PROGRESS, &msg, NULL, 0);
 }
 
+/* Only the form: what is behind it is for the importer to see, in its jail. */
+static bool init_is_valid(const char init[static IMAGE_INIT_PATH_MAX])
+{
+	size_t len = strnlen(init, IMAGE_INIT_PATH_MAX);
+
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)init[i] < ' ')
+			return false;
+	return len < IMAGE_INIT_PATH_MAX && (!len || init[0] == '/');
+}
+
 HANDLER(handle_image_import)
 {
 	const struct msg_image *in = msg;
@@ -83,9 +94,10 @@ HANDLER(handle_image_import)
 		return;
 	}
 	if (!in->limits.bytes || in->limits.bytes > IMAGE_BYTES_MAX || !in->limits.entries ||
-		in->limits.entries > IMAGE_ENTRIES_MAX || !in->limits.seconds) {
+		in->limits.entries > IMAGE_ENTRIES_MAX || !in->limits.seconds ||
+		!init_is_valid(in->init)) {
 		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
-			"the limits of an import are out of range");
+			"the limits of an import are out of range, or its init is no path");
 		peer_fail(s->peer, request, &err);
 		return;
 	}

@@ -41,6 +41,7 @@ struct child_args {
 	int archive_fd;
 	int report_fd; /* its end */
 	const struct image_limits *limits;
+	const char *init;
 };
 
 static int place_fd(int fd, int number)
@@ -116,7 +117,7 @@ static int exec_importer(const struct child_args *args, struct err *err)
 {
 	char bytes[24];
 	char entries[24];
-	const char *argv[] = {"croft-importer", bytes, entries, NULL};
+	const char *argv[] = {"croft-importer", bytes, entries, args->init, NULL};
 	const char *envp[] = {NULL};
 	int importer = -1;
 	int tree = -1;
@@ -212,7 +213,7 @@ static void cleanup_child(struct child *child)
 }
 
 static int start(int importer_fd, int archive_fd, const struct image_limits *limits,
-	struct child *ret, struct err *err)
+	const char *init, struct child *ret, struct err *err)
 {
 	_cleanup_close_ int ours = -1;
 	_cleanup_close_ int theirs = -1;
@@ -232,7 +233,7 @@ static int start(int importer_fd, int archive_fd, const struct image_limits *lim
 	theirs = sockets[1];
 	pid = sys_clone3(&clone);
 	if (pid == 0) {
-		const struct child_args args = {importer_fd, archive_fd, theirs, limits};
+		const struct child_args args = {importer_fd, archive_fd, theirs, limits, init};
 
 		close(ours);
 		run_child(&args);
@@ -351,7 +352,7 @@ static int watch(struct child *child, const struct image_limits *limits,
 }
 
 int image_import_run(int importer_fd, int archive_fd, int target_fd, uid_t id_base,
-	const struct image_limits *limits,
+	const struct image_limits *limits, const char *init,
 	void (*progress)(const struct image_report *report, void *arg), void *arg,
 	struct image_report *ret, struct err *err)
 {
@@ -364,7 +365,7 @@ int image_import_run(int importer_fd, int archive_fd, int target_fd, uid_t id_ba
 		bounded.seconds = SECONDS_DEFAULT;
 	if (bounded.seconds > SECONDS_MAX)
 		bounded.seconds = SECONDS_MAX;
-	r = start(importer_fd, archive_fd, &bounded, &child, err);
+	r = start(importer_fd, archive_fd, &bounded, init, &child, err);
 	if (r == 0)
 		r = release(&child, target_fd, id_base, err);
 	if (r == 0)

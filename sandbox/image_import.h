@@ -42,12 +42,13 @@ struct image_limits {
 /*
  * Unpacks the archive read from archive_fd (tar, plain or gzip, xz, zstd) into the directory
  * target_fd, ids shifted so that they are 0 to 65535 on disk. id_base is a range of the registry.
+ * init is a path that must be an executable file within the tree ("": none need be).
  * progress is called with each report that is not final (may be NULL). importer_fd is the open
  * croft-importer binary. Returns 0 with *ret filled; on failure -errno, err filled, and the
  * caller drops the target. Refusals: INVALID_ARGUMENT / IMAGE_INVALID (not a tar, damaged, unsafe
- * names), RESOURCE_EXHAUSTED / IMAGE_TOO_LARGE.
+ * names) or INIT_NOT_FOUND, RESOURCE_EXHAUSTED / IMAGE_TOO_LARGE.
  */
 int image_import_run(int importer_fd, int archive_fd, int target_fd, uid_t id_base,
-	const struct image_limits *limits,
+	const struct image_limits *limits, const char *init,
 	void (*progress)(const struct image_report *report, void *arg), void *arg,
 	struct image_report *ret, struct err *err);

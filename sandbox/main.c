@@ -72,7 +72,10 @@ static int parse_option(struct supervisor_config *config, int id, const char *va
 		snprintf(config->pool_driver, sizeof(config->pool_driver), "%s", value);
 		return 0;
 	case O_SIZE:
-		return size_parse(value, &config->pool_size_bytes);
+		return size_parse(value, &config->pool_size_bytes) < 0 ||
+				       config->pool_size_bytes < POOL_SIZE_MIN
+			       ? -EINVAL
+			       : 0;
 	default:
 		return -EINVAL;
 	}

@@ -7,6 +7,7 @@
 #include "sandbox/pool_internal.h"
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "sandbox/btrfs_ioctl.h"
 #include "sandbox/loop.h"
 #include "sandbox/pool_mkfs.h"
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define SIZE_MIN  (256ull << 20) /* below, btrfs spends most of it on itself */
 #define SIZE_STEP (1ull << 20)
 
 /* Dropping more than this is committed at once, so that the tenant's limit is free again soon. */
@@ -48,7 +48,7 @@ static int choose_size(const struct pool_config *config, uint64_t *ret, struct e
 	if (size == 0)
 		size = st.f_bavail * (uint64_t)st.f_frsize / 2;
 	size -= size % SIZE_STEP;
-	if (size < SIZE_MIN)
+	if (size < POOL_SIZE_MIN)
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "POOL_TOO_SMALL", "disk",
 			"a pool needs at least 256 MiB; free some space for the state directory, "
 			"or ask for a larger pool");

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  1u
+#define PROTOCOL_VERSION  2u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -207,6 +207,9 @@ struct msg_exec_ended {
 
 struct msg_image {
 	char image[NAME_SIZE];
+	/* MSG_IMAGE_IMPORT only: what must be there and executable, told to the importer and looked
+	   up by nobody else; "" for nothing. */
+	char init[IMAGE_INIT_PATH_MAX];
 	struct image_limits limits; /* MSG_IMAGE_IMPORT only */
 };
 

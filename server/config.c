@@ -15,6 +15,10 @@
 
 #define LINE_MAX_BYTES 4096
 
+#define DEFAULT_STATE  "/var/lib/croft"
+#define DEFAULT_RUN    "/run/croft"
+#define DEFAULT_PARENT "croft"
+
 typedef int (*set_fn)(struct config *c, void *field, size_t size, const char *value);
 
 static int set_text(struct config *c, void *field, size_t size, const char *value)
@@ -54,11 +58,16 @@ static int set_level(struct config *c, void *field, size_t size, const char *val
 	return -EINVAL;
 }
 
-static int set_size(struct config *c, void *field, size_t size, const char *value)
+static int set_pool_size(struct config *c, void *field, size_t size, const char *value)
 {
+	uint64_t bytes;
+
 	(void)c;
 	(void)size;
-	return size_parse(value, field);
+	if (size_parse(value, &bytes) < 0 || bytes < POOL_SIZE_MIN)
+		return -EINVAL;
+	*(uint64_t *)field = bytes;
+	return 0;
 }
 
 /* Seconds with at most three decimals, from 0.1 to a day. */
@@ -102,31 +111,54 @@ static const struct setting {
 	size_t offset;
 	size_t size;
 	const char *form;
+	const char *value; /* as --help names it */
+	const char *help;  /* with the default */
 } settings[] = {
-	{"state", set_path, FIELD(state), "an absolute path"},
-	{"run", set_path, FIELD(run), "an absolute path"},
-	{"listen", add_listen, FIELD(listen), "unix:/PATH or tcp:ADDRESS:PORT, at most 8 times"},
-	{"user", set_text, FIELD(user), "a user's name"},
-	{"cgroup-parent", set_name, FIELD(cgroup_parent), "a plain name such as croft"},
-	{"sample-interval", set_interval, FIELD(sample_interval_ms), "seconds, 0.1 to 86400"},
-	{"pool-driver", set_driver, FIELD(pool_driver), "btrfs or plain"},
-	{"pool-size", set_size, FIELD(pool_size_bytes), "a size such as 20G"},
-	{"supervisor", set_path, FIELD(supervisor), "an absolute path"},
-	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path"},
-	{"log-level", set_level, FIELD(log_level), "error, warning, info or debug"},
+	{"state", set_path, FIELD(state), "an absolute path", "DIR",
+		"what must outlive a boot (default: " DEFAULT_STATE ")"},
+	{"run", set_path, FIELD(run), "an absolute path", "DIR",
+		"sockets and pid files (default: " DEFAULT_RUN ")"},
+	{"listen", add_listen, FIELD(listen), "unix:/PATH or tcp:ADDRESS:PORT, at most 8 times",
+		"ADDRESS",
+		"unix:/PATH or tcp:ADDRESS:PORT, up to 8 (default: croft.sock in --run)"},
+	{"user", set_text, FIELD(user), "a user's name", "NAME",
+		"who croftd becomes (default: croft, or nobody where there is none)"},
+	{"cgroup-parent", set_name, FIELD(cgroup_parent), "a plain name such as croft", "NAME",
+		"the cgroup of all tenants (default: " DEFAULT_PARENT ")"},
+	{"sample-interval", set_interval, FIELD(sample_interval_ms), "seconds, 0.1 to 86400",
+		"SECONDS", "between two sweeps over all counters (default: 10)"},
+	{"pool-driver", set_driver, FIELD(pool_driver), "btrfs or plain", "btrfs|plain",
+		"where containers' files are (default: what works here)"},
+	{"pool-size", set_pool_size, FIELD(pool_size_bytes), "a size of at least 256M, such as 20G",
+		"SIZE", "of a new btrfs pool, at least 256M (default: half of what is free)"},
+	{"supervisor", set_path, FIELD(supervisor), "an absolute path", "FILE",
+		"the program (default: the one installed with croftd)"},
+	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path", "DIR",
+		"seccomp profiles of your own (default: /etc/croft/policies)"},
+	{"log-level", set_level, FIELD(log_level), "error, warning, info or debug", "LEVEL",
+		"error, warning, info or debug (default: $CROFT_LOG, or info)"},
 };
 
-static const char usage[] =
-	"usage: croftd [--config FILE] [--state DIR] [--run DIR]\n"
-	"              [--listen unix:PATH | tcp:ADDRESS:PORT]... [--user NAME]\n"
-	"              [--cgroup-parent NAME] [--sample-interval SECONDS]\n"
-	"              [--pool-driver btrfs|plain] [--pool-size SIZE] [--supervisor PATH]\n"
-	"              [--policy-dir DIR] [--log-level error|warning|info|debug]\n"
-	"       croftd --help | --version\n";
+#define HELP_SIZE 4096
 
 const char *config_usage(void)
 {
-	return usage;
+	static char text[HELP_SIZE];
+	size_t len = (size_t)snprintf(text, sizeof(text),
+		"usage: croftd [--SETTING VALUE]...\n\n"
+		"  --config FILE                lines of the form `setting = value` (default: "
+		"none)\n");
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings) && len < sizeof(text); i++) {
+		char flag[48];
+
+		snprintf(flag, sizeof(flag), "--%s %s", settings[i].name, settings[i].value);
+		len += (size_t)snprintf(
+			text + len, sizeof(text) - len, "  %-28s %s\n", flag, settings[i].help);
+	}
+	if (len < sizeof(text))
+		snprintf(text + len, sizeof(text) - len, "  --help, --version\n");
+	return text;
 }
 
 static int set_one(struct config *c, const char *name, size_t name_len, const char *value,
@@ -216,9 +248,9 @@ static int split_flag(int argc, char **argv, int *i, const char **ret_name, size
 static void set_defaults(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
-	strcpy(c->state, "/var/lib/croft");
-	strcpy(c->run, "/run/croft");
-	strcpy(c->cgroup_parent, "croft");
+	snprintf(c->state, sizeof(c->state), "%s", DEFAULT_STATE);
+	snprintf(c->run, sizeof(c->run), "%s", DEFAULT_RUN);
+	snprintf(c->cgroup_parent, sizeof(c->cgroup_parent), "%s", DEFAULT_PARENT);
 	c->sample_interval_ms = 10000;
 }
 

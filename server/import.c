@@ -170,11 +170,37 @@ static void remove_unwanted(struct import *import)
 	link_send(import->server->link, MSG_IMAGE_REMOVE, &msg, NULL, 0, NULL, NULL, &err);
 }
 
+struct import_response {
+	Croft__V1__ImportImageResponse msg;
+	struct image_message image;
+	char text[160];
+	char *warnings[1];
+};
+
+static const ProtobufCMessage *fill_response(
+	const struct import *import, struct import_response *out)
+{
+	const struct image *image = import->image;
+
+	croft__v1__import_image_response__init(&out->msg);
+	convert_image(&import->server->model, image, &out->image);
+	out->msg.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_IMAGE;
+	out->msg.image = &out->image.msg;
+	if (image->init[0])
+		return &out->msg.base;
+	snprintf(out->text, sizeof(out->text),
+		"image %s has no init: each launch must name a command of its own to run as init",
+		image->name);
+	out->warnings[0] = out->text;
+	out->msg.warnings = out->warnings;
+	out->msg.n_warnings = 1;
+	return &out->msg.base;
+}
+
 static void on_committed(void *arg, const struct err *err)
 {
-	Croft__V1__ImportImageResponse response = CROFT__V1__IMPORT_IMAGE_RESPONSE__INIT;
 	struct import *import = arg;
-	struct image_message out;
+	struct import_response out;
 
 	if (err) {
 		remove_unwanted(import);
@@ -184,10 +210,7 @@ static void on_committed(void *arg, const struct err *err)
 	import->image->visible = true;
 	log_info("image-imported image=%s bytes=%llu", import->image->name,
 		(unsigned long long)import->image->size_bytes);
-	convert_image(&import->server->model, import->image, &out);
-	response.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_IMAGE;
-	response.image = &out.msg;
-	mutation_reply(import->mutation, &response.base);
+	mutation_reply(import->mutation, fill_response(import, &out));
 	import_free(import);
 }
 
@@ -240,16 +263,12 @@ static void add_event(struct db_tx *tx, const struct image *image)
 
 static void store_image(struct import *import)
 {
-	Croft__V1__ImportImageResponse response = CROFT__V1__IMPORT_IMAGE_RESPONSE__INIT;
 	struct db_tx *tx = db_tx_new();
-	struct image_message out;
+	struct import_response out;
 
 	store_put_image(tx, import->image);
 	add_event(tx, import->image);
-	convert_image(&import->server->model, import->image, &out);
-	response.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_IMAGE;
-	response.image = &out.msg;
-	mutation_store(import->mutation, tx, &response.base);
+	mutation_store(import->mutation, tx, fill_response(import, &out));
 	db_commit(import->server->db, tx, on_committed, import);
 }
 
@@ -363,6 +382,7 @@ static int send_import(struct import *import, struct err *err)
 	if (r < 0)
 		return r;
 	memcpy(msg.image, import->image->name, sizeof(msg.image));
+	memcpy(msg.init, import->init, sizeof(msg.init));
 	return link_send(
 		import->server->link, MSG_IMAGE_IMPORT, &msg, &theirs, 1, on_imported, import, err);
 }

@@ -16,7 +16,7 @@ int main(int argc, char **argv)
 
 	log_init("croftd");
 	if (config_parse(&config, argc, argv, &action, &err) < 0) {
-		fprintf(stderr, "croftd: %s\n%s", err.msg, config_usage());
+		fprintf(stderr, "croftd: %s\ncroftd --help lists the settings\n", err.msg);
 		return 2;
 	}
 	if (action != CONFIG_RUN) {

@@ -218,7 +218,7 @@ int model_find_image(
 	image = model_any_image(model, name);
 	if (!image || !image->visible)
 		return err_set(err, ERR_NOT_FOUND, "IMAGE_NOT_FOUND",
-			"there is no image %s; import it first", name);
+			"there is no image %s; croft image list shows those there are", name);
 	*ret = image;
 	return 0;
 }

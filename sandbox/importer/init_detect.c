@@ -43,6 +43,21 @@ static bool find(const struct tree *tree, const char *path, struct stat *ret)
 	return fd >= 0 && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode) && ret->st_mode & 0111;
 }
 
+int init_check(int root_fd, const char *path, struct err *err)
+{
+	struct tree tree;
+	struct stat st;
+	bool found;
+
+	tree_init(&tree, root_fd);
+	found = find(&tree, path, &st);
+	tree_finish(&tree);
+	if (found)
+		return 0;
+	return err_set_subject(err, ERR_INVALID_ARGUMENT, "INIT_NOT_FOUND", "init",
+		"the archive has no executable file %.200s; name one that it has as init", path);
+}
+
 void init_detect(int root_fd, struct image_report *ret)
 {
 	struct stat found = {0};

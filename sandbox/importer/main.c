@@ -51,7 +51,7 @@ static int import(int argc, char **argv, struct image_report *report, struct err
 	_cleanup_close_ int root = -1;
 	int r;
 
-	r = parse_number(argc == 3 ? argv[1] : "", &config.limits.bytes, err);
+	r = parse_number(argc == 4 ? argv[1] : "", &config.limits.bytes, err);
 	if (r == 0)
 		r = parse_number(argv[2], &config.limits.entries, err);
 	if (r == 0)
@@ -62,6 +62,8 @@ static int import(int argc, char **argv, struct image_report *report, struct err
 	if (root < 0)
 		return err_sys(err, errno, "open the image's root");
 	r = unpack_run(root, &config, report, err);
+	if (r == 0 && argv[3][0])
+		r = init_check(root, argv[3], err);
 	if (r == 0)
 		init_detect(root, report);
 	return r;

@@ -1,5 +1,5 @@
 """The disk of croftd's state is full: what runs goes on, what was committed stays, what cannot be
-recorded is refused before it is begun, and what has ended is on the bill as soon as there is room."""
+recorded is refused before it is begun, and what has ended is billed as soon as there is room."""
 
 import os
 import subprocess

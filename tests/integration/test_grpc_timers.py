@@ -1,5 +1,5 @@
-"""Connections that only cost: idle ones, and clients that do not read what they asked for. The timers
-are croftd's own, with other figures, so that a test need not wait for ten minutes."""
+"""Connections that only cost: idle ones, and clients that do not read what they asked for. The
+timers are croftd's own, with other figures, so that a test need not wait for ten minutes."""
 
 import select
 import time

@@ -2,11 +2,13 @@
 instance and must leave it as it was: the fixture looks."""
 
 import contextlib
+import io
+import tarfile
 
 import grpc
 import pytest
 
-from croft_harness import run_program
+from croft_harness import program, run_program
 
 BAD_NAMES = ["", "A", "-x", "1a", "a_b", "a.b", "a b", "..", "tasks", "a" * 33, "a/b/c", "é",
              "a\nb", "_croft", "x;y", "$(id)"]
@@ -96,6 +98,31 @@ class TestLimits:
                 "parent": "tenants/acme", "container_id": "web",
                 "container": {"image": "images/busybox", "limits": limits}})
         assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT, limits
+
+
+    def test_no_cores(self, shared):
+        result = shared.croft("tenant", "create", "acme", "--cores", "0")
+        assert result.rc == 2 and "how many" in result.err and "0-0" in result.err, result
+
+
+class TestDaemon:
+    """croftd's own command line: 2, with a sentence, before it touches anything."""
+
+    @pytest.mark.parametrize("words,match", [
+        (("--pool-size", "5"), "at least 256M"),
+        (("--pool-size", "5G", "--state"), "wants a value"),
+        (("--state", "relative"), "absolute path"), (("--frobnicate", "1"), "no setting"),
+    ])
+    def test_usage(self, shared, words, match):
+        result = run_program([program("croftd"), *words])
+        assert result.rc == 2 and match in result.err, result
+        result = run_program([program("croft-supervisor"), "--state", "/nonexistent", "--run",
+                              "/nonexistent", "--pool-size", "5"])
+        assert result.rc == 2, result
+
+    def test_help_names_the_defaults(self, shared):
+        result = run_program([program("croftd"), "--help"])
+        assert result.rc == 0 and "default: /var/lib/croft" in result.out
 
 
 class TestReferences:
@@ -267,6 +294,48 @@ class TestImages:
         result = shared.croft("image", "import", "junk", "-", stdin=data)
         assert result.rc == 1, result
         assert "junk" not in shared.ok("image", "list")
+
+    @staticmethod
+    def archive(*names):
+        """A tar with these executable files."""
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            for name in names:
+                entry = tarfile.TarInfo(name)
+                entry.mode, entry.size = 0o755, 1
+                tar.addfile(entry, io.BytesIO(b"x"))
+        return data.getvalue()
+
+    def test_without_an_init(self, shared):
+        """It may be meant so, but nobody should find out by the first launch that fails."""
+        result = shared.croft("image", "import", "tools", "-", stdin=self.archive("bin/tool"))
+        try:
+            assert result.rc == 0, result
+            assert "warning: image tools has no init" in result.err
+            # A retry of the same request would be told the same.
+            with shared.api() as api:
+                assert "init" not in api.call("Images/GetImage", {"name": "images/tools"})
+        finally:
+            shared.ok("image", "delete", "tools")
+
+    def test_an_init_that_is_not_there(self, shared):
+        for init, data in (("/bin/none", self.archive("bin/tool")),
+                           ("/bin", self.archive("bin/tool")),
+                           ("/../bin/none", self.archive("sbin/init"))):
+            result = shared.croft("image", "import", "tools", "-", "--init", init, stdin=data)
+            assert result.rc == 1 and f"no executable file {init}" in result.err, result
+        assert "tools" not in shared.ok("image", "list")
+        result = shared.croft("image", "import", "tools", "-", "--init", "/bin/tool",
+                              stdin=self.archive("bin/tool"))
+        assert result.rc == 0 and "warning" not in result.err, result
+        try:
+            assert shared.json("image", "show", "tools")["init"] == "/bin/tool"
+        finally:
+            shared.ok("image", "delete", "tools")
+
+    def test_delete_of_none(self, shared):
+        told = shared.refused("image", "delete", "nope", match="no image nope")
+        assert "import" not in told
 
     def test_absent_file(self, shared):
         result = shared.croft("image", "import", "junk", "/nonexistent.tar")

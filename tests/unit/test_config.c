@@ -35,6 +35,26 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_string_equal(c.cgroup_parent, "croft");
 }
 
+static void help_names_every_flag_with_its_default(void **state)
+{
+	static const char *const words[] = {"--config FILE", "--state DIR", "/var/lib/croft",
+		"--run DIR", "/run/croft", "--listen ADDRESS", "croft.sock", "--user NAME",
+		"nobody", "--cgroup-parent NAME", "default: croft)", "--sample-interval SECONDS",
+		"default: 10)", "--pool-driver btrfs|plain", "--pool-size SIZE", "256M",
+		"--supervisor FILE", "--policy-dir DIR", "--log-level LEVEL", "or info)",
+		"--version\n"};
+	const char *usage = config_usage();
+	int defaults = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strstr(usage, words[i]))
+			fail_msg("no \"%s\" in:\n%s", words[i], usage);
+	for (const char *p = usage; (p = strstr(p, "(default: ")); p++)
+		defaults++;
+	assert_int_equal(defaults, 12);
+}
+
 static void the_socket_follows_the_run_directory(void **state)
 {
 	enum config_action action;
@@ -70,6 +90,8 @@ static void bad_flags_are_refused_with_their_name(void **state)
 		{"--cgroup-parent", "../x", "cgroup-parent"},
 		{"--pool-driver", "zfs", "pool-driver"},
 		{"--pool-size", "many", "pool-size"},
+		{"--pool-size", "5", "at least 256M"},
+		{"--pool-size", "255MiB", "at least 256M"},
 		{"--log-level", "loud", "log-level"},
 		{"--state", NULL, "--state"},
 		{"words", NULL, "words"},
@@ -186,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_the_documented_ones),
+		cmocka_unit_test(help_names_every_flag_with_its_default),
 		cmocka_unit_test(the_socket_follows_the_run_directory),
 		cmocka_unit_test(bad_flags_are_refused_with_their_name),
 		cmocka_unit_test(intervals_have_fractions),

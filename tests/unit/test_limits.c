@@ -254,6 +254,23 @@ static void bounds_hold_at_their_edges(void **state)
 	}
 }
 
+static void no_cores_at_all_says_what_a_number_is(void **state)
+{
+	struct limits l;
+	struct err err;
+
+	(void)state;
+	limits_init(&l);
+	assert_int_equal(limits_parse(&l, LIMIT_CORES, "0", &err), 0);
+	assert_int_equal(limits_check(&l, &err), -EINVAL);
+	assert_string_equal(err.subject, "cores");
+	assert_non_null(strstr(err.msg, "how many"));
+	assert_non_null(strstr(err.msg, "0-0"));
+	assert_int_equal(limits_parse(&l, LIMIT_CORES, "0-0", &err), 0);
+	assert_int_equal(limits_check(&l, &err), 0);
+	assert_int_equal(l.core_mask[0], 1);
+}
+
 static void the_default_plan_is_the_documented_one(void **state)
 {
 	struct limits l;
@@ -355,6 +372,7 @@ int main(void)
 		cmocka_unit_test(a_core_list_is_cut_within_its_buffer),
 		cmocka_unit_test(limits_format),
 		cmocka_unit_test(bounds_hold_at_their_edges),
+		cmocka_unit_test(no_cores_at_all_says_what_a_number_is),
 		cmocka_unit_test(the_default_plan_is_the_documented_one),
 		cmocka_unit_test(a_container_fits_its_tenant),
 		cmocka_unit_test(cores_stay_within_the_tenants),

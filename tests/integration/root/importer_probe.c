@@ -120,7 +120,8 @@ static void lie(void)
 
 int main(int argc, char **argv)
 {
-	int question = argc == 3 ? atoi(argv[2]) : 0;
+	/* Started in any other way, it must not pass for one that found nothing wrong. */
+	int question = argc == 4 ? atoi(argv[2]) : 4;
 
 	report.final = 1;
 	if (question == 1)

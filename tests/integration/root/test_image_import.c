@@ -101,7 +101,7 @@ static int import(struct fixture *f, int archive)
 	memset(&f->err, 0, sizeof(f->err));
 	if (pool_image_begin(f->pool, "test", &f->target, &err) < 0)
 		fail_msg("begin: %s", err.msg);
-	return image_import_run(f->importer, archive, f->target, ID_BASE, &f->limits, count, f,
+	return image_import_run(f->importer, archive, f->target, ID_BASE, &f->limits, "", count, f,
 		&f->report, &f->err);
 }
 
