@@ -58,3 +58,25 @@ const char *page_token(const char *list, const char *key, char out[static PAGE_T
 	out[n] = '\0';
 	return out;
 }
+
+size_t page_collect(const struct page *page, const char *list, const struct map *map,
+	bool (*wanted)(const struct map_node *node, const void *arg), const void *arg,
+	const struct map_node **ret, char ret_token[static PAGE_TOKEN_SIZE])
+{
+	const char *after = page->after;
+	const struct map_node *node;
+	size_t n = 0;
+
+	ret_token[0] = '\0';
+	while ((node = map_after(map, after))) {
+		after = node->key;
+		if (!wanted(node, arg))
+			continue;
+		if (n == page->size) {
+			page_token(list, ret[n - 1]->key, ret_token);
+			break;
+		}
+		ret[n++] = node;
+	}
+	return n;
+}

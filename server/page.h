@@ -5,7 +5,9 @@
 #pragma once
 
 #include "base/err.h"
+#include "server/map.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,3 +30,11 @@ int page_parse(const char *list, int32_t page_size, const char *page_token, stru
 
 /* The token of the page after `key`. Returns out. */
 const char *page_token(const char *list, const char *key, char out[static PAGE_TOKEN_SIZE]);
+
+/*
+ * Collects a page of a map: at most page->size nodes that are wanted, into ret. Returns how many;
+ * ret_token is that of the next page, "" when nothing that is wanted follows.
+ */
+size_t page_collect(const struct page *page, const char *list, const struct map *map,
+	bool (*wanted)(const struct map_node *node, const void *arg), const void *arg,
+	const struct map_node **ret, char ret_token[static PAGE_TOKEN_SIZE]);

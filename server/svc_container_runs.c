@@ -83,6 +83,20 @@ static void on_stopped(void *arg, const struct err *err)
 	db_commit(op->server->db, tx, on_reply_stored, op);
 }
 
+/* As container_op_find(), for what has a timeout. NULL: answered. */
+static struct container_op *find_with_timeout(struct grpc_call *call,
+	const ProtobufCMessage *message, const char *request_id, const char *name,
+	const Google__Protobuf__Duration *timeout, uint32_t *ret_timeout_ms)
+{
+	struct err err;
+
+	if (convert_timeout_ms(timeout, STOP_TIMEOUT_DEFAULT_MS, STOP_TIMEOUT_MAX_MS,
+		    ret_timeout_ms, &err) == 0)
+		return container_op_find(call, message, request_id, name);
+	grpc_fail(call, &err);
+	return NULL;
+}
+
 static void stop(struct container_op *op, uint32_t timeout_ms)
 {
 	struct err err;
@@ -94,16 +108,10 @@ static void stop(struct container_op *op, uint32_t timeout_ms)
 static void stop_handler(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__StopContainerRequest *request = (const void *)message;
-	struct container_op *op;
 	uint32_t timeout_ms;
-	struct err err;
+	struct container_op *op = find_with_timeout(
+		call, message, request->request_id, request->name, request->timeout, &timeout_ms);
 
-	if (convert_timeout_ms(request->timeout, STOP_TIMEOUT_DEFAULT_MS, STOP_TIMEOUT_MAX_MS,
-		    &timeout_ms, &err) < 0) {
-		grpc_fail(call, &err);
-		return;
-	}
-	op = container_op_find(call, message, request->request_id, request->name);
 	if (op)
 		stop(op, timeout_ms);
 }
@@ -133,16 +141,11 @@ static void on_stopped_to_start(void *arg, const struct err *err)
 static void restart_handler(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__RestartContainerRequest *request = (const void *)message;
-	struct container_op *op;
 	uint32_t timeout_ms;
+	struct container_op *op = find_with_timeout(
+		call, message, request->request_id, request->name, request->timeout, &timeout_ms);
 	struct err err;
 
-	if (convert_timeout_ms(request->timeout, STOP_TIMEOUT_DEFAULT_MS, STOP_TIMEOUT_MAX_MS,
-		    &timeout_ms, &err) < 0) {
-		grpc_fail(call, &err);
-		return;
-	}
-	op = container_op_find(call, message, request->request_id, request->name);
 	if (!op)
 		return;
 	/* What may not start again is not stopped either. */

@@ -31,33 +31,32 @@ static void get_image(struct grpc_call *call, const ProtobufCMessage *message)
 		grpc_reply(call, convert_image(&server->model, image, &out));
 }
 
+static bool is_visible(const struct map_node *node, const void *arg)
+{
+	(void)arg;
+	return map_object(node, struct image, by_name)->visible;
+}
+
 static void reply_images(struct grpc_call *call, const struct model *model, const struct page *page)
 {
 	Croft__V1__ListImagesResponse reply = CROFT__V1__LIST_IMAGES_RESPONSE__INIT;
 	_cleanup_free_ struct image_message *messages = calloc(page->size, sizeof(*messages));
 	_cleanup_free_ Croft__V1__Image **list = calloc(page->size, sizeof(Croft__V1__Image *));
-	const char *after = page->after;
+	_cleanup_free_ const struct map_node **nodes = calloc(page->size, sizeof(*nodes));
 	char token[PAGE_TOKEN_SIZE];
-	struct map_node *node = NULL;
 	struct err err;
 
-	if (!messages || !list) {
+	if (!messages || !list || !nodes) {
 		err_oom(&err);
 		grpc_fail(call, &err);
 		return;
 	}
-	while (reply.n_images < page->size && (node = map_after(&model->images, after))) {
-		struct image *image = map_object(node, struct image, by_name);
-
-		after = image->name;
-		if (!image->visible)
-			continue;
-		convert_image(model, image, &messages[reply.n_images]);
-		list[reply.n_images] = &messages[reply.n_images].msg;
-		reply.n_images++;
+	reply.n_images = page_collect(page, "i", &model->images, is_visible, NULL, nodes, token);
+	for (size_t i = 0; i < reply.n_images; i++) {
+		convert_image(model, map_object(nodes[i], struct image, by_name), &messages[i]);
+		list[i] = &messages[i].msg;
 	}
-	if (node && map_after(&model->images, after))
-		reply.next_page_token = (char *)page_token("i", after, token);
+	reply.next_page_token = token;
 	reply.images = list;
 	grpc_reply(call, &reply.base);
 }

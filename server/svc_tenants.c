@@ -200,35 +200,36 @@ static void get_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 		grpc_reply(call, convert_tenant(t, &out));
 }
 
-/* Replies with a page of what `next` gives. */
-static void reply_tenants(
-	struct grpc_call *call, struct server *server, const struct page *page, struct tenant *only)
+/* only: the caller's tenant, or NULL for an operator. */
+static bool may_be_seen(const struct map_node *node, const void *only)
+{
+	const struct tenant *t = map_object(node, struct tenant, by_name);
+
+	return t->visible && (!only || t == only);
+}
+
+static void reply_tenants(struct grpc_call *call, struct server *server, const struct page *page,
+	const struct tenant *only)
 {
 	Croft__V1__ListTenantsResponse reply = CROFT__V1__LIST_TENANTS_RESPONSE__INIT;
 	_cleanup_free_ struct tenant_message *messages = calloc(page->size, sizeof(*messages));
 	_cleanup_free_ Croft__V1__Tenant **list = calloc(page->size, sizeof(Croft__V1__Tenant *));
+	_cleanup_free_ const struct map_node **nodes = calloc(page->size, sizeof(*nodes));
 	char token[PAGE_TOKEN_SIZE];
-	const char *after = page->after;
-	struct map_node *node = NULL;
 	struct err err;
 
-	if (!messages || !list) {
+	if (!messages || !list || !nodes) {
 		err_oom(&err);
 		grpc_fail(call, &err);
 		return;
 	}
-	while (reply.n_tenants < page->size && (node = map_after(&server->model.tenants, after))) {
-		struct tenant *t = map_object(node, struct tenant, by_name);
-
-		after = t->name;
-		if (!t->visible || (only && t != only))
-			continue;
-		convert_tenant(t, &messages[reply.n_tenants]);
-		list[reply.n_tenants] = &messages[reply.n_tenants].msg;
-		reply.n_tenants++;
+	reply.n_tenants = page_collect(
+		page, "t", &server->model.tenants, may_be_seen, only, nodes, token);
+	for (size_t i = 0; i < reply.n_tenants; i++) {
+		convert_tenant(map_object(nodes[i], struct tenant, by_name), &messages[i]);
+		list[i] = &messages[i].msg;
 	}
-	if (node && map_after(&server->model.tenants, after))
-		reply.next_page_token = (char *)page_token("t", after, token);
+	reply.next_page_token = token;
 	reply.tenants = list;
 	grpc_reply(call, &reply.base);
 }

@@ -74,6 +74,38 @@ static void foreign_tokens_are_refused(void **state)
 	}
 }
 
+static bool is_odd(const struct map_node *node, const void *arg)
+{
+	(void)arg;
+	return (node->key[1] - '0') % 2;
+}
+
+static void pages_hold_what_is_wanted_and_end_with_it(void **state)
+{
+	static const char *const keys[] = {"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"};
+	struct map_node nodes[ARRAY_SIZE(keys)];
+	const struct map_node *found[3];
+	struct page page = {.size = 3};
+	char token[PAGE_TOKEN_SIZE];
+	struct map map = {0};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		map_insert(&map, &nodes[i], keys[i]);
+	assert_int_equal(page_collect(&page, "t", &map, is_odd, NULL, found, token), 3);
+	assert_string_equal(found[0]->key, "k1");
+	assert_string_equal(found[2]->key, "k5");
+	assert_int_equal(page_parse("t", 3, token, &page, &err), 0);
+	assert_int_equal(page_collect(&page, "t", &map, is_odd, NULL, found, token), 1);
+	assert_string_equal(found[0]->key, "k7");
+	/* What follows is not wanted: not even that there is something may be told. */
+	assert_string_equal(token, "");
+	page.size = 1;
+	assert_int_equal(page_collect(&page, "t", &map, is_odd, NULL, found, token), 1);
+	assert_string_equal(token, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -81,6 +113,7 @@ int main(void)
 		cmocka_unit_test(the_longest_key_fits),
 		cmocka_unit_test(sizes_have_bounds),
 		cmocka_unit_test(foreign_tokens_are_refused),
+		cmocka_unit_test(pages_hold_what_is_wanted_and_end_with_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
