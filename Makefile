@@ -70,7 +70,7 @@ test-root: deps build ## tests on this host's kernel: root, cgroups, a private c
 test-vm: deps build ## limits, isolation, kill -9, usage and systemd on cgroup v2, in a machine
 	@exec /usr/bin/python3 tests/run --only vm
 
-bench: deps build ## figures beside crun, runc and others, as ratios; never pass or fail
+bench: deps build ## figures beside crun and runc, as ratios; never pass or fail
 	@exec /usr/bin/python3 tests/bench/run
 
 fuzz: deps ## libFuzzer on every parser, FUZZ_SECONDS each (default 60)

@@ -16,7 +16,8 @@ import time
 
 import pytest
 
-from croft_harness import SLOWNESS, program, run_program, wait_until
+import kernel
+from croft_harness import ROOT, SLOWNESS, program, run_program, wait_until
 
 MEGABYTE = 1 << 20
 
@@ -266,3 +267,32 @@ class TestOutputThatTakesNothing:
         done = self.run(web, ("exec", "acme/web", "--", "sh", "-c", "cat; echo word"), "<&- 2>&-")
         assert (done.rc, done.out) == (0, "word\n")
         assert self.run(web, ("info", "acme/none"), "<&- >&- 2>&-").rc == 1
+
+
+def tour():
+    """The commands of README.md's tour, without their comments."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        text = f.read().partition("## A tour\n")[2].partition("## ")[0]
+    return [line.partition("  #")[0].strip() for line in text.splitlines()
+            if line.startswith("    croft ")]
+
+
+def test_readme_tour(daemon):
+    """Each line does what it says, on a fresh instance."""
+    lines = tour()
+    assert len(lines) >= 8
+    env = {**os.environ, "CROFT_HOST": daemon.host,
+           "PATH": os.path.dirname(program("croft")) + ":" + os.environ["PATH"]}
+    for line in lines:
+        done = subprocess.run(["sh", "-c", line], env=env, input=b"exit\n", check=False,
+                              capture_output=True, timeout=60 * SLOWNESS)
+        assert done.returncode == 0, (line, done)
+    wait_until("both daemons have ended",
+               lambda: not any(map(kernel.is_alive, daemon.pids.values())))
+    daemon.pids = {}
+
+
+def test_a_croftd_that_is_not_there(daemon):
+    for host in ("unix:/nonexistent/sock", "tcp:127.0.0.1:1"):
+        done = run_program([program("croft"), "--host", host, "list"])
+        assert done.rc == 1 and "running croftd as root" in done.err
