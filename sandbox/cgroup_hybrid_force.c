@@ -210,6 +210,11 @@ static bool have_counted(const struct victim *v)
 	return WIFSIGNALED(status);
 }
 
+static void pause_a_moment(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = PAUSE_NSEC}, NULL);
+}
+
 /* Returns false when there is no process left that holds memory. */
 static bool kill_one(const struct force *f)
 {
@@ -219,14 +224,11 @@ static bool kill_one(const struct force *f)
 	pidfd = find_victim(f, &v);
 	if (pidfd < 0)
 		return pidfd == -EAGAIN;
-	if (have_counted(&v) && pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0)
+	if (!have_counted(&v))
+		pause_a_moment();
+	else if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0)
 		wait_pidfd(f, pidfd);
 	return true;
-}
-
-static void pause_a_moment(void)
-{
-	nanosleep(&(struct timespec){.tv_nsec = PAUSE_NSEC}, NULL);
 }
 
 /* Returns 0, -EBUSY when there is nothing left to kill, or -errno. */

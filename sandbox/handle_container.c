@@ -113,7 +113,8 @@ static int check_start(struct supervisor *s, const struct msg_container_start *i
 			"the request to start is malformed");
 	if (handler_check_ready(s, err) < 0)
 		return -EAGAIN;
-	if (container_check_idle(s, in->tenant, in->container, err) < 0)
+	if (task_check_unclaimed(s, CLAIM_TENANT, in->tenant, err) < 0 ||
+		container_check_idle(s, in->tenant, in->container, err) < 0)
 		return -EBUSY;
 	memcpy(tenant.tenant, in->tenant, sizeof(tenant.tenant));
 	if (!cgroup_exists(s->cgroups, &tenant))
@@ -362,6 +363,7 @@ HANDLER(handle_container_limits)
 	if (!task)
 		return;
 	task->u.limits = *in;
+	task->tenant = task->u.limits.tenant; /* a lower limit may wait for those who have to die */
 	task->needs_pool = true;
 	task->fn = change_limits;
 	task->done = limits_changed;

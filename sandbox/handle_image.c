@@ -89,7 +89,8 @@ HANDLER(handle_image_import)
 	struct err err;
 
 	(void)n_fds;
-	if (handler_check_names(in->image, NULL, &err) < 0 || handler_check_ready(s, &err) < 0) {
+	if (handler_check_names(in->image, NULL, &err) < 0 || handler_check_ready(s, &err) < 0 ||
+		task_check_unclaimed(s, CLAIM_IMAGE, in->image, &err) < 0) {
 		peer_fail(s->peer, request, &err);
 		return;
 	}
@@ -104,6 +105,7 @@ HANDLER(handle_image_import)
 	task = handler_task(s, request, NULL);
 	if (!task)
 		return;
+	task_claim(task, CLAIM_IMAGE, in->image);
 	task->u.image = *in;
 	task->fds[0] = take_fd(&fds[0]);
 	task->needs_pool = true;
@@ -128,10 +130,12 @@ HANDLER(handle_image_remove)
 
 	(void)fds;
 	(void)n_fds;
-	refused = handler_check_names(in->image, NULL, &err) < 0;
+	refused = handler_check_names(in->image, NULL, &err) < 0 ||
+		  task_check_unclaimed(s, CLAIM_IMAGE, in->image, &err) < 0;
 	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
+	task_claim(task, CLAIM_IMAGE, in->image);
 	task->u.image = *in;
 	task->needs_pool = true;
 	task->fn = remove_image;

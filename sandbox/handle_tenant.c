@@ -3,6 +3,7 @@
  * It keeps no list of its own: the kernel's directories are the list.
  */
 #include "base/cleanup.h"
+#include "sandbox/container.h"
 #include "sandbox/handlers.h"
 
 #include <string.h>
@@ -63,11 +64,14 @@ HANDLER(handle_tenant_set)
 	(void)fds;
 	(void)n_fds;
 	refused = handler_check_names(in->tenant, NULL, &err) < 0 ||
-		  limits_check(&in->limits, &err) < 0;
+		  limits_check(&in->limits, &err) < 0 ||
+		  task_check_unclaimed(s, CLAIM_TENANT, in->tenant, &err) < 0;
 	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->u.tenant_set = *in;
+	/* By force it may wait for those who have to die. */
+	task->tenant = in->force ? task->u.tenant_set.tenant : NULL;
 	task->needs_pool = true;
 	task->fn = set;
 	task->done = set_done;
@@ -85,6 +89,17 @@ static int remove_tenant(struct task *task, struct job_output *out, struct err *
 	return r < 0 ? r : pool_tenant_remove(task->s->pool, id.tenant, err);
 }
 
+/* Also of one that is just starting, and has no cgroup yet. */
+static int check_deserted(const struct supervisor *s, const char *tenant, struct err *err)
+{
+	for (const struct container *c = s->containers; c; c = c->next)
+		if (!strcmp(c->cgroup.tenant, tenant))
+			return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_BUSY",
+				"tenant %s still has containers, %s among them: delete them first",
+				tenant, c->cgroup.container);
+	return 0;
+}
+
 HANDLER(handle_tenant_remove)
 {
 	const struct msg_tenant *in = msg;
@@ -94,10 +109,13 @@ HANDLER(handle_tenant_remove)
 
 	(void)fds;
 	(void)n_fds;
-	refused = handler_check_names(in->tenant, NULL, &err) < 0;
+	refused = handler_check_names(in->tenant, NULL, &err) < 0 ||
+		  task_check_unclaimed(s, CLAIM_TENANT, in->tenant, &err) < 0 ||
+		  check_deserted(s, in->tenant, &err) < 0;
 	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
+	task_claim(task, CLAIM_TENANT, in->tenant);
 	task->u.tenant = *in;
 	task->needs_pool = true;
 	task->fn = remove_tenant;

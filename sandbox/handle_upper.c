@@ -40,6 +40,8 @@ static int check_create(
 	if (handler_check_names(in->tenant, in->container, err) < 0 ||
 		limits_check(&limits, err) < 0)
 		return -EINVAL;
+	if (task_check_unclaimed(s, CLAIM_TENANT, in->tenant, err) < 0)
+		return -EBUSY;
 	return container_check_idle(s, in->tenant, in->container, err);
 }
 

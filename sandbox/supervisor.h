@@ -55,6 +55,7 @@ struct supervisor {
 	bool pool_attaching;
 	struct task *pool_waiters;     /* in order of arrival */
 	struct task *adoption_waiters; /* the same */
+	struct task *claims;	       /* tasks that have a tenant or an image to themselves */
 	unsigned n_tasks;
 
 	struct container *containers;

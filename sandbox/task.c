@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "sandbox/peer.h"
 
+#include <string.h>
+
 #define POOL_TIMEOUT_MS 120000u
 
 struct task *task_new(struct supervisor *s, const struct request *request, struct err *err)
@@ -33,6 +35,38 @@ struct task *task_new(struct supervisor *s, const struct request *request, struc
 	return task;
 }
 
+void task_claim(struct task *task, enum claim_kind kind, const char *name)
+{
+	task->claim = kind;
+	memcpy(task->claimed, name, NAME_SIZE);
+	task->next_claim = task->s->claims;
+	task->s->claims = task;
+}
+
+static void give_up_claim(struct task *task)
+{
+	for (struct task **at = &task->s->claims; *at; at = &(*at)->next_claim)
+		if (*at == task) {
+			*at = task->next_claim;
+			break;
+		}
+}
+
+int task_check_unclaimed(
+	const struct supervisor *s, enum claim_kind kind, const char *name, struct err *err)
+{
+	for (const struct task *task = s->claims; task; task = task->next_claim) {
+		if (task->claim != kind || strcmp(task->claimed, name) != 0)
+			continue;
+		if (kind == CLAIM_TENANT)
+			return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_BUSY",
+				"tenant %s is just being deleted: try again", name);
+		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_BUSY",
+			"image %s is just being imported or deleted: try again", name);
+	}
+	return 0;
+}
+
 void task_makes_in(struct task *task, const struct cgroup_id *container)
 {
 	task->container = *container;
@@ -45,6 +79,7 @@ void task_free(struct task *task)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(task->fds); i++)
 		close_fd(&task->fds[i]);
+	give_up_claim(task);
 	task->s->n_tasks--;
 	free(task);
 }

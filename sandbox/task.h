@@ -18,8 +18,14 @@ struct request {
 	uint16_t op;
 };
 
+/* What only one task at a time may act on as a whole. (Containers have states for that.) */
+enum claim_kind { CLAIM_NONE, CLAIM_TENANT, CLAIM_IMAGE };
+
 struct task {
 	struct supervisor *s;
+	enum claim_kind claim;
+	char claimed[NAME_SIZE];
+	struct task *next_claim;
 	struct request request;
 	struct task *next;
 	bool needs_pool;
@@ -61,6 +67,11 @@ struct task {
 /* A zeroed task for a request. NULL, with err, when there are too many or memory is out. */
 struct task *task_new(struct supervisor *s, const struct request *request, struct err *err);
 void task_free(struct task *task);
+/* Claims a tenant or an image for the task until it is freed. It must not be claimed. */
+void task_claim(struct task *task, enum claim_kind kind, const char *name);
+/* Checks that nobody has claimed it. Returns 0 or FAILED_PRECONDITION / TENANT_BUSY, IMAGE_BUSY. */
+int task_check_unclaimed(
+	const struct supervisor *s, enum claim_kind kind, const char *name, struct err *err);
 /* fn makes processes there that become the supervisor's: until it is done, none is an orphan. */
 void task_makes_in(struct task *task, const struct cgroup_id *container);
 

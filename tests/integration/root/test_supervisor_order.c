@@ -219,6 +219,84 @@ static void what_is_being_made_is_made_once(void **state)
 	sup_shutdown(s);
 }
 
+static void add_tenant_set(struct batch *b)
+{
+	struct msg_tenant_set msg = {.tenant = TENANT};
+
+	limits_init(&msg.limits);
+	batch_add(b, MSG_TENANT_SET, &msg, NULL, 0);
+}
+
+static void add_tenant_remove(struct batch *b)
+{
+	struct msg_tenant msg = {.tenant = TENANT};
+
+	batch_add(b, MSG_TENANT_REMOVE, &msg, NULL, 0);
+}
+
+static void a_tenant_goes_when_nothing_of_it_is_at_work(void **state)
+{
+	struct sup *s = begin(state);
+	struct batch b;
+
+	batch_begin(s, &b);
+	add_start(&b, true);
+	add_tenant_remove(&b);
+	batch_end(&b);
+	assert_answers_are(&b, "", "TENANT_BUSY");
+	assert_int_equal(exec_sh(s, "web", "true"), 0);
+	sup_discard(s, "web");
+	batch_begin(s, &b);
+	add_create(&b);
+	add_tenant_remove(&b);
+	batch_end(&b);
+	assert_answers_are(&b, "", "TENANT_BUSY");
+	assert_done(s, sup_container(s, MSG_CONTAINER_REMOVE, "web"));
+	batch_begin(s, &b);
+	add_tenant_remove(&b);
+	add_start(&b, true);
+	add_create(&b);
+	add_tenant_set(&b);
+	add_tenant_remove(&b);
+	batch_end(&b);
+	assert_answers_are(&b, "", "TENANT_BUSY", "TENANT_BUSY", "TENANT_BUSY", "TENANT_BUSY");
+	assert_int_equal(sup_count_files(s, "state/pool/tenants"), 0);
+	assert_done(s, sup_tenant_set(s));
+	sup_shutdown(s);
+}
+
+static void add_import(struct batch *b, int archive)
+{
+	struct msg_image msg = {
+		.image = "odd", .limits = {.bytes = MIB, .entries = 10, .seconds = 30}};
+
+	batch_add(b, MSG_IMAGE_IMPORT, &msg, &archive, 1);
+}
+
+/* Both would unpack into one directory, and the first that ends would publish it. */
+static void an_image_is_imported_once_at_a_time(void **state)
+{
+	struct msg_image msg = {.image = "odd"};
+	struct sup *s = begin(state);
+	struct batch b;
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	batch_begin(s, &b);
+	add_import(&b, ends[0]);
+	add_import(&b, ends[0]);
+	batch_add(&b, MSG_IMAGE_REMOVE, &msg, NULL, 0);
+	close(ends[0]);
+	close(ends[1]);
+	batch_end(&b);
+	assert_answers_are(&b, "IMAGE_INVALID", "IMAGE_BUSY", "IMAGE_BUSY");
+	batch_begin(s, &b);
+	batch_add(&b, MSG_IMAGE_REMOVE, &msg, NULL, 0);
+	batch_end(&b);
+	assert_answers_are(&b, "");
+	sup_shutdown(s);
+}
+
 /* Either it came in time or it is told that it did not; by force it is no error. */
 static void limits_meet_the_end(void **state)
 {
@@ -366,6 +444,8 @@ int main(void)
 		with_supervisor(nothing_starts_on_what_is_being_removed),
 		with_supervisor(nothing_is_removed_that_is_being_started),
 		with_supervisor(what_is_being_made_is_made_once),
+		with_supervisor(a_tenant_goes_when_nothing_of_it_is_at_work),
+		with_supervisor(an_image_is_imported_once_at_a_time),
 		with_supervisor(limits_meet_the_end),
 		with_supervisor(a_descriptor_of_any_kind_is_refused),
 	};
