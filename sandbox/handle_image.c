@@ -3,6 +3,7 @@
  * when it has ended well.
  */
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "sandbox/handlers.h"
 
 #include <string.h>
@@ -24,13 +25,15 @@ static void forward_progress(const struct image_report *report, void *arg)
 static int unpack(struct task *task, int target_fd, struct job_output *out,
 	struct image_report *report, struct err *err)
 {
-	const struct msg_image *msg = &task->u.image;
+	const struct msg_image *msg = &task->u.import.msg;
 	struct supervisor *s = task->s;
 	uid_t base;
 	int r = idrange_take(s->ids, &base, err);
 
 	if (r < 0)
 		return r;
+	/* Told at once: should we be killed, the supervisor gives it back. */
+	job_progress(out, &base, sizeof(base));
 	r = image_import_run(s->importer_fd, task->fds[0], target_fd, base, &msg->limits, msg->init,
 		forward_progress, out, report, err);
 	idrange_put(s->ids, base, NULL);
@@ -39,7 +42,7 @@ static int unpack(struct task *task, int target_fd, struct job_output *out,
 
 static int import(struct task *task, struct job_output *out, struct err *err)
 {
-	const char *image = task->u.image.image;
+	const char *image = task->u.import.msg.image;
 	struct pool *pool = task->s->pool;
 	struct msg_image_imported reply = {0};
 	_cleanup_close_ int target = -1;
@@ -64,11 +67,45 @@ static void progressed(struct task *task, const void *data, size_t size)
 {
 	struct msg_import_progress msg;
 
+	if (size == sizeof(task->u.import.id_base))
+		memcpy(&task->u.import.id_base, data, size);
 	if (size != sizeof(msg))
 		return;
 	memcpy(&msg, data, sizeof(msg));
-	memcpy(msg.image, task->u.image.image, sizeof(msg.image));
+	memcpy(msg.image, task->u.import.msg.image, sizeof(msg.image));
 	peer_event(task->s->peer, MSG_EVENT_IMPORT_PROGRESS, &msg, NULL, 0);
+}
+
+/* What an importing worker had that was killed. Its importer died with it. */
+static int clean_up(struct task *task, struct job_output *out, struct err *err)
+{
+	int r = pool_image_abort(task->s->pool, task->u.import.msg.image, err);
+
+	(void)out;
+	return r < 0 ? r : idrange_put(task->s->ids, task->u.import.id_base, err);
+}
+
+static void cleaned_up(struct task *task, struct job_result *result)
+{
+	if (result->r < 0)
+		log_error("import not taken back image=%s error=\"%s\"", task->u.import.msg.image,
+			result->err.msg);
+	task_fail(task, &task->u.import.err);
+}
+
+static void import_done(struct task *task, struct job_result *result)
+{
+	if (result->r == 0) {
+		task_reply(task, result->payload, NULL, 0);
+	} else if (!result->lost || !task->u.import.id_base) {
+		task_fail(task, &result->err);
+	} else {
+		task->u.import.err = result->err;
+		task->fn = clean_up;
+		task->done = cleaned_up;
+		task->timeout_ms = 0;
+		task->again = true;
+	}
 }
 
 /* Only the form: what is behind it is for the importer to see, in its jail. */
@@ -106,11 +143,12 @@ HANDLER(handle_image_import)
 	if (!task)
 		return;
 	task_claim(task, CLAIM_IMAGE, in->image);
-	task->u.image = *in;
+	task->u.import.msg = *in;
 	task->fds[0] = take_fd(&fds[0]);
 	task->needs_pool = true;
 	task->timeout_ms = IMPORT_TIMEOUT_MS;
 	task->fn = import;
+	task->done = import_done;
 	task->progress = progressed;
 	task_start(task);
 }

@@ -112,7 +112,12 @@ static void finished(void *arg, struct job_result *result)
 		task_fail(task, &result->err);
 	else
 		task_reply(task, result->size ? result->payload : &empty, NULL, 0);
-	task_free(task);
+	if (!task->again) {
+		task_free(task);
+		return;
+	}
+	task->again = false;
+	task_start(task);
 }
 
 static void progressed(void *arg, const void *data, size_t size)

@@ -29,6 +29,7 @@ struct task {
 	struct request request;
 	struct task *next;
 	bool needs_pool;
+	bool again;	    /* set by done: the task starts once more, with the fn it then has */
 	bool needs_adopted; /* not before the last stray is gone that may still be writing */
 
 	/* In the worker. Fills out->payload with the reply's struct, if it has one. */
@@ -55,6 +56,11 @@ struct task {
 		struct msg_limits limits;
 		struct msg_freeze freeze;
 		struct msg_image image;
+		struct {
+			struct msg_image msg;
+			uint32_t id_base; /* 0: not yet taken */
+			struct err err;	  /* lost: what it is answered with in the end */
+		} import;
 		struct spawn_request spawn;
 		struct exec_request exec;
 	} u;

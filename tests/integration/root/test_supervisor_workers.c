@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -187,12 +188,36 @@ static void a_slow_worker_keeps_no_orphan_waiting(void **state)
 	sup_shutdown(s);
 }
 
+/* Its id range and what it had unpacked are taken back before it is answered. */
+static void a_killed_import_leaves_nothing(void **state)
+{
+	struct sup *s = sup_begin(state);
+	int64_t deadline = sup_now_ms() + WAIT_MS;
+	struct import import;
+
+	assert_done(s, sup_tenant_set(s));
+	for (int i = 0; i < 3; i++) {
+		sup_wait_for_children(s, 0);
+		send_import(s, &import);
+		while (sup_ranges_held(s) != 1 || sup_count_files(s, "state/pool/incoming") != 1) {
+			assert_true(sup_now_ms() < deadline);
+			sup_poll(s, 1);
+		}
+		kill(sup_youngest_child(s), SIGKILL);
+		end_import(s, &import);
+		assert_int_equal(sup_ranges_held(s), 0);
+		assert_int_equal(sup_count_files(s, "state/pool/incoming"), 0);
+	}
+	sup_shutdown(s);
+}
+
 #define with_supervisor(t) cmocka_unit_test_setup_teardown(t, supervisor_setup, supervisor_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_supervisor(a_slow_worker_holds_no_pipe_of_a_command),
+		with_supervisor(a_killed_import_leaves_nothing),
 		with_supervisor(a_slow_worker_keeps_no_orphan_waiting),
 		with_supervisor(a_worker_holds_no_socket_of_the_supervisor),
 	};
