@@ -30,6 +30,41 @@ static const char *signal_text(
 	return buf;
 }
 
+/* What an application image runs; nothing for others. */
+static const char *command_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__ImageApplication *app = ((const Croft__V1__Image *)m)->application;
+	size_t at = 0;
+
+	(void)human;
+	buf[0] = '\0';
+	for (size_t i = 0; app && i < app->n_args && at < COLUMN_TEXT_MAX; i++)
+		at += (size_t)snprintf(
+			buf + at, COLUMN_TEXT_MAX - at, "%s%s", i ? " " : "", app->args[i]);
+	return buf;
+}
+
+static const char *user_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__ImageApplication *app = ((const Croft__V1__Image *)m)->application;
+
+	(void)human;
+	snprintf(buf, COLUMN_TEXT_MAX, "%s", app ? app->user : "");
+	return buf;
+}
+
+static const char *directory_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__ImageApplication *app = ((const Croft__V1__Image *)m)->application;
+
+	(void)human;
+	snprintf(buf, COLUMN_TEXT_MAX, "%s", app ? app->working_dir : "");
+	return buf;
+}
+
 const struct column image_list_columns[] = {
 	{"name", "IMAGE", "name", COLUMN_RESOURCE, NULL},
 	{"size_bytes", "SIZE", "size_bytes", COLUMN_SIZE, NULL},
@@ -44,6 +79,9 @@ const struct column image_columns[] = {
 	{"name", "image", "name", COLUMN_RESOURCE, NULL},
 	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
 	{"init", "init", "init", COLUMN_PLAIN, NULL},
+	{"command", "command", .kind = COLUMN_CUSTOM, .text = command_text},
+	{"user", "user", .kind = COLUMN_CUSTOM, .text = user_text},
+	{"working_dir", "directory", .kind = COLUMN_CUSTOM, .text = directory_text},
 	{"stop_signal", "stop signal", .kind = COLUMN_CUSTOM, .text = signal_text},
 	{"size_bytes", "size", "size_bytes", COLUMN_SIZE, NULL},
 	{"entries", "entries", "entries", COLUMN_PLAIN, NULL},
@@ -53,44 +91,52 @@ const struct column image_columns[] = {
 	{0},
 };
 
-/* Sends an open archive and reports the image. */
-static int upload(struct cli *cli, const char *id, int fd, struct err *err)
+/* Sends an archive and reports the image. */
+static int upload(struct cli *cli, const char *id, struct archive_source *source, struct err *err)
 {
 	_cleanup_message_ ProtobufCMessage *image = NULL;
+	const char *reference = options_get(&cli->options, "reference");
 	const char *init = options_get(&cli->options, "init");
+	const struct image_upload what = {
+		.id = id,
+		.init = init ? init : "",
+		.reference = reference ? reference : "",
+		.source = source,
+	};
 	struct client *client;
 	int r = cli_connect(cli, &client, err);
 
 	if (r == 0)
-		r = image_upload(client, id, init ? init : "", fd, &image, err);
+		r = image_upload(client, &what, &image, err);
 	return r < 0 ? r : cli_report(cli, image_columns, image, err, "imported image %s", id);
 }
 
 static int import(struct cli *cli, struct err *err)
 {
+	_cleanup_archive_source_ struct archive_source *source = NULL;
 	const char *path = cli_arg(cli, 1);
-	_cleanup_close_ int fd = -1;
+	const char *rootfs = cli_arg(cli, 2);
 	char name[RESOURCE_SIZE];
 	int r = cli_image_name(cli_arg(cli, 0), name, err);
 
 	if (r < 0)
 		return r;
+	if (rootfs && (!strcmp(path, "-") || !strcmp(rootfs, "-")))
+		return usage_error(err, "of a split image, both archives must be files");
 	if (!strcmp(path, "-") && isatty(STDIN_FILENO))
 		return usage_error(err, "standard input is a terminal; give it the archive");
-	if (!strcmp(path, "-"))
-		return upload(cli, cli_arg(cli, 0), STDIN_FILENO, err);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, errno, "open %s", path);
-	return upload(cli, cli_arg(cli, 0), fd, err);
+	r = rootfs ? archive_source_open_split(path, rootfs, &source, err)
+		   : archive_source_open(path, &source, err);
+	return r < 0 ? r : upload(cli, cli_arg(cli, 0), source, err);
 }
 
 static int build_busybox(struct cli *cli, struct err *err)
 {
 	const char *id = cli_arg(cli, 0) ? cli_arg(cli, 0) : BUSYBOX_NAME;
 	const char *path = options_get(&cli->options, "busybox");
-	_cleanup_close_ int fd = -1;
+	_cleanup_archive_source_ struct archive_source *source = NULL;
 	struct buffer tar = {0};
+	int fd;
 	char name[RESOURCE_SIZE];
 	int r = cli_image_name(id, name, err);
 
@@ -102,7 +148,8 @@ static int build_busybox(struct cli *cli, struct err *err)
 	buffer_finish(&tar);
 	if (fd < 0)
 		return err_sys(err, fd, "keep the archive in memory");
-	return upload(cli, id, fd, err);
+	r = archive_source_of_fd(fd, &source, err);
+	return r < 0 ? r : upload(cli, id, source, err);
 }
 
 static int list(struct cli *cli, struct err *err)
@@ -137,7 +184,10 @@ static int delete_image(struct cli *cli, struct err *err)
 static const struct option_rule import_options[] = {
 	{.name = "init",
 		.value = "PATH",
-		.help = "what to run as pid 1, instead of the init that the import finds"},
+		.help = "what to run as pid 1, instead of what the import finds or the image says"},
+	{.name = "reference",
+		.value = "REF",
+		.help = "which image of an archive with several, by its tag or digest"},
 	{0},
 };
 
@@ -151,8 +201,10 @@ static const struct option_rule busybox_options[] = {
 
 const struct command cmd_image_import = {
 	.name = "image import",
-	.summary = "Make an image of a root file system's tar (plain, gzip, xz, zstd).",
-	.args = {{.name = "NAME"}, {.name = "FILE|-", .kind = WORD_FILE}},
+	.summary =
+		"Make an image of a root file system's tar, or of an image of LXD, OCI or docker.",
+	.args = {{.name = "NAME"}, {.name = "FILE|DIR|-", .kind = WORD_FILE},
+		{.name = "ROOTFS", .kind = WORD_FILE, .optional = true}},
 	.options = import_options,
 	.run = import,
 };

@@ -11,14 +11,13 @@
 #include "croft/v1/images.pb-c.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #define CHUNK (128u << 10)
 
 struct upload {
 	struct client *client;
 	struct call *call;
-	int fd;
+	const struct image_upload *what;
 	bool at_end; /* the archive has been read */
 	uint64_t sent_bytes;
 	uint64_t total_bytes; /* 0: unknown */
@@ -41,7 +40,7 @@ static void show_progress(struct upload *u)
 		size_format(u->sent_bytes, sent), total, (unsigned long)u->unpacked_entries);
 }
 
-static int send_start(struct upload *u, const char *id, const char *init, struct err *err)
+static int send_start(struct upload *u, struct err *err)
 {
 	Croft__V1__ImportImageRequest request = CROFT__V1__IMPORT_IMAGE_REQUEST__INIT;
 	Croft__V1__ImportImageStart start = CROFT__V1__IMPORT_IMAGE_START__INIT;
@@ -49,8 +48,9 @@ static int send_start(struct upload *u, const char *id, const char *init, struct
 
 	if (uuid_random(request_id, err) < 0)
 		return -EIO;
-	start.image_id = (char *)id;
-	start.init = (char *)init;
+	start.image_id = (char *)u->what->id;
+	start.init = (char *)u->what->init;
+	start.reference = (char *)u->what->reference;
 	start.request_id = request_id;
 	request.kind_case = CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_START;
 	request.start = &start;
@@ -60,12 +60,10 @@ static int send_start(struct upload *u, const char *id, const char *init, struct
 static int send_chunk(struct upload *u, struct err *err)
 {
 	Croft__V1__ImportImageRequest request = CROFT__V1__IMPORT_IMAGE_REQUEST__INIT;
-	ssize_t n = read(u->fd, u->chunk, CHUNK);
+	ssize_t n = archive_source_read(u->what->source, u->chunk, CHUNK, err);
 
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return 0;
 	if (n < 0)
-		return err_sys(err, errno, "read the archive");
+		return n == -EAGAIN ? 0 : (int)n;
 	if (n == 0) {
 		u->at_end = true;
 		return call_half_close(u->call, err);
@@ -106,15 +104,16 @@ static int take_responses(struct upload *u, struct err *err)
 	}
 }
 
-static int run(struct upload *u, const char *id, const char *init, struct err *err)
+static int run(struct upload *u, struct err *err)
 {
 	int r = call_open(u->client, &croft__v1__images__descriptor, "ImportImage", &u->call, err);
 
 	if (r == 0)
-		r = send_start(u, id, init, err);
+		r = send_start(u, err);
 	while (r == 0) {
 		bool want = !u->at_end && call_is_writable(u->call);
-		struct pollfd input = {.fd = want ? u->fd : -1, .events = POLLIN};
+		struct pollfd input = {.fd = want ? archive_source_poll_fd(u->what->source) : -1,
+			.events = POLLIN};
 
 		r = client_wait(u->client, &input, 1, -1, err);
 		if (r == 0)
@@ -128,20 +127,18 @@ static int run(struct upload *u, const char *id, const char *init, struct err *e
 	return r;
 }
 
-int image_upload(struct client *client, const char *id, const char *init, int fd,
+int image_upload(struct client *client, const struct image_upload *what,
 	ProtobufCMessage **ret_image, struct err *err)
 {
 	_cleanup_free_ uint8_t *chunk = malloc(CHUNK);
-	struct upload u = {.client = client, .fd = fd, .chunk = chunk};
-	struct stat st;
+	struct upload u = {.client = client, .what = what, .chunk = chunk};
 	int r;
 
 	if (!chunk)
 		return err_oom(err);
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		u.total_bytes = (uint64_t)st.st_size;
+	u.total_bytes = archive_source_size(what->source);
 	progress_init(&u.progress);
-	r = run(&u, id, init, err);
+	r = run(&u, err);
 	progress_clear(&u.progress);
 	call_destroy(u.call);
 	if (r == 0 && !u.image)

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BLOCK	     512u
 #define TYPE_FILE    '0'
 #define TYPE_SYMLINK '2'
 #define TYPE_DIR     '5'
@@ -36,18 +35,18 @@ struct header {
 	char prefix[155];
 	char pad[12];
 };
-_Static_assert(sizeof(struct header) == BLOCK, "a tar header is one block");
+_Static_assert(sizeof(struct header) == TAR_BLOCK, "a tar header is one block");
 
 static uint8_t *reserve_block(struct tar *tar)
 {
-	uint8_t *to = tar->error ? NULL : buffer_reserve(&tar->out, BLOCK);
+	uint8_t *to = tar->error ? NULL : buffer_reserve(&tar->out, TAR_BLOCK);
 
 	if (!to) {
 		tar->error = tar->error ? tar->error : -ENOMEM;
 		return NULL;
 	}
-	memset(to, 0, BLOCK);
-	tar->out.end += BLOCK;
+	memset(to, 0, TAR_BLOCK);
+	tar->out.end += TAR_BLOCK;
 	return to;
 }
 
@@ -57,38 +56,68 @@ static void set_checksum(struct header *h)
 	unsigned sum = 0;
 
 	memset(h->checksum, ' ', sizeof(h->checksum));
-	for (size_t i = 0; i < BLOCK; i++)
+	for (size_t i = 0; i < TAR_BLOCK; i++)
 		sum += bytes[i];
 	/* Six digits, NUL, space. */
 	snprintf(h->checksum, sizeof(h->checksum) - 1, "%06o", sum & 0777777);
 }
 
-static void add_header(
-	struct tar *tar, const char *path, char type, mode_t mode, uint64_t size, const char *link)
-{
-	bool fits = strlen(path) < TAR_PATH_MAX && strlen(link) < TAR_PATH_MAX &&
-		    size <= SIZE_MAX_11;
-	struct header *h;
+struct entry {
+	const char *path;
+	const char *link;
+	char type;
+	mode_t mode;
+	uint64_t size;
+	int64_t mtime;
+};
 
-	if (!fits && !tar->error)
-		tar->error = -ENAMETOOLONG;
-	h = (struct header *)reserve_block(tar);
-	if (!h)
-		return;
-	memcpy(h->name, path, strlen(path));
-	memcpy(h->link, link, strlen(link));
-	snprintf(h->mode, sizeof(h->mode), "%07o", mode & 07777);
+static bool entry_fits(const struct entry *e)
+{
+	return strlen(e->path) < TAR_PATH_MAX && strlen(e->link) < TAR_PATH_MAX &&
+	       e->size <= SIZE_MAX_11;
+}
+
+/* h is all zeros. */
+static void fill_header(struct header *h, const struct entry *e)
+{
+	memcpy(h->name, e->path, strlen(e->path));
+	memcpy(h->link, e->link, strlen(e->link));
+	snprintf(h->mode, sizeof(h->mode), "%07o", e->mode & 07777);
 	snprintf(h->uid, sizeof(h->uid), "%07o", 0);
 	snprintf(h->gid, sizeof(h->gid), "%07o", 0);
-	snprintf(h->size, sizeof(h->size), "%011" PRIo64, size);
+	snprintf(h->size, sizeof(h->size), "%011" PRIo64, e->size);
 	snprintf(h->mtime, sizeof(h->mtime), "%011" PRIo64,
-		(uint64_t)(tar->mtime > 0 ? tar->mtime : 0) & SIZE_MAX_11);
-	h->type = type;
+		(uint64_t)(e->mtime > 0 ? e->mtime : 0) & SIZE_MAX_11);
+	h->type = e->type;
 	memcpy(h->magic, "ustar", 6);
 	memcpy(h->version, "00", 2);
 	memcpy(h->user, "root", 4);
 	memcpy(h->group, "root", 4);
 	set_checksum(h);
+}
+
+static void add_header(
+	struct tar *tar, const char *path, char type, mode_t mode, uint64_t size, const char *link)
+{
+	const struct entry e = {path, link, type, mode, size, tar->mtime};
+	struct header *h;
+
+	if (!entry_fits(&e) && !tar->error)
+		tar->error = -ENAMETOOLONG;
+	h = (struct header *)reserve_block(tar);
+	if (h)
+		fill_header(h, &e);
+}
+
+int tar_file_header(void *out, const char *path, mode_t mode, uint64_t size)
+{
+	const struct entry e = {path, "", TYPE_FILE, mode, size, 0};
+
+	if (!entry_fits(&e))
+		return -ENAMETOOLONG;
+	memset(out, 0, TAR_BLOCK);
+	fill_header(out, &e);
+	return 0;
 }
 
 void tar_add_directory(struct tar *tar, const char *path, mode_t mode)
@@ -101,14 +130,15 @@ void tar_add_directory(struct tar *tar, const char *path, mode_t mode)
 
 void tar_add_file(struct tar *tar, const char *path, mode_t mode, const void *data, size_t size)
 {
-	static const uint8_t zeros[BLOCK];
+	static const uint8_t zeros[TAR_BLOCK];
 
 	add_header(tar, path, TYPE_FILE, mode, size, "");
 	if (tar->error)
 		return;
 	tar->error = buffer_append(&tar->out, data, size);
 	if (!tar->error)
-		tar->error = buffer_append(&tar->out, zeros, (BLOCK - size % BLOCK) % BLOCK);
+		tar->error = buffer_append(
+			&tar->out, zeros, (TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK);
 }
 
 void tar_add_symlink(struct tar *tar, const char *path, const char *target)

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/become.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/passwd.h"
 #include "sandbox/seal.h"
@@ -29,8 +30,6 @@
 #include <sys/vfs.h>
 #include <termios.h>
 #include <unistd.h>
-
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct exec {
 	const struct exec_request *request;
@@ -89,68 +88,6 @@ static int own_terminal(const struct exec *e, uid_t uid, struct err *err)
 	return 0;
 }
 
-/* /etc is the tenant's, and may be a link to anywhere that this process can reach. */
-static int find_user(const char *name, struct passwd_user *ret, struct err *err)
-{
-	_cleanup_close_ int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return passwd_lookup(etc, name, ret, err);
-}
-
-static int become(const struct passwd_user *user, struct err *err)
-{
-	if (setgroups(user->n_groups, user->groups) < 0 ||
-		setresgid(user->gid, user->gid, user->gid) < 0 ||
-		setresuid(user->uid, user->uid, user->uid) < 0)
-		return err_sys(err, errno, "become the user");
-	return 0;
-}
-
-static int enter_directory(
-	const struct spawn_args *args, const struct passwd_user *user, struct err *err)
-{
-	char path[PATH_MAX];
-
-	if (*args->working_dir) {
-		if (chdir(args->working_dir) < 0)
-			return err_set(err, ERR_NOT_FOUND, "EXEC_NO_DIRECTORY",
-				"cannot enter %.100s in the container: %s", args->working_dir,
-				strerror(errno));
-	} else if (chdir(user->home) < 0 && chdir("/") < 0) {
-		return err_sys(err, errno, "enter /");
-	}
-	/* The kernel says "(unreachable)" of what lies outside the root. */
-	if (syscall(SYS_getcwd, path, sizeof(path)) < 0 || path[0] != '/')
-		return err_set(err, ERR_NOT_FOUND, "EXEC_NO_DIRECTORY",
-			"the working directory is not one of the container's");
-	return 0;
-}
-
-static int set_default(const char *name, const char *value, struct err *err)
-{
-	return setenv(name, value, 0) < 0 ? err_oom(err) : 0;
-}
-
-/* The caller's strings, then what a login would add where they are silent. */
-static int set_environment(
-	const struct spawn_args *args, const struct passwd_user *user, bool tty, struct err *err)
-{
-	int r = 0;
-
-	clearenv();
-	for (char **env = args->envp; *env; env++)
-		if (strchr(*env, '=') && putenv(*env) != 0)
-			return err_oom(err);
-	r = set_default("PATH", DEFAULT_PATH, err);
-	if (r == 0)
-		r = set_default("HOME", user->home, err);
-	if (r == 0 && *user->name)
-		r = set_default("USER", user->name, err);
-	if (r == 0 && tty)
-		r = set_default("TERM", "xterm", err);
-	return r;
-}
-
 static int exec_error(const char *command, int e, struct err *err)
 {
 	if (e == ENOENT || e == ENOTDIR)
@@ -174,19 +111,19 @@ static int run_command(const struct exec *e, struct err *err)
 	if (r == 0)
 		r = confine_close(e->status[1], -1, err);
 	if (r == 0)
-		r = find_user(args.user, &user, err);
+		r = become_find(args.user, &user, err);
 	if (r == 0)
 		r = own_terminal(e, user.uid, err);
 	if (r == 0)
 		r = confine_prepare(err);
 	if (r == 0)
-		r = set_environment(&args, &user, e->request->msg.tty, err);
+		r = become_set_environment(args.envp, &user, e->request->msg.tty, err);
 	if (r == 0)
 		r = confine_seal(&e->request->confinement, e->status[1], -1, err);
 	if (r == 0)
-		r = become(&user, err);
+		r = become_user(&user, err);
 	if (r == 0)
-		r = enter_directory(&args, &user, err);
+		r = become_enter_directory(args.working_dir, &user, err);
 	if (r < 0)
 		return r;
 	execvpe(args.argv[0], args.argv, environ);

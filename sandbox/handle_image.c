@@ -27,16 +27,27 @@ static int unpack(struct task *task, int target_fd, struct job_output *out,
 {
 	const struct msg_image *msg = &task->u.import.msg;
 	struct supervisor *s = task->s;
-	uid_t base;
-	int r = idrange_take(s->ids, &base, err);
+	struct image_import import = {
+		.importer_fd = s->importer_fd,
+		.archive_fd = task->fds[0],
+		.target_fd = target_fd,
+		.limits = msg->limits,
+		.init = msg->init,
+		.reference = msg->reference,
+		.progress = forward_progress,
+		.arg = out,
+	};
+	int config = -1;
+	int r = idrange_take(s->ids, &import.id_base, err);
 
 	if (r < 0)
 		return r;
 	/* Told at once: should we be killed, the supervisor gives it back. */
-	job_progress(out, &base, sizeof(base));
-	r = image_import_run(s->importer_fd, task->fds[0], target_fd, base, &msg->limits, msg->init,
-		forward_progress, out, report, err);
-	idrange_put(s->ids, base, NULL);
+	job_progress(out, &import.id_base, sizeof(import.id_base));
+	r = image_import_run(&import, report, &config, err);
+	idrange_put(s->ids, import.id_base, NULL);
+	if (r == 0 && config >= 0)
+		out->fds[out->n_fds++] = config;
 	return r;
 }
 
@@ -96,7 +107,7 @@ static void cleaned_up(struct task *task, struct job_result *result)
 static void import_done(struct task *task, struct job_result *result)
 {
 	if (result->r == 0) {
-		task_reply(task, result->payload, NULL, 0);
+		task_reply(task, result->payload, result->fds, result->n_fds);
 	} else if (!result->lost || !task->u.import.id_base) {
 		task_fail(task, &result->err);
 	} else {
@@ -131,11 +142,11 @@ HANDLER(handle_image_import)
 		peer_fail(s->peer, request, &err);
 		return;
 	}
-	if (!in->limits.bytes || in->limits.bytes > IMAGE_BYTES_MAX || !in->limits.entries ||
-		in->limits.entries > IMAGE_ENTRIES_MAX || !in->limits.seconds ||
-		!init_is_valid(in->init)) {
+	if (!image_reference_is_valid(in->reference) || !init_is_valid(in->init) ||
+		!in->limits.bytes || in->limits.bytes > IMAGE_BYTES_MAX || !in->limits.entries ||
+		in->limits.entries > IMAGE_ENTRIES_MAX || !in->limits.seconds) {
 		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
-			"the limits of an import are out of range, or its init is no path");
+			"the limits, the reference or the init of an import are out of range");
 		peer_fail(s->peer, request, &err);
 		return;
 	}

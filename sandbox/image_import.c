@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "sandbox/idrange.h"
+#include "sandbox/image_config.h"
 #include "sandbox/importer/importer.h"
 #include "sandbox/syscalls.h"
 
@@ -28,6 +29,7 @@
 
 #define SECONDS_DEFAULT 60u
 #define SECONDS_MAX	86400u
+#define CONFIG_WAIT_MS	10000
 #define SPARE_FD	16 /* above every descriptor number that is fixed */
 
 struct child {
@@ -42,6 +44,7 @@ struct child_args {
 	int report_fd; /* its end */
 	const struct image_limits *limits;
 	const char *init;
+	const char *reference;
 };
 
 static int place_fd(int fd, int number)
@@ -117,7 +120,7 @@ static int exec_importer(const struct child_args *args, struct err *err)
 {
 	char bytes[24];
 	char entries[24];
-	const char *argv[] = {"croft-importer", bytes, entries, args->init, NULL};
+	const char *argv[] = {"croft-importer", bytes, entries, args->init, args->reference, NULL};
 	const char *envp[] = {NULL};
 	int importer = -1;
 	int tree = -1;
@@ -212,8 +215,8 @@ static void cleanup_child(struct child *child)
 	end_child(child, NULL);
 }
 
-static int start(int importer_fd, int archive_fd, const struct image_limits *limits,
-	const char *init, struct child *ret, struct err *err)
+static int start(const struct image_import *import, const struct image_limits *limits,
+	struct child *ret, struct err *err)
 {
 	_cleanup_close_ int ours = -1;
 	_cleanup_close_ int theirs = -1;
@@ -233,7 +236,14 @@ static int start(int importer_fd, int archive_fd, const struct image_limits *lim
 	theirs = sockets[1];
 	pid = sys_clone3(&clone);
 	if (pid == 0) {
-		const struct child_args args = {importer_fd, archive_fd, theirs, limits, init};
+		const struct child_args args = {
+			.importer_fd = import->importer_fd,
+			.archive_fd = import->archive_fd,
+			.report_fd = theirs,
+			.limits = limits,
+			.init = import->init,
+			.reference = import->reference,
+		};
 
 		close(ours);
 		run_child(&args);
@@ -265,6 +275,7 @@ static int check_report(struct image_report *report)
 	size_t length = strnlen(report->init_path, sizeof(report->init_path));
 
 	if (report->final > 1 || report->init > IMAGE_INIT_SYSV ||
+		report->config_size > IMAGE_CONFIG_BYTES_MAX ||
 		length == sizeof(report->init_path) || (length && report->init_path[0] != '/'))
 		return -EBADMSG;
 	for (size_t i = 0; i < length; i++)
@@ -312,9 +323,8 @@ static int stalled(const struct image_limits *limits, struct err *err)
 }
 
 /* Reads reports until the final one. */
-static int watch(struct child *child, const struct image_limits *limits,
-	void (*progress)(const struct image_report *report, void *arg), void *arg,
-	struct image_report *ret, struct err *err)
+static int watch(struct child *child, const struct image_import *import,
+	const struct image_limits *limits, struct image_report *ret, struct err *err)
 {
 	uint64_t timeout_usec = limits->seconds * 1000000ull;
 	uint64_t last = clock_boot_usec();
@@ -346,30 +356,63 @@ static int watch(struct child *child, const struct image_limits *limits,
 		if (report.bytes + report.entries != done)
 			last = clock_boot_usec();
 		done = report.bytes + report.entries;
-		if (progress)
-			progress(&report, arg);
+		if (import->progress)
+			import->progress(&report, import->arg);
 	}
 }
 
-int image_import_run(int importer_fd, int archive_fd, int target_fd, uid_t id_base,
-	const struct image_limits *limits, const char *init,
-	void (*progress)(const struct image_report *report, void *arg), void *arg,
-	struct image_report *ret, struct err *err)
+/*
+ * The config that follows the final report, checked: an importer that was taken over may send
+ * anything, or nothing.
+ */
+static int receive_config(struct child *child, size_t size, int *ret_fd, struct err *err)
+{
+	_cleanup_free_ uint8_t *data = malloc(IMAGE_CONFIG_BYTES_MAX);
+	struct pollfd p = {.fd = child->report_fd, .events = POLLIN};
+	struct image_config *config = NULL;
+	int fds[FD_PASS_MAX];
+	size_t n_fds = 0;
+	ssize_t n;
+	int r;
+
+	if (!data)
+		return err_oom(err);
+	n = poll(&p, 1, CONFIG_WAIT_MS) == 1
+		    ? fd_recv(child->report_fd, data, IMAGE_CONFIG_BYTES_MAX, fds, &n_fds)
+		    : -ETIMEDOUT;
+	for (size_t i = 0; i < n_fds; i++)
+		close(fds[i]);
+	if (n != (ssize_t)size)
+		return err_sys(err, n < 0 ? (int)n : EBADMSG, "read the image's config");
+	r = image_config_parse(data, size, &config, err);
+	if (r < 0)
+		return r;
+	image_config_free(config);
+	r = fd_sealed_memfd("croft-image-config", data, size);
+	if (r < 0)
+		return err_sys(err, r, "keep the image's config");
+	*ret_fd = r;
+	return 0;
+}
+
+int image_import_run(const struct image_import *import, struct image_report *ret, int *ret_config,
+	struct err *err)
 {
 	_cleanup_(cleanup_child) struct child child = {.pidfd = -1, .report_fd = -1};
-	struct image_limits bounded = *limits;
+	struct image_limits bounded = import->limits;
 	struct image_report report = {0};
+	_cleanup_close_ int config = -1;
 	int r;
 
 	if (bounded.seconds == 0)
 		bounded.seconds = SECONDS_DEFAULT;
 	if (bounded.seconds > SECONDS_MAX)
 		bounded.seconds = SECONDS_MAX;
-	r = start(importer_fd, archive_fd, &bounded, init, &child, err);
+	r = start(import, &bounded, &child, err);
 	if (r == 0)
-		r = release(&child, target_fd, id_base, err);
+		r = release(&child, import->target_fd, import->id_base, err);
 	if (r == 0)
-		r = watch(&child, &bounded, progress, arg, &report, err);
+		r = watch(&child, import, &bounded, &report, err);
 	if (r < 0)
 		return r;
 	if (report.err.code != ERR_OK) {
@@ -377,6 +420,10 @@ int image_import_run(int importer_fd, int archive_fd, int target_fd, uid_t id_ba
 			*err = report.err;
 		return err_code_to_errno((enum err_code)report.err.code);
 	}
+	r = report.config_size ? receive_config(&child, report.config_size, &config, err) : 0;
+	if (r < 0)
+		return r;
 	*ret = report;
+	*ret_config = take_fd(&config);
 	return 0;
 }

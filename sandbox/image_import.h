@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/name.h"
+#include "sandbox/image_config.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +30,8 @@ struct image_report {
 	uint64_t skipped_devices; /* device nodes and sockets of the archive that were left out */
 	uint32_t init;		  /* enum image_init; final report only */
 	uint32_t final;		  /* 1: finished, see err */
+	uint32_t config_size;	  /* of an application image's config; final report only */
+	uint32_t reserved;
 	char init_path[IMAGE_INIT_PATH_MAX]; /* "/sbin/init"; "" when there is none */
 	struct err err;			     /* code ERR_OK: success */
 };
@@ -39,16 +42,25 @@ struct image_limits {
 	uint32_t seconds; /* the importer is killed after so long without progress */
 };
 
+struct image_import {
+	int importer_fd; /* the open croft-importer binary */
+	int archive_fd;
+	int target_fd; /* an empty directory */
+	uid_t id_base; /* a range of the registry */
+	struct image_limits limits;
+	const char *init; /* a path that must be executable within the tree; "": none need be */
+	const char *reference; /* which image of an archive with several; "": the only one */
+	void (*progress)(const struct image_report *report, void *arg); /* may be NULL */
+	void *arg;
+};
+
 /*
- * Unpacks the archive read from archive_fd (tar, plain or gzip, xz, zstd) into the directory
- * target_fd, ids shifted so that they are 0 to 65535 on disk. id_base is a range of the registry.
- * init is a path that must be an executable file within the tree ("": none need be).
- * progress is called with each report that is not final (may be NULL). importer_fd is the open
- * croft-importer binary. Returns 0 with *ret filled; on failure -errno, err filled, and the
- * caller drops the target. Refusals: INVALID_ARGUMENT / IMAGE_INVALID (not a tar, damaged, unsafe
- * names) or INIT_NOT_FOUND, RESOURCE_EXHAUSTED / IMAGE_TOO_LARGE.
+ * Unpacks the archive (see importer/import.h for what may be one) into the target, ids shifted so
+ * that they are 0 to 65535 on disk. progress is called with each report that is not final. Returns
+ * 0 with *ret filled and *ret_config the checked config of an application image as a sealed memfd
+ * (image_config.h), or -1; on failure -errno, err filled, and the caller drops the target.
+ * Refusals: INVALID_ARGUMENT / IMAGE_INVALID (not an image, damaged, unsafe names), INIT_NOT_FOUND,
+ * IMAGE_AMBIGUOUS or IMAGE_NOT_IN_ARCHIVE, RESOURCE_EXHAUSTED / IMAGE_TOO_LARGE.
  */
-int image_import_run(int importer_fd, int archive_fd, int target_fd, uid_t id_base,
-	const struct image_limits *limits, const char *init,
-	void (*progress)(const struct image_report *report, void *arg), void *arg,
-	struct image_report *ret, struct err *err);
+int image_import_run(const struct image_import *import, struct image_report *ret, int *ret_config,
+	struct err *err);

@@ -138,21 +138,56 @@ static int no_user(const char *user, struct err *err)
 		"the container has no user \"%.60s\" in its /etc/passwd", user);
 }
 
+static bool find_group(int etc_fd, const char *name, gid_t *ret)
+{
+	_cleanup_free_ char *text = read_file(etc_fd, "group");
+	char *rest = text;
+	char *line;
+
+	while (rest && (line = strsep(&rest, "\n"))) {
+		char *f[FIELDS_MAX];
+
+		if (split(line, f) >= 3 && !strcmp(f[0], name) && parse_id(f[2], ret))
+			return true;
+	}
+	return false;
+}
+
+static int set_group(int etc_fd, const char *group, struct passwd_user *user, struct err *err)
+{
+	user->n_groups = 0;
+	if (parse_id(group, &user->gid) || find_group(etc_fd, group, &user->gid))
+		return 0;
+	return err_set(err, ERR_NOT_FOUND, "EXEC_NO_GROUP",
+		"the container has no group \"%.60s\" in its /etc/group", group);
+}
+
 int passwd_lookup(int etc_fd, const char *user, struct passwd_user *ret, struct err *err)
 {
 	struct passwd_user found = {.home = "/"};
-	const char *wanted = *user ? user : "0";
-	bool by_uid = parse_id(wanted, &found.uid);
+	const char *colon = strchrnul(user, ':');
+	char wanted[PASSWD_FIELD_MAX];
+	bool by_uid;
 
+	snprintf(wanted, sizeof(wanted), "%.*s", (int)(colon - user), user);
+	if (!wanted[0])
+		strcpy(wanted, "0");
+	by_uid = parse_id(wanted, &found.uid);
 	if (!find_user(etc_fd, wanted, by_uid, found.uid, &found)) {
 		if (!by_uid)
-			return no_user(user, err);
+			return no_user(wanted, err);
 		found.gid = found.uid;
 		if (found.uid == 0)
 			copy_field(found.home, "/root");
 	}
-	if (found.name[0])
+	if (*colon) {
+		int r = set_group(etc_fd, colon + 1, &found, err);
+
+		if (r < 0)
+			return r;
+	} else if (found.name[0]) {
 		find_groups(etc_fd, &found);
+	}
 	*ret = found;
 	return 0;
 }

@@ -23,7 +23,8 @@ struct passwd_user {
 
 /*
  * Looks up a user by name or number ("" is root) in the files below etc_fd. A number needs no
- * entry. Returns 0 or -ENOENT (NOT_FOUND / EXEC_NO_USER). Files larger than 1 MiB, or that are not
+ * entry. "user:group" takes that group, a name or number, and no others. Returns 0 or -ENOENT
+ * (NOT_FOUND / EXEC_NO_USER or EXEC_NO_GROUP). Files larger than 1 MiB, or that are not
  * regular, count as empty. Source: passwd(5), group(5).
  */
 int passwd_lookup(int etc_fd, const char *user, struct passwd_user *ret, struct err *err);

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  2u
+#define PROTOCOL_VERSION  3u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -45,7 +45,8 @@ enum msg_op {
 	MSG_EXEC,	      /* msg_exec + args memfd, stdin, stdout, stderr (or none: a pty is
 				 made) -> msg_exec_started + the pty's master */
 	MSG_EXEC_SIGNAL,      /* msg_exec_signal -> msg_empty */
-	MSG_IMAGE_IMPORT,     /* msg_image + archive fd -> msg_image_imported (slow) */
+	MSG_IMAGE_IMPORT,     /* msg_image + archive fd -> msg_image_imported (slow) + the config of
+				 an application image, see image_config.h */
 	MSG_IMAGE_REMOVE,     /* msg_image -> msg_empty */
 	MSG_POLICY_LIST,      /* msg_empty -> a MSG_EVENT_POLICY each, then msg_empty */
 	MSG_POLICY_OPEN,      /* msg_policy -> msg_empty + the profile's fd, read-only */
@@ -207,10 +208,12 @@ struct msg_exec_ended {
 
 struct msg_image {
 	char image[NAME_SIZE];
-	/* MSG_IMAGE_IMPORT only: what must be there and executable, told to the importer and looked
-	   up by nobody else; "" for nothing. */
+	/* MSG_IMAGE_IMPORT only: */
+	struct image_limits limits;
+	/* What must be there and executable, told to the importer and looked up by nobody else; ""
+	   for nothing. */
 	char init[IMAGE_INIT_PATH_MAX];
-	struct image_limits limits; /* MSG_IMAGE_IMPORT only */
+	char reference[IMAGE_REFERENCE_MAX]; /* which of several; "": the only one */
 };
 
 struct msg_image_imported {

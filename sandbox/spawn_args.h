@@ -13,10 +13,15 @@
 #define SPAWN_STRING_MAX     (128u << 10) /* the kernel's MAX_ARG_STRLEN */
 
 struct spawn_args {
-	char **argv;		 /* NULL-terminated, at least one */
-	char **envp;		 /* NULL-terminated */
-	const char *user;	 /* "", a number, or a name of the container's /etc/passwd */
-	const char *working_dir; /* "": the user's home, or / for an init */
+	char **argv; /* NULL-terminated, at least one */
+	char **envp; /* NULL-terminated */
+	/*
+	 * A number or a name of the container's /etc/passwd, and ":group" or not; "": root. For an
+	 * init with neither user nor directory nothing is looked up, and its environment is envp
+	 * alone.
+	 */
+	const char *user;
+	const char *working_dir; /* "": the user's home, or / for such an init */
 };
 
 /*

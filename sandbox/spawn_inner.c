@@ -6,6 +6,7 @@
 #include "sandbox/spawn_internal.h"
 
 #include "base/cleanup.h"
+#include "sandbox/become.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/spawn_args.h"
 
@@ -114,15 +115,48 @@ static void execute_with_init(const struct spawn *s, const struct spawn_args *ar
 	fexecve(s->request->init_fd, argv, args->envp);
 }
 
+/* As docker has it: a number that no user has is in root's group, unless one is named. */
+static void take_default_group(const char *user, struct passwd_user *found)
+{
+	if (!found->name[0] && !strchr(user, ':'))
+		found->gid = 0;
+}
+
+extern char **environ;
+
+/* The init of an application's image: a user, an environment and a directory of its own. */
+static int seal_as_user(
+	const struct spawn *s, struct spawn_args *args, int keep_fd, struct err *err)
+{
+	struct passwd_user user;
+	int r = confine_close(s->exec_status[1], keep_fd, err);
+
+	if (r == 0)
+		r = become_find(args->user, &user, err);
+	if (r < 0)
+		return r;
+	take_default_group(args->user, &user);
+	r = become_set_environment(args->envp, &user, false, err);
+	args->envp = environ;
+	if (r == 0)
+		r = confine_seal(&s->request->confinement, s->exec_status[1], keep_fd, err);
+	if (r == 0)
+		r = become_user(&user, err);
+	return r < 0 ? r : become_enter_directory(args->working_dir, &user, err);
+}
+
 static int execute(const struct spawn *s, struct err *err)
 {
+	int keep_fd = s->request->msg.with_init ? s->request->init_fd : -1;
 	struct spawn_args args;
 	int r = spawn_args_parse(s->request->args_fd, &args, err);
 
 	if (r < 0)
 		return r;
-	r = confine_seal(&s->request->confinement, s->exec_status[1],
-		s->request->msg.with_init ? s->request->init_fd : -1, err);
+	if (args.user[0] || args.working_dir[0])
+		r = seal_as_user(s, &args, keep_fd, err);
+	else
+		r = confine_seal(&s->request->confinement, s->exec_status[1], keep_fd, err);
 	if (r < 0)
 		return r;
 	if (s->request->msg.with_init)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "sandbox/counters.h"
+#include "sandbox/image_config.h"
 #include "sandbox/protocol.h"
 #include "sandbox/spawn_args.h"
 

@@ -128,6 +128,27 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	return &msg->base;
 }
 
+static size_t count(char *const *list)
+{
+	size_t n = 0;
+
+	while (list[n])
+		n++;
+	return n;
+}
+
+static void convert_app(const struct image_config *app, Croft__V1__ImageApplication *out)
+{
+	croft__v1__image_application__init(out);
+	out->n_args = count(app->argv);
+	out->args = app->argv;
+	out->n_env = count(app->envp);
+	out->env = app->envp;
+	out->user = (char *)app->user;
+	out->working_dir = (char *)app->working_dir;
+	out->is_init = app->is_init;
+}
+
 const ProtobufCMessage *convert_image(
 	const struct model *model, const struct image *image, struct image_message *out)
 {
@@ -143,5 +164,9 @@ const ProtobufCMessage *convert_image(
 	out->msg.skipped_devices = image->skipped_devices;
 	out->msg.create_time = &out->created;
 	out->msg.container_count = model_image_users(model, image->name);
+	if (image->app) {
+		convert_app(image->app, &out->app);
+		out->msg.application = &out->app;
+	}
 	return &out->msg.base;
 }

@@ -39,6 +39,7 @@ struct container_message {
 
 struct image_message {
 	Croft__V1__Image msg;
+	Croft__V1__ImageApplication app;
 	Google__Protobuf__Timestamp created;
 	char name[RESOURCE_SIZE];
 };

@@ -89,7 +89,10 @@ static const char end_note[] = "ALTER TABLE runs ADD COLUMN end_note TEXT NOT NU
 /* What a container that is gone had used is asked for by its name. */
 static const char runs_by_name[] = "CREATE INDEX runs_by_name ON runs(tenant_uid, container, key);";
 
-static const char *const steps[] = {first, end_note, runs_by_name};
+/* What an application image says about running it; see sandbox/image_config.h. Empty: none. */
+static const char image_config[] = "ALTER TABLE images ADD COLUMN config BLOB NOT NULL DEFAULT x''";
+
+static const char *const steps[] = {first, end_note, runs_by_name, image_config};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

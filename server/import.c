@@ -13,6 +13,7 @@
 #include "server/convert.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/grpc_utf8.h"
 #include "server/import_handlers.h"
 #include "server/link.h"
 #include "server/mutation.h"
@@ -40,6 +41,7 @@ struct import {
 	struct grpc_call *call;	   /* a reference */
 	struct image *image;	   /* in the model, not visible */
 	char init[IMAGE_INIT_PATH_MAX];
+	char reference[IMAGE_REFERENCE_MAX];
 	int pipe; /* -1: the archive has ended, or nobody reads it */
 	struct evbuffer *buffer;
 	struct event *writable;
@@ -230,6 +232,38 @@ static uint32_t stop_signal(uint32_t init)
 	}
 }
 
+static bool list_is_text(char *const *list)
+{
+	for (; *list; list++)
+		if (!grpc_utf8_is_valid((const uint8_t *)*list, strlen(*list)))
+			return false;
+	return true;
+}
+
+/* What the supervisor checked is checked for what only concerns replies: that it is text. */
+static int take_app(struct import *import, int fd, struct err *err)
+{
+	struct image_config *app = NULL;
+	int r = image_config_read(fd, &app, err);
+
+	if (r < 0)
+		return r;
+	if (!list_is_text(app->argv) || !list_is_text(app->envp) ||
+		!list_is_text((char *[]){(char *)app->user, (char *)app->working_dir, NULL})) {
+		image_config_free(app);
+		return err_set(err, ERR_INVALID_ARGUMENT, "IMAGE_INVALID",
+			"the image's command or environment is not UTF-8");
+	}
+	import->image->app = app;
+	return 0;
+}
+
+static void run_app(struct image *image)
+{
+	snprintf(image->init, sizeof(image->init), "%s", image->app->argv[0]);
+	image->stop_signal = image->app->stop_signal;
+}
+
 static void fill_image(struct import *import, const struct image_report *report)
 {
 	struct image *image = import->image;
@@ -237,10 +271,16 @@ static void fill_image(struct import *import, const struct image_report *report)
 	memcpy(image->init, report->init_path, sizeof(image->init));
 	image->init[sizeof(image->init) - 1] = '\0';
 	image->stop_signal = stop_signal(report->init);
-	if (import->init[0] && strcmp(import->init, image->init) != 0) {
-		memcpy(image->init, import->init, sizeof(image->init));
-		image->stop_signal = SIGTERM;
+	/* An init that the importing names replaces whatever the image says. */
+	if (import->init[0]) {
+		image_config_free(take_ptr(image->app));
+		if (strcmp(import->init, image->init) != 0) {
+			memcpy(image->init, import->init, sizeof(image->init));
+			image->stop_signal = SIGTERM;
+		}
 	}
+	if (image->app)
+		run_app(image);
 	image->size_bytes = report->bytes;
 	image->entries = report->entries;
 	image->skipped_devices = report->skipped_devices;
@@ -278,11 +318,17 @@ static void on_imported(
 	const struct msg_image_imported *imported = reply;
 	struct import *import = arg;
 	struct err failure;
+	int r = err || !n_fds ? 0 : take_app(import, fds[0], &failure);
 
 	link_close_fds(fds, n_fds);
 	close_pipe(import);
 	if (err) {
 		import_fail(import, err);
+		return;
+	}
+	if (r < 0) {
+		remove_unwanted(import);
+		import_fail(import, &failure);
 		return;
 	}
 	if (import->cancelled) {
@@ -335,6 +381,10 @@ static int check(
 	if (start->init[0] && (start->init[0] != '/' || strlen(start->init) >= IMAGE_INIT_PATH_MAX))
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "INIT_INVALID", "init",
 			"the init \"%.60s\" is not an absolute path", start->init);
+	if (!image_reference_is_valid(start->reference))
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "REFERENCE_INVALID", "reference",
+			"a reference has at most %d characters, and no blanks",
+			IMAGE_REFERENCE_MAX - 1);
 	same = model_any_image(&server->model, start->image_id);
 	if (same && !same->visible)
 		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
@@ -383,6 +433,7 @@ static int send_import(struct import *import, struct err *err)
 		return r;
 	memcpy(msg.image, import->image->name, sizeof(msg.image));
 	memcpy(msg.init, import->init, sizeof(msg.init));
+	memcpy(msg.reference, import->reference, sizeof(msg.reference));
 	return link_send(
 		import->server->link, MSG_IMAGE_IMPORT, &msg, &theirs, 1, on_imported, import, err);
 }
@@ -404,6 +455,7 @@ static struct import *import_new(struct mutation *m, const Croft__V1__ImportImag
 	import->call = grpc_call_ref(m->call);
 	import->pipe = -1;
 	snprintf(import->init, sizeof(import->init), "%s", start->init);
+	snprintf(import->reference, sizeof(import->reference), "%s", start->reference);
 	LIST_INSERT_HEAD(&server->imports->imports, import, entry);
 	server->imports->n++;
 	return import;

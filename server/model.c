@@ -260,6 +260,7 @@ void model_remove_container(struct container *container)
 void model_remove_image(struct model *model, struct image *image)
 {
 	map_remove(&model->images, &image->by_name);
+	image_config_free(image->app);
 	free(image);
 }
 

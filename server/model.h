@@ -182,6 +182,7 @@ struct image {
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
 	char init[IMAGE_INIT_PATH_MAX];
+	struct image_config *app; /* owned; NULL: a distribution */
 	uint32_t stop_signal;
 	uint64_t size_bytes;
 	uint64_t entries;

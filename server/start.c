@@ -19,6 +19,9 @@
 
 #include <string.h>
 
+/* What every init finds in its environment. */
+#define INIT_ENV_N 2
+
 struct start {
 	struct server *server;
 	struct container *container; /* a reference */
@@ -70,23 +73,64 @@ int start_check(struct server *server, const struct container *c, struct err *er
 	return container_state_check(c->tenant->name, c->name, c->state, CONTAINER_STARTING, err);
 }
 
+static bool has_variable(char *const *env, const char *variable)
+{
+	size_t n = strcspn(variable, "=") + 1;
+
+	for (; *env; env++)
+		if (!strncmp(*env, variable, n))
+			return true;
+	return false;
+}
+
+/* As the image has it, under the command that the container may have instead. */
+static void fill_app_args(const struct image_config *app, struct spawn_args *args,
+	char *env[static IMAGE_CONFIG_ENV_MAX + INIT_ENV_N + 1])
+{
+	size_t n = 0;
+
+	for (char **own = app->envp; *own; own++)
+		env[n++] = *own;
+	for (char **given = args->envp; *given; given++)
+		if (!has_variable(app->envp, *given))
+			env[n++] = *given;
+	env[n] = NULL;
+	args->envp = env;
+	if (args->argv[0] == NULL)
+		args->argv = app->argv;
+	args->user = app->user[0] ? app->user : "0";
+	args->working_dir = app->working_dir[0] ? app->working_dir : "/";
+}
+
 static int pack_args(struct server *server, const struct container *c, int *ret_fd, struct err *err)
 {
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	/* What tells systemd that it is in a container (systemd's CONTAINER_INTERFACE). */
 	static char container[] = "container=croft";
 	struct image *image = model_any_image(&server->model, c->image);
-	char *init[] = {image->init, NULL};
-	char *env[] = {path, container, NULL};
+	char *init[] = {image->app ? NULL : image->init, NULL};
+	char *env[INIT_ENV_N + 1] = {path, container, NULL};
+	char *app_env[IMAGE_CONFIG_ENV_MAX + INIT_ENV_N + 1];
 	struct spawn_args args = {.argv = c->init_args ? c->init_args : init,
 		.envp = env,
 		.user = "",
 		.working_dir = ""};
 
+	if (image->app)
+		fill_app_args(image->app, &args, app_env);
 	return spawn_args_pack(&args, ret_fd, err);
 }
 
-static void fill_message(const struct container *c, bool create, struct msg_container_start *msg)
+/* An application is no init: one that reaps goes before it. */
+static bool wants_init(struct server *server, const struct container *c)
+{
+	const struct image *image = model_any_image(&server->model, c->image);
+
+	return c->with_init || (image->app && !image->app->is_init && !c->init_args);
+}
+
+static void fill_message(struct server *server, const struct container *c, bool create,
+	struct msg_container_start *msg)
 {
 	memset(msg, 0, sizeof(*msg));
 	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
@@ -95,7 +139,7 @@ static void fill_message(const struct container *c, bool create, struct msg_cont
 	memcpy(msg->policy, c->policy, sizeof(msg->policy));
 	memcpy(msg->run_id, c->run.id, sizeof(msg->run_id));
 	msg->oom_group = c->oom_group;
-	msg->with_init = c->with_init;
+	msg->with_init = wants_init(server, c);
 	msg->create = create;
 	container_fill_limits(c, &msg->limits);
 }
@@ -270,7 +314,7 @@ static int begin(struct start *start, struct err *err)
 	if (r < 0)
 		return r;
 	run_init(server, c);
-	fill_message(c, start->request.launch, &msg);
+	fill_message(server, c, start->request.launch, &msg);
 	r = link_send(server->link, MSG_CONTAINER_START, &msg, &args, 1, on_started, start, err);
 	if (r < 0) {
 		c->run = start->before;

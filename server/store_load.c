@@ -112,7 +112,10 @@ static int load_image(sqlite3_stmt *row, void *arg, struct err *err)
 	image->entries = db_column_u64(row, 5);
 	image->skipped_devices = db_column_u64(row, 6);
 	image->created_wall_usec = sqlite3_column_int64(row, 7);
-	return 0;
+	if (sqlite3_column_bytes(row, 8) == 0)
+		return 0;
+	return image_config_parse(sqlite3_column_blob(row, 8), (size_t)sqlite3_column_bytes(row, 8),
+		&image->app, err);
 }
 
 static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
@@ -330,7 +333,7 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 	if (r == 0)
 		r = db_query(db,
 			"SELECT uid, name, init, stop_signal, size_bytes, entries,"
-			" skipped_devices, created_wall FROM images",
+			" skipped_devices, created_wall, config FROM images",
 			load_image, &load, err, "");
 	if (r == 0)
 		r = db_query(db,

@@ -1,4 +1,6 @@
 /* Statements on tenants, their users and images; see store.h. */
+#include "base/cleanup.h"
+#include "base/wire.h"
 #include "server/limits_text.h"
 #include "server/store.h"
 
@@ -34,12 +36,18 @@ void store_bind(struct db_tx *tx, const struct tenant *t, uint32_t uid)
 
 void store_put_image(struct db_tx *tx, const struct image *image)
 {
+	_cleanup_(wire_writer_finish) struct wire_writer app;
+
+	wire_writer_init(&app, IMAGE_CONFIG_BYTES_MAX);
+	if (image->app)
+		image_config_write(image->app, &app);
 	db_tx_write(tx,
 		"INSERT INTO images (uid, name, init, stop_signal, size_bytes, entries,"
-		" skipped_devices, created_wall) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-		"sssiuuui", image->uid, image->name, image->init, (int64_t)image->stop_signal,
-		image->size_bytes, image->entries, image->skipped_devices,
-		image->created_wall_usec);
+		" skipped_devices, created_wall, config)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+		"sssiuuuib", image->uid, image->name, image->init, (int64_t)image->stop_signal,
+		image->size_bytes, image->entries, image->skipped_devices, image->created_wall_usec,
+		(const void *)(app.data ? app.data : (const uint8_t *)""), app.size);
 }
 
 void store_delete_image(struct db_tx *tx, const struct image *image)

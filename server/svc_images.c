@@ -54,6 +54,8 @@ static void reply_images(struct grpc_call *call, const struct model *model, cons
 	reply.n_images = page_collect(page, "i", &model->images, is_visible, NULL, nodes, token);
 	for (size_t i = 0; i < reply.n_images; i++) {
 		convert_image(model, map_object(nodes[i], struct image, by_name), &messages[i]);
+		/* Up to 16 KiB each, which a full page could not hold. */
+		messages[i].msg.application = NULL;
 		list[i] = &messages[i].msg;
 	}
 	reply.next_page_token = token;

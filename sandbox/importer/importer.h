@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * croft-importer BYTES ENTRIES, as root of a user namespace of its own, with these descriptors and
- * no others. It answers with struct image_report, the last of them final.
+ * croft-importer BYTES ENTRIES INIT REFERENCE, as root of a user namespace of its own, with these
+ * descriptors and no others. It answers with struct image_report, the last of them final. When that
+ * one has a config_size, a message of so many bytes follows (image_config_write()).
  */
 #define IMPORTER_ARCHIVE_FD 0 /* the archive, read from front to back */
 #define IMPORTER_REPORT_FD  3 /* SOCK_SEQPACKET */

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -35,6 +36,7 @@
 /* The ones made for each block of data come first. */
 static const int allowed[] = {
 	SYS_read,
+	SYS_pread64,
 	SYS_pwrite64,
 	SYS_openat,
 	SYS_openat2,
@@ -50,6 +52,8 @@ static const int allowed[] = {
 	SYS_symlinkat,
 	SYS_linkat,
 	SYS_unlinkat,
+	SYS_renameat2,
+	SYS_getdents64,
 	SYS_newfstatat,
 	SYS_fstat,
 	SYS_statx,
@@ -78,9 +82,9 @@ static const struct {
 	uint32_t mask;
 	uint32_t value;
 } conditional[] = {
-	{SYS_mmap, 2, PROT_EXEC, 0},
-	{SYS_mprotect, 2, PROT_EXEC, 0},
+	{SYS_mmap, 2, PROT_EXEC, 0}, {SYS_mprotect, 2, PROT_EXEC, 0},
 	{SYS_mknodat, 2, S_IFMT, S_IFIFO},
+	{SYS_fcntl, 1, ~1u, F_SETFD}, /* and F_GETFL: of fdopendir(3) */
 };
 
 #define INSTRUCTIONS_MAX (8 + 2 * ARRAY_SIZE(allowed) + 6 * ARRAY_SIZE(conditional))

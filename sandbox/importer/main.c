@@ -5,10 +5,10 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/image_import.h"
+#include "sandbox/importer/import.h"
 #include "sandbox/importer/importer.h"
 #include "sandbox/importer/init_detect.h"
 #include "sandbox/importer/jail.h"
-#include "sandbox/importer/unpack.h"
 
 #include <fcntl.h>
 #include <locale.h>
@@ -45,15 +45,18 @@ static int parse_number(const char *text, uint64_t *ret, struct err *err)
 	return 0;
 }
 
-static int import(int argc, char **argv, struct image_report *report, struct err *err)
+static int import(int argc, char **argv, struct image_report *report,
+	struct wire_writer *ret_config, struct err *err)
 {
 	struct unpack_config config = {.read = read_archive, .progress = send_report};
 	_cleanup_close_ int root = -1;
 	int r;
 
-	r = parse_number(argc == 4 ? argv[1] : "", &config.limits.bytes, err);
+	r = parse_number(argc == 5 ? argv[1] : "", &config.limits.bytes, err);
 	if (r == 0)
 		r = parse_number(argv[2], &config.limits.entries, err);
+	if (r == 0)
+		config.reference = argv[4];
 	if (r == 0)
 		r = jail_enter(IMPORTER_TREE_FD, config.limits.bytes, err);
 	if (r < 0)
@@ -61,17 +64,19 @@ static int import(int argc, char **argv, struct image_report *report, struct err
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return err_sys(err, errno, "open the image's root");
-	r = unpack_run(root, &config, report, err);
-	if (r == 0 && argv[3][0])
+	r = import_run(root, &config, report, ret_config, err);
+	/* An init that the importing names is run instead of what the image says. */
+	if (r == 0 && argv[3][0]) {
+		report->config_size = 0;
 		r = init_check(root, argv[3], err);
-	if (r == 0)
-		init_detect(root, report);
+	}
 	return r;
 }
 
 int main(int argc, char **argv)
 {
 	struct image_report report = {0};
+	struct wire_writer app = {0};
 	struct err err = {0};
 
 	/* Names are bytes; libarchive wants a locale to carry UTF-8 through unchanged. */
@@ -79,10 +84,12 @@ int main(int argc, char **argv)
 	/* Beyond the file size limit a write then fails, instead of ending the process. */
 	signal(SIGXFSZ, SIG_IGN);
 	umask(0);
-	if (import(argc, argv, &report, &err) < 0)
+	if (import(argc, argv, &report, &app, &err) < 0)
 		report.err = err;
 	report.final = 1;
 	if (send_report(NULL, &report) < 0)
+		_exit(1);
+	if (report.config_size && fd_send(IMPORTER_REPORT_FD, app.data, app.size, NULL, 0) < 0)
 		_exit(1);
 	/* Not exit(): what libraries do at the end needs files that are out of reach. */
 	_exit(0);

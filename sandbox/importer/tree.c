@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "sandbox/importer/entry_path.h"
 #include "sandbox/syscalls.h"
+#include "sandbox/tree_remove.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -115,7 +116,19 @@ int tree_parent(
 	return 0;
 }
 
-int tree_clear(int parent_fd, const char *name, struct err *err)
+int tree_make_dir(struct tree *tree, const char *path, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+
+	return make_path(tree, path, &fd, err);
+}
+
+void tree_forget(struct tree *tree)
+{
+	close_fd(&tree->parent_fd);
+}
+
+int tree_clear(int parent_fd, const char *name, bool whole, struct err *err)
 {
 	char quoted[ENTRY_QUOTED_MAX];
 	struct stat st;
@@ -123,6 +136,8 @@ int tree_clear(int parent_fd, const char *name, struct err *err)
 
 	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_sys(err, errno, "look at an earlier entry");
+	if (whole && S_ISDIR(st.st_mode))
+		return tree_remove_at(parent_fd, name, err);
 	r = unlinkat(parent_fd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
 	if (r == -ENOTEMPTY || r == -EEXIST)
 		return err_set(err, ERR_INVALID_ARGUMENT, "IMAGE_INVALID",

@@ -8,6 +8,7 @@
 #include "base/err.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct tree {
@@ -36,8 +37,14 @@ int tree_open(const struct tree *tree, const char *path, int flags);
 int tree_parent(
 	struct tree *tree, const char *path, int *ret_fd, const char **ret_name, struct err *err);
 
+/* To be called when something was removed by other means: the last parent may be gone. */
+void tree_forget(struct tree *tree);
+
 /*
  * Removes what is at parent_fd/name, as a later entry of the same name does. A directory must be
- * empty. Returns 0 (also when nothing is there) or -EINVAL (IMAGE_INVALID).
+ * empty, unless `whole`. Returns 0 (also when nothing is there) or -EINVAL (IMAGE_INVALID).
  */
-int tree_clear(int parent_fd, const char *name, struct err *err);
+int tree_clear(int parent_fd, const char *name, bool whole, struct err *err);
+
+/* Makes the directory `path` (clean) with its parents where it is missing, as tree_parent(). */
+int tree_make_dir(struct tree *tree, const char *path, struct err *err);

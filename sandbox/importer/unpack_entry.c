@@ -16,6 +16,7 @@ struct place {
 	const char *path; /* of the entry, clean */
 	int parent_fd;	  /* the tree's */
 	const char *name; /* the last component */
+	bool layered;	  /* see struct unpack */
 };
 
 static int refuse(struct err *err, const char *path, const char *why)
@@ -26,7 +27,7 @@ static int refuse(struct err *err, const char *path, const char *why)
 		entry_path_quote(path, quoted), why);
 }
 
-static int write_failed(struct err *err, int r, const char *path)
+int unpack_write_failed(struct err *err, int r, const char *path)
 {
 	char quoted[ENTRY_QUOTED_MAX];
 
@@ -45,13 +46,13 @@ static int make_or_replace(
 	int r = make(place, arg);
 
 	if (r == -EEXIST) {
-		r = tree_clear(place->parent_fd, place->name, err);
+		r = tree_clear(place->parent_fd, place->name, place->layered, err);
 		if (r < 0)
 			return r;
 		r = make(place, arg);
 	}
 	if (r < 0)
-		return write_failed(err, r, place->path);
+		return unpack_write_failed(err, r, place->path);
 	if (ret_fd)
 		*ret_fd = r;
 	return 0;
@@ -125,11 +126,11 @@ static int write_data(struct unpack *u, int fd, const char *path, struct err *er
 	int r;
 
 	for (;;) {
-		r = archive_read_data_block(u->archive, &data, &size, &offset);
+		r = archive_read_data_block(u->source->archive, &data, &size, &offset);
 		if (r == ARCHIVE_EOF)
 			return 0;
 		if (r != ARCHIVE_OK)
-			return unpack_archive_error(u, err);
+			return source_error(u->source, err);
 		/* Checked before it is written: neither a bomb nor an overflow gets to the disk. */
 		if (offset < 0 || (uint64_t)offset > u->config->limits.bytes ||
 			size > u->config->limits.bytes - (uint64_t)offset)
@@ -140,7 +141,7 @@ static int write_data(struct unpack *u, int fd, const char *path, struct err *er
 			return r;
 		r = pwrite_full(fd, data, size, offset);
 		if (r < 0)
-			return write_failed(err, r, path);
+			return unpack_write_failed(err, r, path);
 		r = unpack_tick(u, err);
 		if (r < 0)
 			return r;
@@ -167,12 +168,12 @@ static int unpack_file(
 		return r;
 	/* A sparse file may end in a hole. */
 	if (ftruncate(fd, size) < 0)
-		return write_failed(err, -errno, place->path);
+		return unpack_write_failed(err, -errno, place->path);
 	r = metadata_apply(fd, entry, place->path, &u->report->bytes, err);
 	if (r < 0)
 		return r;
 	metadata_times(entry, times);
-	return futimens(fd, times) < 0 ? write_failed(err, -errno, place->path) : 0;
+	return futimens(fd, times) < 0 ? unpack_write_failed(err, -errno, place->path) : 0;
 }
 
 static int unpack_dir(
@@ -189,7 +190,7 @@ static int unpack_dir(
 	}
 	fd = openat(place->parent_fd, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return write_failed(err, -errno, place->path);
+		return unpack_write_failed(err, -errno, place->path);
 	r = metadata_apply(fd, entry, place->path, &u->report->bytes, err);
 	if (r < 0)
 		return r;
@@ -206,7 +207,7 @@ static int apply_at(struct archive_entry *entry, const struct place *place, stru
 	if (fchownat(place->parent_fd, place->name, (uid_t)archive_entry_uid(entry),
 		    (gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) < 0 ||
 		utimensat(place->parent_fd, place->name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return write_failed(err, -errno, place->path);
+		return unpack_write_failed(err, -errno, place->path);
 	return 0;
 }
 
@@ -235,7 +236,7 @@ static int unpack_fifo(
 		return r;
 	/* Nobody else is here to put a link in the fifo's place. */
 	if (fchmodat(place->parent_fd, place->name, archive_entry_perm(entry) & 07777, 0) < 0)
-		return write_failed(err, -errno, place->path);
+		return unpack_write_failed(err, -errno, place->path);
 	return 0;
 }
 
@@ -264,19 +265,36 @@ static bool same_file(const struct link_target *target, const struct place *plac
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/* The part of a clean name below u->prefix ("" for the prefix itself); NULL when it is elsewhere.
+ */
+static char *below_prefix(const struct unpack *u, char *path)
+{
+	size_t n = u->prefix ? strlen(u->prefix) : 0;
+
+	if (!n)
+		return path;
+	if (strncmp(path, u->prefix, n) || (path[n] && path[n] != '/'))
+		return NULL;
+	return path + n + (path[n] == '/');
+}
+
 static int unpack_hardlink(
 	struct unpack *u, const char *raw_target, const struct place *place, struct err *err)
 {
 	_cleanup_close_ int parent = -1;
 	struct link_target target;
-	char path[PATH_MAX];
+	char buffer[PATH_MAX];
+	char *path;
 	char *slash;
 	struct stat st;
 	int r;
 
-	r = entry_path_clean(raw_target, path, err);
+	r = entry_path_clean(raw_target, buffer, err);
 	if (r < 0)
 		return err_wrap(err, r, "the target of a hard link");
+	path = below_prefix(u, buffer);
+	if (!path)
+		return refuse(err, place->path, "is a hard link to something beside the rootfs");
 	slash = strrchr(path, '/');
 	if (slash)
 		*slash = '\0';
@@ -305,17 +323,15 @@ static int unpack_other(
 	}
 }
 
-int unpack_entry(struct unpack *u, struct archive_entry *entry, struct err *err)
+static int unpack_at(
+	struct unpack *u, struct archive_entry *entry, const char *path, struct err *err)
 {
 	const char *raw_target = archive_entry_hardlink(entry);
 	mode_t type = archive_entry_filetype(entry);
-	char path[PATH_MAX];
-	struct place place = {.path = path, .parent_fd = u->tree.root_fd, .name = "."};
+	struct place place = {
+		.path = path, .parent_fd = u->tree.root_fd, .name = ".", .layered = u->layered};
 	int r;
 
-	r = entry_path_clean(archive_entry_pathname(entry), path, err);
-	if (r < 0)
-		return r;
 	if (!path[0] && (type != AE_IFDIR || raw_target))
 		return refuse(err, "./", "is the root, but no directory");
 	if (!raw_target && type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK &&
@@ -335,4 +351,16 @@ int unpack_entry(struct unpack *u, struct archive_entry *entry, struct err *err)
 	if (type == AE_IFLNK)
 		return unpack_symlink(u, entry, &place, err);
 	return unpack_fifo(u, entry, &place, err);
+}
+
+int unpack_entry(struct unpack *u, struct archive_entry *entry, struct err *err)
+{
+	char path[PATH_MAX];
+	const char *below;
+	int r = entry_path_clean(archive_entry_pathname(entry), path, err);
+
+	if (r < 0)
+		return r;
+	below = below_prefix(u, path);
+	return below ? unpack_at(u, entry, below, err) : 0;
 }

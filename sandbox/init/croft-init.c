@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -52,11 +53,10 @@ static void handled_signals(sigset_t *set)
 	sigaddset(set, SIGRTMIN + 3);
 }
 
-/* A command without a slash is looked for where every distribution has its programs. */
+/* A command without a slash is looked for in PATH, or where every distribution has its programs. */
 static int execute(char **argv)
 {
-	static const char *const places[] = {
-		"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+	const char *place = getenv("PATH");
 	char path[PATH_MAX];
 	int result = ENOENT;
 
@@ -64,13 +64,18 @@ static int execute(char **argv)
 		execv(argv[0], argv);
 		return errno;
 	}
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", places[i], argv[0]) >=
-			sizeof(path))
-			return ENAMETOOLONG;
-		execv(path, argv);
-		if (errno != ENOENT && errno != ENOTDIR)
-			result = errno;
+	if (!place || !*place)
+		place = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	while (*place) {
+		size_t length = strcspn(place, ":");
+
+		if (length && length + strlen(argv[0]) + 2 <= sizeof(path)) {
+			snprintf(path, sizeof(path), "%.*s/%s", (int)length, place, argv[0]);
+			execv(path, argv);
+			if (errno != ENOENT && errno != ENOTDIR)
+				result = errno;
+		}
+		place += length + (place[length] == ':');
 	}
 	return result;
 }

@@ -7,8 +7,8 @@
  * than oneself cannot be set, and most archives end early.
  */
 #include "base/cleanup.h"
-#include "sandbox/importer/init_detect.h"
-#include "sandbox/importer/unpack.h"
+#include "sandbox/image_config.h"
+#include "sandbox/importer/import.h"
 #include "sandbox/tree_remove.h"
 
 #include <fcntl.h>
@@ -78,6 +78,18 @@ static void check_outside(const struct stat *before)
 		after.st_mtim.tv_nsec == before->st_mtim.tv_nsec);
 }
 
+/* What is said of an application must be what the other side believes. */
+static void check_app(const struct wire_writer *app, uint32_t size)
+{
+	struct image_config *config;
+
+	require(size == 0 || size == app->size);
+	if (!size)
+		return;
+	require(image_config_parse(app->data, size, &config, NULL) == 0);
+	image_config_free(config);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, size};
@@ -87,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.limits = {.bytes = BYTES_MAX, .entries = ENTRIES_MAX},
 	};
 	struct image_report report;
+	struct wire_writer app;
 	struct err err = {0};
 	struct stat before;
 	int root;
@@ -97,11 +110,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(mkdirat(outside_fd, "root", 0755) == 0);
 	root = openat(outside_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	require(root >= 0 && fstat(outside_fd, &before) == 0);
-	r = unpack_run(root, &config, &report, &err);
+	r = import_run(root, &config, &report, &app, &err);
 	require(r == 0 || (r < 0 && err.code != ERR_OK && err.reason[0] && err.msg[0]));
 	require(r < 0 || (report.bytes <= BYTES_MAX && report.entries <= ENTRIES_MAX));
-	init_detect(root, &report);
 	require(report.init <= IMAGE_INIT_SYSV);
+	check_app(&app, r == 0 ? report.config_size : 0);
+	wire_writer_finish(&app);
 	check_outside(&before);
 	close(root);
 	require(tree_remove_at(outside_fd, "root", &err) == 0);

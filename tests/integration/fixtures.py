@@ -165,3 +165,12 @@ def debian_image():
     if not os.path.isfile(path):
         pytest.skip("build/images/debian12.tar.zst is not there; make images")
     return path
+
+
+@pytest.fixture(scope="session")
+def app_images():
+    """A directory with one application image as several tools write it."""
+    path = os.path.join(IMAGES, "apps")
+    if not os.path.isdir(path):
+        pytest.skip("build/images/apps is not there; make images")
+    return path

@@ -44,12 +44,28 @@ def _processes(daemon):
     return kernel.descendants(daemon.reaper_pid) - set(daemon.pids.values())
 
 
+def pool_images(daemon):
+    """The images in the pool, also half-made ones; the pool is mounted where the supervisor is."""
+    try:
+        root = f"/proc/{daemon.pid('supervisor')}/root{daemon.base}/state/pool"
+    except (OSError, ValueError):
+        return set()
+    found = set()
+    for folder in ("images", "incoming"):
+        try:
+            found |= {f"{folder}/{name}" for name in os.listdir(f"{root}/{folder}")}
+        except OSError:
+            continue
+    return found
+
+
 class Holdings:
     """One look at everything; `-` tells what is in this one and not in the other."""
 
-    def __init__(self, *, cgroups, mounts, loops, processes, ranges, files):
+    def __init__(self, *, cgroups, mounts, loops, processes, ranges, files, images):
         self.cgroups, self.mounts, self.loops = cgroups, mounts, loops
         self.processes, self.ranges, self.files = processes, ranges, files
+        self.images = images
 
     @classmethod
     def look(cls, daemon):
@@ -61,6 +77,7 @@ class Holdings:
             processes=_processes(daemon),
             ranges=held_ranges(daemon.instance_id) if daemon.instance_id else 0,
             files=tree(daemon.run),
+            images=pool_images(daemon),
         )
 
     def __sub__(self, other):
@@ -77,11 +94,14 @@ class Holdings:
             more.append(f"{self.ranges - other.ranges} id ranges")
         for name in sorted(self.files - other.files):
             more.append(f"file {name} in the run directory")
+        for name in sorted(self.images - other.images):
+            more.append(f"{name} in the pool")
         return more
 
 
 NOTHING = Holdings(
-    cgroups=set(), mounts=set(), loops=set(), processes=set(), ranges=0, files=set()
+    cgroups=set(), mounts=set(), loops=set(), processes=set(), ranges=0, files=set(),
+    images=set(),
 )
 
 

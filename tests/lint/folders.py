@@ -15,6 +15,7 @@ LIBRARIES = {
     "libevent": r"(event2/.*|event\.h|evutil\.h)",
     "libjansson": r"jansson(_config)?\.h",
     "libmnl": r"libmnl/.*",
+    "libnettle": r"nettle/.*",
     "libnftables": r"nftables/.*",
     "libnghttp2": r"nghttp2/.*",
     "libprotobuf-c": r"protobuf-c/.*",
@@ -41,7 +42,10 @@ FOLDERS = {
     "base": (r"base/.*", set()),
     "sandbox": (
         r"((base|sandbox)/.*|policy/format\.h)",  # docs/adr/0004
-        {"libarchive", "libcap", "libmnl", "libnftables", "libseccomp"},
+        {
+            "libarchive", "libcap", "libjansson", "libmnl", "libnettle", "libnftables",
+            "libseccomp",
+        },
     ),
     "policy": (r"(base|policy)/.*", {"libjansson", "libseccomp"}),
     "server": (
@@ -59,6 +63,8 @@ FOLDERS = {
 # Within sandbox/, a library that only some processes may have: the files that may include it.
 ONLY_IN = {
     "libarchive": r"sandbox/(importer|archive)[\w/]*\.[ch]",
+    "libjansson": r"(cli|policy|server|sandbox/importer)/[\w]*\.[ch]",
+    "libnettle": r"sandbox/importer/[\w]*\.[ch]",
     "libnftables": r"sandbox/net[\w]*\.[ch]",
 }
 
@@ -68,7 +74,7 @@ BINARIES = {
     "croft": {
         "libcroft", "libjansson", "libnghttp2", "libprotobuf-c", "libseccomp", "libsmartcols",
     },
-    "croft-importer": {"libarchive", "libcap", "libseccomp"},
+    "croft-importer": {"libarchive", "libcap", "libjansson", "libnettle", "libseccomp"},
     "croft-init": None,
     "croft-net": {"libcap", "libmnl", "libnftables"},
     "croft-policy": {"libjansson", "libseccomp"},

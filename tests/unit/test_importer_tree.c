@@ -135,13 +135,13 @@ static void clearing_removes_the_name_not_its_target(void **state)
 
 	make_file(f, "dir/file");
 	link_at(f, "dir", "link");
-	assert_int_equal(tree_clear(root, "nothing", &f->err), 0);
-	assert_int_equal(tree_clear(root, "link", &f->err), 0);
+	assert_int_equal(tree_clear(root, "nothing", false, &f->err), 0);
+	assert_int_equal(tree_clear(root, "link", false, &f->err), 0);
 	assert_int_equal(faccessat(root, "dir/file", F_OK, 0), 0);
-	assert_int_equal(tree_clear(root, "dir", &f->err), -EINVAL);
+	assert_int_equal(tree_clear(root, "dir", false, &f->err), -EINVAL);
 	assert_string_equal(f->err.reason, "IMAGE_INVALID");
 	assert_int_equal(mkdirat(root, "empty", 0), 0);
-	assert_int_equal(tree_clear(root, "empty", &f->err), 0);
+	assert_int_equal(tree_clear(root, "empty", false, &f->err), 0);
 	assert_int_equal(faccessat(root, "empty", F_OK, 0), -1);
 }
 

@@ -113,6 +113,33 @@ static void groups_are_those_that_name_the_user(void **state)
 	assert_int_equal(f->user.n_groups, 0);
 }
 
+static void a_group_may_be_named(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "passwd", ordinary);
+	put(f, "group", groups);
+	find(f, "alice:adm");
+	assert_int_equal(f->user.uid, 1000);
+	assert_int_equal(f->user.gid, 4);
+	assert_int_equal(f->user.n_groups, 0);
+	find(f, "1000:77");
+	assert_string_equal(f->user.name, "alice");
+	assert_int_equal(f->user.gid, 77);
+	find(f, "4711:adm");
+	assert_int_equal(f->user.uid, 4711);
+	assert_int_equal(f->user.gid, 4);
+	find(f, ":4");
+	assert_int_equal(f->user.uid, 0);
+	assert_int_equal(f->user.gid, 4);
+	assert_none(f, "bob:adm");
+	assert_int_equal(passwd_lookup(f->dir, "alice:nobody", &f->user, &f->err), -ENOENT);
+	assert_string_equal(f->err.reason, "EXEC_NO_GROUP");
+	assert_int_equal(passwd_lookup(f->dir, "alice:", &f->user, &f->err), -ENOENT);
+	assert_int_equal(passwd_lookup(f->dir, "alice:65535", &f->user, &f->err), -ENOENT);
+	assert_int_equal(passwd_lookup(f->dir, "alice:adm:x", &f->user, &f->err), -ENOENT);
+}
+
 static void a_number_needs_no_entry(void **state)
 {
 	struct fixture *f = *state;
@@ -297,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_fixture(users_are_found_by_name_and_number),
 		with_fixture(groups_are_those_that_name_the_user),
+		with_fixture(a_group_may_be_named),
 		with_fixture(a_number_needs_no_entry),
 		with_fixture(numbers_out_of_the_range_are_no_users),
 		with_fixture(lines_that_do_not_parse_are_skipped),

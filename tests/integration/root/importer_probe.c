@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 
 static struct image_report report;
+static const char noise[100] = "\xff\xff\xff\xff";
 
 __attribute__((format(printf, 1, 2))) static void complain(const char *fmt, ...)
 {
@@ -102,6 +103,7 @@ static void check_jail(void)
 	expect(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
 			MAP_FAILED &&
 		errno == EPERM);
+	expect(fcntl(0, F_SETFL, O_NONBLOCK) < 0 && errno == EPERM);
 	expect(mknod("/null", S_IFCHR | 0666, 0x103) < 0 && errno == EPERM);
 	/* The control: what unpacking needs works. */
 	expect(mkfifoat(AT_FDCWD, "/fifo", 0600) == 0);
@@ -121,7 +123,7 @@ static void lie(void)
 int main(int argc, char **argv)
 {
 	/* Started in any other way, it must not pass for one that found nothing wrong. */
-	int question = argc == 4 ? atoi(argv[2]) : 4;
+	int question = argc == 5 ? atoi(argv[2]) : 4;
 
 	report.final = 1;
 	if (question == 1)
@@ -134,6 +136,11 @@ int main(int argc, char **argv)
 		_exit(3);
 	else if (question == 5)
 		fd_send(IMPORTER_REPORT_FD, "short", 5, NULL, 0);
+	else if (question >= 6)
+		report.config_size = 100;
 	fd_send(IMPORTER_REPORT_FD, &report, sizeof(report), NULL, 0);
+	/* Of an application: too little, or nonsense. */
+	if (question >= 6)
+		fd_send(IMPORTER_REPORT_FD, noise, question == 6 ? 5 : 100, NULL, 0);
 	_exit(0);
 }
