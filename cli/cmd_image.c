@@ -30,19 +30,34 @@ static const char *signal_text(
 	return buf;
 }
 
+static const char *join(char *const *list, size_t n, char buf[static COLUMN_TEXT_MAX])
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < n && at < COLUMN_TEXT_MAX; i++)
+		at += (size_t)snprintf(
+			buf + at, COLUMN_TEXT_MAX - at, "%s%s", i ? " " : "", list[i]);
+	return buf;
+}
+
 /* What an application image runs; nothing for others. */
 static const char *command_text(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {
 	const Croft__V1__ImageApplication *app = ((const Croft__V1__Image *)m)->application;
-	size_t at = 0;
 
 	(void)human;
-	buf[0] = '\0';
-	for (size_t i = 0; app && i < app->n_args && at < COLUMN_TEXT_MAX; i++)
-		at += (size_t)snprintf(
-			buf + at, COLUMN_TEXT_MAX - at, "%s%s", i ? " " : "", app->args[i]);
-	return buf;
+	return join(app ? app->args : NULL, app ? app->n_args : 0, buf);
+}
+
+static const char *aliases_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__Image *image = (const void *)m;
+
+	(void)human;
+	return join(image->aliases, image->n_aliases, buf);
 }
 
 static const char *user_text(
@@ -77,6 +92,7 @@ const struct column image_list_columns[] = {
 
 const struct column image_columns[] = {
 	{"name", "image", "name", COLUMN_RESOURCE, NULL},
+	{"aliases", "aliases", .kind = COLUMN_CUSTOM, .text = aliases_text},
 	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
 	{"init", "init", "init", COLUMN_PLAIN, NULL},
 	{"command", "command", .kind = COLUMN_CUSTOM, .text = command_text},

@@ -15,6 +15,8 @@ const struct command *const commands[] = {
 	&cmd_image_list,
 	&cmd_image_show,
 	&cmd_image_delete,
+	&cmd_image_alias,
+	&cmd_image_unalias,
 	&cmd_launch,
 	&cmd_create,
 	&cmd_start,

@@ -149,6 +149,21 @@ static void convert_app(const struct image_config *app, Croft__V1__ImageApplicat
 	out->is_init = app->is_init;
 }
 
+static void convert_aliases(
+	const struct model *model, const struct image *image, struct image_message *out)
+{
+	struct map_node *node = image->n_aliases ? map_after(&model->aliases, "") : NULL;
+
+	for (; node && out->msg.n_aliases < IMAGE_ALIASES_MAX;
+		node = map_after(&model->aliases, node->key)) {
+		struct image_alias *alias = map_object(node, struct image_alias, by_name);
+
+		if (alias->image == image)
+			out->aliases[out->msg.n_aliases++] = alias->name;
+	}
+	out->msg.aliases = out->aliases;
+}
+
 const ProtobufCMessage *convert_image(
 	const struct model *model, const struct image *image, struct image_message *out)
 {
@@ -164,6 +179,7 @@ const ProtobufCMessage *convert_image(
 	out->msg.skipped_devices = image->skipped_devices;
 	out->msg.create_time = &out->created;
 	out->msg.container_count = model_image_users(model, image->name);
+	convert_aliases(model, image, out);
 	if (image->app) {
 		convert_app(image->app, &out->app);
 		out->msg.application = &out->app;

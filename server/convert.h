@@ -40,6 +40,7 @@ struct container_message {
 struct image_message {
 	Croft__V1__Image msg;
 	Croft__V1__ImageApplication app;
+	char *aliases[IMAGE_ALIASES_MAX];
 	Google__Protobuf__Timestamp created;
 	char name[RESOURCE_SIZE];
 };

@@ -92,7 +92,13 @@ static const char runs_by_name[] = "CREATE INDEX runs_by_name ON runs(tenant_uid
 /* What an application image says about running it; see sandbox/image_config.h. Empty: none. */
 static const char image_config[] = "ALTER TABLE images ADD COLUMN config BLOB NOT NULL DEFAULT x''";
 
-static const char *const steps[] = {first, end_note, runs_by_name, image_config};
+/* Other names of images; they go with their image. */
+static const char image_aliases[] =
+	"CREATE TABLE image_aliases (alias TEXT PRIMARY KEY,"
+	" image_uid TEXT NOT NULL REFERENCES images(uid) ON DELETE CASCADE) WITHOUT ROWID;"
+	"CREATE INDEX image_aliases_by_image ON image_aliases(image_uid);";
+
+static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

@@ -14,6 +14,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/grpc_utf8.h"
+#include "server/image_aliases.h"
 #include "server/import_handlers.h"
 #include "server/link.h"
 #include "server/mutation.h"
@@ -393,6 +394,9 @@ static int check(
 	if (same)
 		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
 			"there is an image %s already; delete it first", start->image_id);
+	r = image_alias_check_free(&server->model, start->image_id, err);
+	if (r < 0)
+		return r;
 	if (server->imports->n >= IMPORTS_MAX)
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMPORTS", "imports",
 			"%d imports are under way, which is the most; try again later",

@@ -206,6 +206,47 @@ int model_find_container(
 	return 0;
 }
 
+struct image_alias *model_add_alias(struct model *model, const char *name)
+{
+	struct image_alias *alias = calloc(1, sizeof(*alias));
+
+	if (!alias)
+		return NULL;
+	snprintf(alias->name, sizeof(alias->name), "%s", name);
+	map_insert(&model->aliases, &alias->by_name, alias->name);
+	return alias;
+}
+
+struct image_alias *model_any_alias(const struct model *model, const char *name)
+{
+	struct map_node *node = map_find(&model->aliases, name);
+
+	return node ? map_object(node, struct image_alias, by_name) : NULL;
+}
+
+void image_alias_move(struct image_alias *alias, struct image *image)
+{
+	if (alias->image)
+		alias->image->n_aliases--;
+	alias->image = image;
+	if (image)
+		image->n_aliases++;
+}
+
+void model_remove_alias(struct model *model, struct image_alias *alias)
+{
+	image_alias_move(alias, NULL);
+	map_remove(&model->aliases, &alias->by_name);
+	free(alias);
+}
+
+static struct image *image_of_alias(const struct model *model, const char *name)
+{
+	const struct image_alias *alias = model_any_alias(model, name);
+
+	return alias ? alias->image : NULL;
+}
+
 int model_find_image(
 	const struct model *model, const char *resource, struct image **ret, struct err *err)
 {
@@ -216,6 +257,8 @@ int model_find_image(
 	if (r < 0)
 		return r;
 	image = model_any_image(model, name);
+	if (!image)
+		image = image_of_alias(model, name);
 	if (!image || !image->visible)
 		return err_set(err, ERR_NOT_FOUND, "IMAGE_NOT_FOUND",
 			"there is no image %s; croft image list shows those there are", name);
@@ -259,6 +302,15 @@ void model_remove_container(struct container *container)
 
 void model_remove_image(struct model *model, struct image *image)
 {
+	struct map_node *node = image->n_aliases ? map_after(&model->aliases, "") : NULL;
+
+	while (node) {
+		struct image_alias *alias = map_object(node, struct image_alias, by_name);
+
+		node = map_after(&model->aliases, alias->name);
+		if (alias->image == image)
+			model_remove_alias(model, alias);
+	}
 	map_remove(&model->images, &image->by_name);
 	image_config_free(image->app);
 	free(image);
@@ -349,6 +401,8 @@ void model_finish(struct model *model)
 	}
 	while ((node = map_after(&model->tenants, "")))
 		model_remove_tenant(model, map_object(node, struct tenant, by_name));
+	while ((node = map_after(&model->aliases, "")))
+		model_remove_alias(model, map_object(node, struct image_alias, by_name));
 	while ((node = map_after(&model->images, "")))
 		model_remove_image(model, map_object(node, struct image, by_name));
 }

@@ -26,6 +26,7 @@
 #define END_NOTE_SIZE	    96
 #define TENANTS_MAX	    4096
 #define IMAGES_MAX	    4096
+#define IMAGE_ALIASES_MAX   32 /* of one image */
 #define INIT_ARGS_MAX	    64
 #define INIT_ARGS_BYTES_MAX 8192
 
@@ -188,11 +189,22 @@ struct image {
 	uint64_t entries;
 	uint64_t skipped_devices;
 	int64_t created_wall_usec;
+	size_t n_aliases;
+	unsigned alias_changes; /* of aliases that it has or is to have, on their way */
+};
+
+/* Another name of an image. No image has it. */
+struct image_alias {
+	struct map_node by_name;
+	char name[NAME_SIZE];
+	struct image *image; /* NULL: its first is not committed yet */
+	bool changing;
 };
 
 struct model {
 	struct map tenants;
 	struct map images;
+	struct map aliases;
 	struct map bindings; /* of local user ids to tenants */
 };
 
@@ -216,13 +228,21 @@ int model_find_tenant(
 	const struct model *model, const char *resource, struct tenant **ret, struct err *err);
 int model_find_container(
 	const struct model *model, const char *resource, struct container **ret, struct err *err);
+/* An image also by an alias. */
 int model_find_image(
 	const struct model *model, const char *resource, struct image **ret, struct err *err);
 
 /* NOT_FOUND for a tenant of that name, the same whether it exists or may not be seen. */
 int model_no_tenant(const char *name, struct err *err);
 
-/* Takes an object out; it is freed with its last reference. */
+/* Aliases: see struct image_alias. An alias without an image is not visible. */
+struct image_alias *model_add_alias(struct model *model, const char *name);
+struct image_alias *model_any_alias(const struct model *model, const char *name);
+void model_remove_alias(struct model *model, struct image_alias *alias);
+/* Gives it to an image, NULL for none, instead of the one that has it. */
+void image_alias_move(struct image_alias *alias, struct image *image);
+
+/* Takes an object out; it is freed with its last reference. An image's aliases go with it. */
 void model_remove_tenant(struct model *model, struct tenant *tenant);
 void model_remove_container(struct container *container);
 void model_remove_image(struct model *model, struct image *image);

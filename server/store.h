@@ -13,6 +13,8 @@ void store_delete_tenant(struct db_tx *tx, const struct tenant *tenant);
 void store_bind(struct db_tx *tx, const struct tenant *tenant, uint32_t uid);
 void store_put_image(struct db_tx *tx, const struct image *image);
 void store_delete_image(struct db_tx *tx, const struct image *image);
+void store_put_alias(struct db_tx *tx, const char *alias, const struct image *image);
+void store_delete_alias(struct db_tx *tx, const char *alias);
 void store_put_container(struct db_tx *tx, const struct container *container);
 void store_delete_container(struct db_tx *tx, const struct container *container);
 

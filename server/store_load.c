@@ -118,6 +118,24 @@ static int load_image(sqlite3_stmt *row, void *arg, struct err *err)
 		&image->app, err);
 }
 
+static int load_alias(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct load *load = arg;
+	struct image_alias *alias;
+	char image[NAME_SIZE];
+	char name[NAME_SIZE];
+
+	db_column_text(row, 0, name, sizeof(name));
+	db_column_text(row, 1, image, sizeof(image));
+	if (!name_is_valid(name) || !model_any_image(load->model, image))
+		return damaged("alias of an image", err);
+	alias = model_add_alias(load->model, name);
+	if (!alias)
+		return err_oom(err);
+	image_alias_move(alias, model_any_image(load->model, image));
+	return 0;
+}
+
 static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct load *load = arg;
@@ -335,6 +353,10 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 			"SELECT uid, name, init, stop_signal, size_bytes, entries,"
 			" skipped_devices, created_wall, config FROM images",
 			load_image, &load, err, "");
+	if (r == 0)
+		r = db_query(db,
+			"SELECT alias, name FROM image_aliases JOIN images ON uid=image_uid",
+			load_alias, &load, err, "");
 	if (r == 0)
 		r = db_query(db,
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"

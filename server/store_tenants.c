@@ -54,3 +54,16 @@ void store_delete_image(struct db_tx *tx, const struct image *image)
 {
 	db_tx_write(tx, "DELETE FROM images WHERE uid=?1", "s", image->uid);
 }
+
+void store_put_alias(struct db_tx *tx, const char *alias, const struct image *image)
+{
+	db_tx_write(tx,
+		"INSERT INTO image_aliases (alias, image_uid) VALUES (?1, ?2)"
+		" ON CONFLICT (alias) DO UPDATE SET image_uid=?2",
+		"ss", alias, image->uid);
+}
+
+void store_delete_alias(struct db_tx *tx, const char *alias)
+{
+	db_tx_write(tx, "DELETE FROM image_aliases WHERE alias=?1", "s", alias);
+}

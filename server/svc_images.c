@@ -9,6 +9,7 @@
 #include "server/convert.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/image_aliases.h"
 #include "server/import_handlers.h"
 #include "server/link.h"
 #include "server/mutation.h"
@@ -133,11 +134,21 @@ static void on_removed(
 static int check_delete(
 	struct server *server, const char *name, struct image **ret, struct err *err)
 {
+	char own_name[RESOURCE_SIZE];
 	uint32_t users;
 	int r = model_find_image(&server->model, name, ret, err);
 
 	if (r < 0)
 		return r;
+	snprintf(own_name, sizeof(own_name), "images/%s", (*ret)->name);
+	if (strcmp(name, own_name) != 0)
+		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_ALIAS",
+			"that is an alias of image %s; delete the image by its name, or remove the "
+			"alias",
+			(*ret)->name);
+	if ((*ret)->alias_changes)
+		return err_set(err, ERR_ABORTED, "IMAGE_BUSY",
+			"an alias of image %s is being changed; try again", (*ret)->name);
 	if ((*ret)->deleting)
 		return err_set(
 			err, ERR_ABORTED, "IMAGE_BUSY", "image %s is being deleted", (*ret)->name);
@@ -186,5 +197,7 @@ const struct grpc_handler svc_images_handlers[] = {
 	{.path = "/croft.v1.Images/GetImage", .start = get_image},
 	{.path = "/croft.v1.Images/ListImages", .start = list_images},
 	{.path = "/croft.v1.Images/DeleteImage", .start = delete_image},
+	{.path = "/croft.v1.Images/SetImageAlias", .start = image_alias_set},
+	{.path = "/croft.v1.Images/RemoveImageAlias", .start = image_alias_remove},
 	{.path = NULL},
 };

@@ -219,6 +219,78 @@ def test_tar_of_the_client_is_the_layout(box, tmp_path):
     box.refused("image", "import", "c", str(tmp_path / "empty"), match="layout")
 
 
+# --- aliases -------------------------------------------------------------------------------
+
+
+class TestAliases:
+    def images(self, box):
+        for number in (1, 2):
+            box.ok("image", "import", f"deb-{number}", "-", "--init", "/bin/sleep",
+                   stdin=busybox_layer(entry("number", b"%d" % number)))
+
+    def test_a_name_that_moves(self, box):
+        self.images(box)
+        box.tenant()
+        assert box.json("image", "alias", "deb-1", "deb")["aliases"] == ["deb"]
+        assert box.json("image", "show", "deb")["name"] == "images/deb-1"
+        box.launch("acme/one", image="deb", init=["/bin/sleep", "1000"])
+        assert box.info("acme/one")["image"] == "images/deb-1"
+        box.ok("image", "alias", "deb-2", "deb")
+        assert "aliases" not in box.json("image", "show", "deb-1")
+        box.launch("acme/two", image="deb", init=["/bin/sleep", "1000"])
+        assert box.sh("acme/two", "cat /number") == "2"
+        # What was made from the other stays with it.
+        box.ok("stop", "--timeout", "0", "acme/one")
+        box.ok("start", "acme/one")
+        assert box.sh("acme/one", "cat /number") == "1"
+        assert [e["type"] for e in box.events() if "alias" in e["type"]] == [
+            "image.alias_set", "image.alias_set"]
+
+    def test_refusals(self, box):
+        self.images(box)
+        box.ok("image", "alias", "deb-1", "deb")
+        box.refused("image", "alias", "deb-1", "deb-2", match="deb-2")
+        box.refused("image", "alias", "nothing", "x", match="nothing")
+        box.refused("image", "alias", "deb-1", "No Name", match="No Name")
+        box.refused("image", "unalias", "nothing", match="nothing")
+        box.refused("image", "import", "deb", "-", stdin=tar(directory("etc")), match="alias")
+        box.refused("image", "delete", "deb", match="deb-1")
+        for number in range(31):
+            box.ok("image", "alias", "deb-1", f"a{number}")
+        box.refused("image", "alias", "deb-1", "one-more", match="32")
+        box.ok("image", "alias", "deb-1", "a0")
+        box.tenant()
+        box.ok("tenant", "bind", "acme", "12345")
+        for command in (("alias", "deb-1", "mine"), ("unalias", "deb")):
+            assert box.croft("image", *command, uid=12345).rc == 1
+
+    def test_they_outlive_the_daemon_and_go_with_the_image(self, box):
+        self.images(box)
+        box.ok("image", "alias", "deb-1", "deb")
+        box.ok("image", "alias", "deb", "debian")
+        box.ok("image", "alias", "deb-2", "other")
+        box.kill9("croftd")
+        box.revive()
+        assert box.json("image", "show", "debian")["aliases"] == ["deb", "debian"]
+        box.ok("image", "unalias", "deb")
+        box.refused("image", "show", "deb", match="deb")
+        box.ok("image", "delete", "deb-1")
+        box.refused("image", "show", "debian", match="debian")
+        assert box.json("image", "show", "other")["name"] == "images/deb-2"
+        box.ok("image", "alias", "deb-2", "debian")
+
+    def test_a_request_is_repeated_safely(self, box):
+        self.images(box)
+        request = {"name": "images/deb-1", "alias": "deb",
+                   "request_id": "7f3e2a10-0000-4000-8000-000000000001"}
+        with box.api() as api:
+            first = api.call("Images/SetImageAlias", request)
+            assert first["aliases"] == ["deb"]
+            box.ok("image", "alias", "deb-2", "deb")
+            assert api.call("Images/SetImageAlias", request) == first
+        assert box.json("image", "show", "deb")["name"] == "images/deb-2"
+
+
 # --- LXD and Incus -------------------------------------------------------------------------
 
 # What `lxc image export` gives, after LXD's documentation of its image format.
