@@ -106,7 +106,10 @@ class TestLimits:
 
 
 class TestDaemon:
-    """croftd's own command line: 2, with a sentence, before it touches anything."""
+    """croftd's own command line: 2, with a sentence, before it touches anything. Should it ever
+    get further, there is no directory that it could make: never the host's own."""
+
+    NOWHERE = ("--state", "/proc/none", "--run", "/proc/none", "--cgroup-parent", "croft-test-none")
 
     @pytest.mark.parametrize("words,match", [
         (("--pool-size", "5"), "at least 256M"),
@@ -114,7 +117,7 @@ class TestDaemon:
         (("--state", "relative"), "absolute path"), (("--frobnicate", "1"), "no setting"),
     ])
     def test_usage(self, shared, words, match):
-        result = run_program([program("croftd"), *words])
+        result = run_program([program("croftd"), *self.NOWHERE, *words])
         assert result.rc == 2 and match in result.err, result
         result = run_program([program("croft-supervisor"), "--state", "/nonexistent", "--run",
                               "/nonexistent", "--pool-size", "5"])
