@@ -28,7 +28,7 @@ void net_plan_init(struct net_plan *plan)
 	memset(plan, 0, sizeof(*plan));
 	plan->ipv4.tenant_prefix = IPV4_TENANT_PREFIX;
 	plan->ipv6.tenant_prefix = IPV6_TENANT_PREFIX;
-	strcpy(plan->prefix_name, DEFAULT_PREFIX_NAME);
+	memcpy(plan->prefix_name, DEFAULT_PREFIX_NAME, sizeof(DEFAULT_PREFIX_NAME));
 	plan->bridge_ports = NET_BRIDGE_PORTS_MAX;
 }
 
