@@ -10,13 +10,13 @@ PREFIX ?= /usr/local
 # What it takes to build everything and to run `make demo`.
 BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchive-dev \
 	libc6-dev libcap-dev libcmocka-dev libevent-dev libjansson-dev libmnl-dev \
-	libnghttp2-dev nettle-dev libprotobuf-c-dev libprotobuf-dev libseccomp-dev \
-	libsmartcols-dev libsqlite3-dev libssl-dev meson ninja-build pkg-config \
+	libnftables-dev libnghttp2-dev nettle-dev libprotobuf-c-dev libprotobuf-dev \
+	libseccomp-dev libsmartcols-dev libsqlite3-dev libssl-dev meson ninja-build pkg-config \
 	protobuf-c-compiler protobuf-compiler python3 python3-protobuf
 # And to test it.
-TEST_DEPS := acl binutils clang clang-format-14 crun libclang-rt-14-dev mmdebstrap \
-	nghttp2-client podman python3-grpcio python3-h2 python3-pytest qemu-system-x86 \
-	runc skopeo uidmap umoci xz-utils zstd
+TEST_DEPS := acl binutils clang clang-format-14 crun iperf3 iproute2 libclang-rt-14-dev \
+	mmdebstrap nftables nghttp2-client podman python3-grpcio python3-h2 python3-pytest \
+	qemu-system-x86 runc skopeo uidmap umoci xz-utils zstd
 COVER_DEPS := gcovr
 
 # Installs what is missing of a list of packages; one dpkg-query when nothing is.

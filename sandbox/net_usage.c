@@ -1,0 +1,294 @@
+/*
+ * Reading the counters; see net_usage.h. One dump a set, in the kernel's own form; must never
+ * change anything. Source: linux/netfilter/nf_tables.h.
+ */
+#include "sandbox/net_usage.h"
+
+#include "base/cleanup.h"
+#include "sandbox/net_rules.h"
+
+#include <endian.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define KEY_SIZE     16
+#define BUFFER_SIZE  65536 /* the kernel fills at most 32 KiB at a time (NLMSG_GOODSIZE's bound) */
+#define ATTEMPTS_MAX 5
+
+struct entry {
+	uint8_t key[KEY_SIZE];
+	struct net_traffic traffic;
+};
+
+struct entries {
+	struct entry *list; /* sorted by key */
+	size_t n;
+	size_t capacity;
+};
+
+struct net_usage_table {
+	struct entries sets[NET_USAGE_SET_N];
+};
+
+static const struct {
+	const char *name;
+	const char *family_name;
+	uint8_t family;
+} sets[NET_USAGE_SET_N] = {
+	[NET_USAGE_ALL_OUT] = {"all_out", "bridge", NFPROTO_BRIDGE},
+	[NET_USAGE_ALL_IN] = {"all_in", "bridge", NFPROTO_BRIDGE},
+	[NET_USAGE_OUT4] = {"out4", "inet", NFPROTO_INET},
+	[NET_USAGE_IN4] = {"in4", "inet", NFPROTO_INET},
+	[NET_USAGE_OUT6] = {"out6", "inet", NFPROTO_INET},
+	[NET_USAGE_IN6] = {"in6", "inet", NFPROTO_INET},
+};
+
+const char *net_usage_set_name(enum net_usage_set set)
+{
+	return sets[set].name;
+}
+
+const char *net_usage_set_family(enum net_usage_set set)
+{
+	return sets[set].family_name;
+}
+
+static struct entry *append(struct entries *entries)
+{
+	if (entries->n == entries->capacity) {
+		size_t capacity = entries->capacity ? 2 * entries->capacity : 64;
+		struct entry *list = reallocarray(entries->list, capacity, sizeof(*list));
+
+		if (!list)
+			return NULL;
+		entries->list = list;
+		entries->capacity = capacity;
+	}
+	entries->list[entries->n] = (struct entry){0};
+	return &entries->list[entries->n++];
+}
+
+struct search {
+	uint16_t type;
+	const struct nlattr *found;
+};
+
+static int match(const struct nlattr *attr, void *arg)
+{
+	struct search *search = arg;
+
+	if (mnl_attr_get_type(attr) != search->type)
+		return MNL_CB_OK;
+	search->found = attr;
+	return MNL_CB_STOP;
+}
+
+/* The attribute of this type within a nest, or NULL. */
+static const struct nlattr *find(const struct nlattr *nest, uint16_t type)
+{
+	struct search search = {.type = type};
+
+	if (nest)
+		mnl_attr_parse_nested(nest, match, &search);
+	return search.found;
+}
+
+static uint64_t number(const struct nlattr *nest, uint16_t type)
+{
+	const struct nlattr *attr = find(nest, type);
+
+	if (!attr || mnl_attr_get_payload_len(attr) != sizeof(uint64_t))
+		return 0;
+	return be64toh(mnl_attr_get_u64(attr));
+}
+
+/* An element has its expression directly, or one in a list of them. */
+static const struct nlattr *counter_of(const struct nlattr *element)
+{
+	const struct nlattr *expr = find(element, NFTA_SET_ELEM_EXPR);
+	const struct nlattr *name;
+
+	if (!expr)
+		expr = find(find(element, NFTA_SET_ELEM_EXPRESSIONS), NFTA_LIST_ELEM);
+	name = find(expr, NFTA_EXPR_NAME);
+	if (!name || strcmp(mnl_attr_get_str(name), "counter") != 0)
+		return NULL;
+	return find(expr, NFTA_EXPR_DATA);
+}
+
+static int take_element(const struct nlattr *element, void *arg)
+{
+	const struct nlattr *key = find(find(element, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
+	const struct nlattr *counter = counter_of(element);
+	struct entry *entry;
+	size_t size;
+
+	if (!key || !counter)
+		return MNL_CB_OK;
+	size = mnl_attr_get_payload_len(key);
+	entry = append(arg);
+	if (!entry) {
+		errno = ENOMEM;
+		return MNL_CB_ERROR;
+	}
+	memcpy(entry->key, mnl_attr_get_payload(key), size < KEY_SIZE ? size : KEY_SIZE);
+	entry->traffic.bytes = number(counter, NFTA_COUNTER_BYTES);
+	entry->traffic.packets = number(counter, NFTA_COUNTER_PACKETS);
+	return MNL_CB_OK;
+}
+
+static int take_attribute(const struct nlattr *attr, void *arg)
+{
+	if (mnl_attr_get_type(attr) != NFTA_SET_ELEM_LIST_ELEMENTS)
+		return MNL_CB_OK;
+	return mnl_attr_parse_nested(attr, take_element, arg);
+}
+
+static int take_message(const struct nlmsghdr *message, void *arg)
+{
+	return mnl_attr_parse(message, sizeof(struct nfgenmsg), take_attribute, arg);
+}
+
+static int ask(struct mnl_socket *socket, const char *table, enum net_usage_set set, unsigned seq)
+{
+	char buffer[1024];
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	struct nfgenmsg *family = mnl_nlmsg_put_extra_header(header, sizeof(*family));
+
+	header->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	header->nlmsg_seq = seq;
+	*family = (struct nfgenmsg){.nfgen_family = sets[set].family, .version = NFNETLINK_V0};
+	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_TABLE, table);
+	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_SET, sets[set].name);
+	return mnl_socket_sendto(socket, header, header->nlmsg_len) < 0 ? -errno : 0;
+}
+
+/* Returns 0, -EINTR when the tables changed meanwhile, or -errno. */
+static int dump(struct mnl_socket *socket, const char *table, enum net_usage_set set,
+	struct entries *entries)
+{
+	_cleanup_free_ char *buffer = malloc(BUFFER_SIZE);
+	unsigned port = mnl_socket_get_portid(socket);
+	unsigned seq = (unsigned)set + 1;
+	int r = MNL_CB_OK;
+
+	if (!buffer)
+		return -ENOMEM;
+	entries->n = 0;
+	r = ask(socket, table, set, seq);
+	if (r < 0)
+		return r;
+	for (r = MNL_CB_OK; r > MNL_CB_STOP;) {
+		ssize_t n = mnl_socket_recvfrom(socket, buffer, BUFFER_SIZE);
+
+		if (n < 0)
+			return -errno;
+		r = mnl_cb_run(buffer, (size_t)n, seq, port, take_message, entries);
+	}
+	/* No table or no set: nothing was counted yet. */
+	return r == MNL_CB_STOP || errno == ENOENT ? 0 : -errno;
+}
+
+/* A socket each time: after a dump that changed under it, what is still on its way is of no use. */
+static int read_set(const char *table, enum net_usage_set set, struct entries *entries)
+{
+	int r = -EINTR;
+
+	for (int i = 0; i < ATTEMPTS_MAX && r == -EINTR; i++) {
+		struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+
+		if (!socket)
+			return -errno;
+		r = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0
+			    ? -errno
+			    : dump(socket, table, set, entries);
+		mnl_socket_close(socket);
+	}
+	return r;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, KEY_SIZE);
+}
+
+int net_usage_read(const struct net_plan *plan, struct net_usage_table **ret, struct err *err)
+{
+	struct net_usage_table *table = calloc(1, sizeof(*table));
+	char name[NET_TABLE_SIZE];
+
+	if (!table)
+		return err_oom(err);
+	net_rules_table(plan, 1, name);
+	for (int set = 0; set < NET_USAGE_SET_N; set++) {
+		struct entries *entries = &table->sets[set];
+		int r = read_set(name, (enum net_usage_set)set, entries);
+
+		if (r < 0) {
+			net_usage_destroy(table);
+			return err_sys(err, r, "read the counters of the network");
+		}
+		if (entries->n)
+			qsort(entries->list, entries->n, sizeof(*entries->list), compare);
+	}
+	*ret = table;
+	return 0;
+}
+
+void net_usage_destroy(struct net_usage_table *table)
+{
+	if (!table)
+		return;
+	for (int set = 0; set < NET_USAGE_SET_N; set++)
+		free(table->sets[set].list);
+	free(table);
+}
+
+static struct net_traffic look_up(
+	const struct net_usage_table *table, enum net_usage_set set, const void *key)
+{
+	const struct entries *entries = &table->sets[set];
+	const struct entry *found = NULL;
+
+	if (entries->n)
+		found = bsearch(key, entries->list, entries->n, sizeof(*entries->list), compare);
+	return found ? found->traffic : (struct net_traffic){0};
+}
+
+static void add(struct net_traffic *to, struct net_traffic more)
+{
+	to->bytes += more.bytes;
+	to->packets += more.packets;
+}
+
+void net_usage_of(
+	const struct net_usage_table *table, const struct net_place *place, struct net_usage *ret)
+{
+	struct net_usage usage = {
+		.all_in = look_up(table, NET_USAGE_ALL_IN, place->port),
+		.all_out = look_up(table, NET_USAGE_ALL_OUT, place->port),
+	};
+
+	if (place->ipv4.size) {
+		add(&usage.outside_in, look_up(table, NET_USAGE_IN4, place->ipv4.bytes));
+		add(&usage.outside_out, look_up(table, NET_USAGE_OUT4, place->ipv4.bytes));
+	}
+	if (place->ipv6.size) {
+		add(&usage.outside_in, look_up(table, NET_USAGE_IN6, place->ipv6.bytes));
+		add(&usage.outside_out, look_up(table, NET_USAGE_OUT6, place->ipv6.bytes));
+	}
+	*ret = usage;
+}
+
+void net_usage_for_each(const struct net_usage_table *table,
+	void (*fn)(enum net_usage_set set, const uint8_t key[static 16], void *arg), void *arg)
+{
+	for (int set = 0; set < NET_USAGE_SET_N; set++)
+		for (size_t i = 0; i < table->sets[set].n; i++)
+			fn((enum net_usage_set)set, table->sets[set].list[i].key, arg);
+}
