@@ -43,7 +43,7 @@ define install_npm
 endef
 
 .DEFAULT_GOAL := build
-.PHONY: help build build-clang test test-unit test-root test-vm bench fuzz lint format san cover \
+.PHONY: help build build-clang test test-unit test-root test-images test-vm bench fuzz lint format san cover \
 	demo install clean deps deps-build deps-npm deps-cover images
 
 help: ## this list
@@ -67,6 +67,9 @@ test-unit: deps build ## unit tests: no root, a few seconds
 
 test-root: deps build ## tests on this host's kernel: root, cgroups, a private croftd each
 	@exec /usr/bin/python3 tests/run --only root,integration
+
+test-images: deps build ## other distributions: Debian 11 and 13, sysvinit, runit, from the mirror
+	@exec /usr/bin/python3 tests/run --only distributions
 
 test-vm: deps build ## limits, isolation, kill -9, usage and systemd on cgroup v2, in a machine
 	@exec /usr/bin/python3 tests/run --only vm

@@ -18,7 +18,7 @@ enum image_init {
 	IMAGE_INIT_NONE,    /* no init found: one must be named */
 	IMAGE_INIT_SYSTEMD, /* stop by SIGRTMIN+3 */
 	IMAGE_INIT_BUSYBOX, /* stop by SIGUSR2 */
-	IMAGE_INIT_SYSV,    /* sysvinit, runit and others at /sbin/init: stop by SIGPWR */
+	IMAGE_INIT_SYSV,    /* sysvinit, runit and others at /sbin/init: stop by SIGINT */
 };
 
 #define IMAGE_INIT_PATH_MAX 256

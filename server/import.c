@@ -227,7 +227,9 @@ static uint32_t stop_signal(uint32_t init)
 		/* busybox init: SIGUSR2 is poweroff. */
 		return SIGUSR2;
 	case IMAGE_INIT_SYSV:
-		return SIGPWR;
+		/* What the kernel tells an init of ctrl-alt-del, and the one signal that all of
+		   them take for a way down: as a reboot, which ends a container being stopped. */
+		return SIGINT;
 	default:
 		return SIGTERM;
 	}
