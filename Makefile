@@ -43,8 +43,9 @@ define install_npm
 endef
 
 .DEFAULT_GOAL := build
-.PHONY: help build build-clang test test-unit test-root test-images test-vm bench fuzz lint format san cover \
-	demo install clean deps deps-build deps-npm deps-cover images
+.PHONY: help build build-clang test test-unit test-root test-images test-vm bench fuzz \
+	lint format san cover demo install clean deps deps-build deps-npm deps-cover \
+	images
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
