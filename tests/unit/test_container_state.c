@@ -19,6 +19,10 @@ static const struct {
 	{CONTAINER_RUNNING, CONTAINER_STOPPING}, /* init ended */
 	{CONTAINER_STOPPING, CONTAINER_ENDED},	 /* counters on file, cgroup removed */
 	{CONTAINER_ENDED, CONTAINER_NONE},	 /* acknowledged */
+	{CONTAINER_NONE, CONTAINER_MAKING},	 /* its upper */
+	{CONTAINER_MAKING, CONTAINER_NONE},
+	{CONTAINER_NONE, CONTAINER_REMOVING},
+	{CONTAINER_REMOVING, CONTAINER_NONE},
 };
 
 static bool has_arrow(enum container_state from, enum container_state to)
