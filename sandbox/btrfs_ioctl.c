@@ -16,6 +16,9 @@
 /* Since Linux 6.7, newer than Debian 12's headers: include/uapi/linux/btrfs.h. */
 #define QUOTA_CTL_ENABLE_SIMPLE 4
 
+/* The same: a flag of struct btrfs_qgroup_status_item (linux/btrfs_tree.h). */
+#define QGROUP_STATUS_SIMPLE (1ull << 3)
+
 #define GROUP_NUMBER_MASK ((1ull << BTRFS_IOCTL_GROUP_LEVEL) - 1)
 #define SWEEP_BATCH	  64
 
@@ -47,24 +50,55 @@ int btrfs_subvolume_id(int fd, uint64_t *ret)
 	return 0;
 }
 
+/* Room for a list of one group; the kernel reads it as struct btrfs_qgroup_inherit. */
+struct inherit_one {
+	_Alignas(struct btrfs_qgroup_inherit) char bytes[sizeof(struct btrfs_qgroup_inherit) +
+							 sizeof(uint64_t)];
+};
+
+/* Names what is to be made, and the group it is a member of from birth (0: none). */
+static int fill_volume(const char *name, uint64_t group, struct inherit_one *room,
+	struct btrfs_ioctl_vol_args_v2 *ret)
+{
+	struct btrfs_qgroup_inherit *inherit = (struct btrfs_qgroup_inherit *)room->bytes;
+
+	memset(ret, 0, sizeof(*ret));
+	memset(room, 0, sizeof(*room));
+	if (strlen(name) >= sizeof(ret->name))
+		return -ENAMETOOLONG;
+	memcpy(ret->name, name, strlen(name) + 1);
+	if (!group)
+		return 0;
+	inherit->num_qgroups = 1;
+	inherit->qgroups[0] = group;
+	ret->flags = BTRFS_SUBVOL_QGROUP_INHERIT;
+	ret->size = sizeof(room->bytes);
+	ret->qgroup_inherit = inherit;
+	return 0;
+}
+
 int btrfs_subvolume_create(int parent_fd, const char *name, uint64_t group)
 {
-	_Alignas(struct btrfs_qgroup_inherit) char
-		buffer[sizeof(struct btrfs_qgroup_inherit) + sizeof(uint64_t)] = {0};
-	struct btrfs_qgroup_inherit *inherit = (struct btrfs_qgroup_inherit *)buffer;
-	struct btrfs_ioctl_vol_args_v2 args = {0};
+	struct btrfs_ioctl_vol_args_v2 args;
+	struct inherit_one room;
+	int r = fill_volume(name, group, &room, &args);
 
-	if (strlen(name) >= sizeof(args.name))
-		return -ENAMETOOLONG;
-	memcpy(args.name, name, strlen(name) + 1);
-	if (group) {
-		inherit->num_qgroups = 1;
-		inherit->qgroups[0] = group;
-		args.flags = BTRFS_SUBVOL_QGROUP_INHERIT;
-		args.size = sizeof(buffer);
-		args.qgroup_inherit = inherit;
-	}
-	return call(parent_fd, BTRFS_IOC_SUBVOL_CREATE_V2, &args);
+	return r < 0 ? r : call(parent_fd, BTRFS_IOC_SUBVOL_CREATE_V2, &args);
+}
+
+int btrfs_subvolume_snapshot(
+	int parent_fd, const char *name, int source_fd, uint64_t group, bool readonly)
+{
+	struct btrfs_ioctl_vol_args_v2 args;
+	struct inherit_one room;
+	int r = fill_volume(name, group, &room, &args);
+
+	if (r < 0)
+		return r;
+	args.fd = source_fd;
+	if (readonly)
+		args.flags |= BTRFS_SUBVOL_RDONLY;
+	return call(parent_fd, BTRFS_IOC_SNAP_CREATE_V2, &args);
 }
 
 int btrfs_subvolume_destroy(int parent_fd, const char *name)
@@ -204,6 +238,60 @@ int btrfs_group_usage(int fd, uint64_t group, uint64_t *ret_bytes)
 		return -ENOENT;
 	*ret_bytes = usage.bytes;
 	return 0;
+}
+
+static int read_status(const struct btrfs_ioctl_search_header *header, const char *item, void *arg)
+{
+	struct btrfs_qgroup_status_item status = {0};
+
+	/* It has grown since Linux 6.7; what is read has not moved. */
+	if (header->type != BTRFS_QGROUP_STATUS_KEY || header->len > sizeof(status) * 2)
+		return 0;
+	memcpy(&status, item, header->len < sizeof(status) ? header->len : sizeof(status));
+	*(uint64_t *)arg = le64toh(status.flags);
+	return 1;
+}
+
+static int quota_flags(int fd, uint64_t *ret)
+{
+	const struct btrfs_ioctl_search_key key = {
+		.tree_id = BTRFS_QUOTA_TREE_OBJECTID,
+		.min_type = BTRFS_QGROUP_STATUS_KEY,
+		.max_type = BTRFS_QGROUP_STATUS_KEY,
+		.max_offset = UINT64_MAX,
+		.max_transid = UINT64_MAX,
+	};
+
+	*ret = 0;
+	return search(fd, &key, read_status, ret);
+}
+
+int btrfs_quota_is_simple(int fd, bool *ret)
+{
+	uint64_t flags;
+	int r = quota_flags(fd, &flags);
+
+	if (r == 0)
+		*ret = flags & QGROUP_STATUS_SIMPLE;
+	return r;
+}
+
+int btrfs_quota_settle(int fd)
+{
+	struct btrfs_ioctl_quota_rescan_args args = {0};
+	uint64_t flags;
+	int r = quota_flags(fd, &flags);
+
+	if (r < 0 || flags & QGROUP_STATUS_SIMPLE)
+		return r;
+	/* The flag is on disk with the next commit. */
+	r = btrfs_sync(fd);
+	if (r == 0)
+		r = quota_flags(fd, &flags);
+	if (r < 0 || !(flags & BTRFS_QGROUP_STATUS_FLAG_INCONSISTENT))
+		return r;
+	r = call(fd, BTRFS_IOC_QUOTA_RESCAN, &args);
+	return r < 0 && r != -EINPROGRESS ? r : call(fd, BTRFS_IOC_QUOTA_RESCAN_WAIT, NULL);
 }
 
 static int set_true(const struct btrfs_ioctl_search_header *header, const char *item, void *arg)

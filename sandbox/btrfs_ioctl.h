@@ -23,6 +23,12 @@ bool btrfs_is_subvolume(int fd);
 int btrfs_subvolume_id(int fd, uint64_t *ret);
 /* Makes parent/name, in the quota group `group` from birth (0: none). */
 int btrfs_subvolume_create(int parent_fd, const char *name, uint64_t group);
+/*
+ * Makes parent/name a snapshot of the subvolume source_fd, in the group as above; durable when it
+ * returns. The source's own group stays the source's.
+ */
+int btrfs_subvolume_snapshot(
+	int parent_fd, const char *name, int source_fd, uint64_t group, bool readonly);
 /* Drops parent/name whatever it holds, except subvolumes (-ENOTEMPTY). Its space comes back later.
  */
 int btrfs_subvolume_destroy(int parent_fd, const char *name);
@@ -30,6 +36,16 @@ int btrfs_subvolume_set_readonly(int fd);
 
 /* Turns quotas on: simple ones where the kernel has them, else full ones. Idempotent. */
 int btrfs_quota_enable(int fd);
+/*
+ * True with simple quotas: a block counts to the subvolume that wrote it, as long as anybody has
+ * it. With full ones it counts to each subvolume that has it, and once in a group of them.
+ */
+int btrfs_quota_is_simple(int fd, bool *ret);
+/*
+ * Full quotas of kernels before 6.9 lose count when a snapshot is put into a group: then counts
+ * anew, and waits until that is done (it takes as long as the file system's metadata is large).
+ */
+int btrfs_quota_settle(int fd);
 /* Idempotent: an existing group and an absent one, respectively, are success. */
 int btrfs_group_create(int fd, uint64_t group);
 int btrfs_group_remove(int fd, uint64_t group);

@@ -22,14 +22,6 @@
 #define TENANTS_DIR  "tenants"
 #define OPEN_DIR     (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-struct pool {
-	const struct pool_ops *ops;
-	int root_fd;
-	int images_fd;
-	int incoming_fd;
-	int tenants_fd;
-};
-
 static const struct pool_ops *const drivers[] = {&pool_btrfs_ops, &pool_plain_ops};
 
 int pool_is_mounted(int state_fd, bool *ret, struct err *err)
@@ -241,8 +233,7 @@ int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, 
 	return 0;
 }
 
-/* Opens an existing directory that Croft made; `what` and its name go into the message. */
-static int open_named(
+int pool_open_named(
 	int parent_fd, const char *what, const char *name, int flags, int *ret_fd, struct err *err)
 {
 	int r = name_check(what, name, err);
@@ -260,12 +251,12 @@ static int open_named(
 	return 0;
 }
 
-static int open_tenant(struct pool *pool, const char *tenant, int *ret_fd, struct err *err)
+int pool_open_tenant(struct pool *pool, const char *tenant, int *ret_fd, struct err *err)
 {
-	return open_named(pool->tenants_fd, "tenant", tenant, OPEN_DIR, ret_fd, err);
+	return pool_open_named(pool->tenants_fd, "tenant", tenant, OPEN_DIR, ret_fd, err);
 }
 
-static int refuse_limit(struct pool *pool, uint64_t bytes, struct err *err)
+int pool_refuse_limit(struct pool *pool, uint64_t bytes, struct err *err)
 {
 	/* Before anything is made: a refusal leaves nothing behind. */
 	if (pool->ops->has_limits || bytes == LIMIT_UNSET)
@@ -280,11 +271,11 @@ int pool_tenant_make(struct pool *pool, const char *tenant, uint64_t disk_bytes,
 
 	r = name_check("tenant", tenant, err);
 	if (r == 0)
-		r = refuse_limit(pool, disk_bytes, err);
+		r = pool_refuse_limit(pool, disk_bytes, err);
 	if (r == 0)
 		r = pool->ops->make(pool->tenants_fd, tenant, -1, err);
 	if (r == 0)
-		r = open_tenant(pool, tenant, &fd, err);
+		r = pool_open_tenant(pool, tenant, &fd, err);
 	if (r == 0)
 		r = pool->ops->make_group(fd, err);
 	if (r == 0)
@@ -316,7 +307,7 @@ int pool_tenant_remove(struct pool *pool, const char *tenant, struct err *err)
 	r = name_check("tenant", tenant, err);
 	if (r < 0)
 		return r;
-	r = open_tenant(pool, tenant, &fd, &ignored);
+	r = pool_open_tenant(pool, tenant, &fd, &ignored);
 	if (r < 0)
 		return r == -ENOENT ? 0 : err_sys(err, r, "open the tenant's directory");
 	r = check_empty(fd, err);
@@ -324,7 +315,7 @@ int pool_tenant_remove(struct pool *pool, const char *tenant, struct err *err)
 	return r < 0 ? r : pool->ops->drop(pool->tenants_fd, tenant, true, err);
 }
 
-static int make_layers(int dir_fd, struct err *err)
+int pool_make_layers(int dir_fd, struct err *err)
 {
 	/* `upper` is the container's own root directory, so everyone in it must pass. */
 	if (mkdirat(dir_fd, "upper", 0755) < 0 && errno != EEXIST)
@@ -345,27 +336,28 @@ int pool_upper_make(struct pool *pool, const char *tenant, const char *container
 
 	r = name_check("container", container, err);
 	if (r == 0)
-		r = refuse_limit(pool, disk_bytes, err);
+		r = pool_refuse_limit(pool, disk_bytes, err);
 	if (r == 0)
-		r = open_tenant(pool, tenant, &tenant_fd, err);
+		r = pool_open_tenant(pool, tenant, &tenant_fd, err);
 	if (r == 0)
 		r = pool->ops->make(tenant_fd, container, tenant_fd, err);
 	if (r == 0)
-		r = open_named(tenant_fd, "container", container, OPEN_DIR, &fd, err);
+		r = pool_open_named(tenant_fd, "container", container, OPEN_DIR, &fd, err);
 	if (r == 0)
-		r = pool->ops->set_limit(pool->root_fd, fd, POOL_SCOPE_DIR, disk_bytes, err);
-	return r < 0 ? r : make_layers(fd, err);
+		r = pool->ops->set_limit(pool->root_fd, fd, POOL_SCOPE_DIR,
+			pool_own_limit(tenant_fd, container, disk_bytes), err);
+	return r < 0 ? r : pool_make_layers(fd, err);
 }
 
 int pool_upper_open(
 	struct pool *pool, const char *tenant, const char *container, int *ret_fd, struct err *err)
 {
 	_cleanup_close_ int tenant_fd = -1;
-	int r = open_tenant(pool, tenant, &tenant_fd, err);
+	int r = pool_open_tenant(pool, tenant, &tenant_fd, err);
 
 	if (r < 0)
 		return r;
-	return open_named(tenant_fd, "container", container,
+	return pool_open_named(tenant_fd, "container", container,
 		O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, ret_fd, err);
 }
 
@@ -380,18 +372,22 @@ int pool_upper_remove(struct pool *pool, const char *tenant, const char *contain
 		r = name_check("container", container, err);
 	if (r < 0)
 		return r;
-	r = open_tenant(pool, tenant, &tenant_fd, &ignored);
+	r = pool_open_tenant(pool, tenant, &tenant_fd, &ignored);
 	if (r < 0)
 		return r == -ENOENT ? 0 : err_sys(err, r, "open the tenant's directory");
-	return pool->ops->drop(tenant_fd, container, false, err);
+	r = pool_drop_companions(pool, tenant_fd, container, err);
+	return r < 0 ? r : pool->ops->drop(tenant_fd, container, false, err);
 }
 
-/* Opens what a limit or a measurement is about. container "": the tenant. */
-static int open_scope(struct pool *pool, const char *tenant, const char *container, int *ret_fd,
-	enum pool_scope *ret_scope, struct err *err)
+/*
+ * Opens what a limit or a measurement is about. container "": the tenant. *limit (may be NULL)
+ * becomes what the driver is to hold it to.
+ */
+static int open_scope(struct pool *pool, const char *tenant, const char *container, uint64_t *limit,
+	int *ret_fd, enum pool_scope *ret_scope, struct err *err)
 {
 	_cleanup_close_ int tenant_fd = -1;
-	int r = open_tenant(pool, tenant, &tenant_fd, err);
+	int r = pool_open_tenant(pool, tenant, &tenant_fd, err);
 
 	if (r < 0)
 		return r;
@@ -400,12 +396,15 @@ static int open_scope(struct pool *pool, const char *tenant, const char *contain
 		*ret_fd = take_fd(&tenant_fd);
 		return 0;
 	}
+	if (limit)
+		*limit = pool_own_limit(tenant_fd, container, *limit);
 	*ret_scope = POOL_SCOPE_DIR;
-	return open_named(tenant_fd, "container", container, OPEN_DIR, ret_fd, err);
+	return pool_open_named(tenant_fd, "container", container, OPEN_DIR, ret_fd, err);
 }
 
-static int check_above_use(
-	struct pool *pool, int fd, enum pool_scope scope, uint64_t bytes, struct err *err)
+/* `held` is what the driver is to hold it to, for a limit of `bytes`. */
+static int check_above_use(struct pool *pool, int fd, enum pool_scope scope, uint64_t held,
+	uint64_t bytes, struct err *err)
 {
 	char used_text[LIMIT_TEXT_MAX];
 	char limit_text[LIMIT_TEXT_MAX];
@@ -413,7 +412,7 @@ static int check_above_use(
 	int r;
 
 	r = pool->ops->usage(fd, scope, true, &used, err);
-	if (r < 0 || used <= bytes)
+	if (r < 0 || used <= held)
 		return r;
 	return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_USE", "disk",
 		"%s of disk are in use, more than the new limit of %s; remove files first, or "
@@ -427,11 +426,12 @@ int pool_set_limit(struct pool *pool, const char *tenant, const char *container,
 {
 	_cleanup_close_ int fd = -1;
 	enum pool_scope scope;
-	int r = open_scope(pool, tenant, container, &fd, &scope, err);
+	uint64_t held = disk_bytes;
+	int r = open_scope(pool, tenant, container, &held, &fd, &scope, err);
 
 	if (r == 0 && !force && pool->ops->has_limits && disk_bytes != LIMIT_UNSET)
-		r = check_above_use(pool, fd, scope, disk_bytes, err);
-	return r < 0 ? r : pool->ops->set_limit(pool->root_fd, fd, scope, disk_bytes, err);
+		r = check_above_use(pool, fd, scope, held, disk_bytes, err);
+	return r < 0 ? r : pool->ops->set_limit(pool->root_fd, fd, scope, held, err);
 }
 
 int pool_usage(struct pool *pool, const char *tenant, const char *container, uint64_t *ret_bytes,
@@ -439,7 +439,7 @@ int pool_usage(struct pool *pool, const char *tenant, const char *container, uin
 {
 	_cleanup_close_ int fd = -1;
 	enum pool_scope scope;
-	int r = open_scope(pool, tenant, container, &fd, &scope, err);
+	int r = open_scope(pool, tenant, container, NULL, &fd, &scope, err);
 
 	return r < 0 ? r : pool->ops->usage(fd, scope, false, ret_bytes, err);
 }
@@ -455,7 +455,7 @@ int pool_image_begin(struct pool *pool, const char *image, int *ret_fd, struct e
 	if (r == 0)
 		r = pool->ops->make(pool->incoming_fd, image, -1, err);
 	if (r == 0)
-		r = open_named(pool->incoming_fd, "image", image, OPEN_DIR, &fd, err);
+		r = pool_open_named(pool->incoming_fd, "image", image, OPEN_DIR, &fd, err);
 	if (r < 0)
 		return r;
 	if (fchmod(fd, 0755) < 0)
@@ -467,7 +467,7 @@ int pool_image_begin(struct pool *pool, const char *image, int *ret_fd, struct e
 int pool_image_commit(struct pool *pool, const char *image, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
-	int r = open_named(pool->incoming_fd, "image", image, OPEN_DIR, &fd, err);
+	int r = pool_open_named(pool->incoming_fd, "image", image, OPEN_DIR, &fd, err);
 
 	if (r < 0)
 		return r;
@@ -495,7 +495,7 @@ int pool_image_abort(struct pool *pool, const char *image, struct err *err)
 
 int pool_image_open(struct pool *pool, const char *image, int *ret_fd, struct err *err)
 {
-	return open_named(pool->images_fd, "image", image,
+	return pool_open_named(pool->images_fd, "image", image,
 		O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, ret_fd, err);
 }
 

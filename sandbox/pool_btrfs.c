@@ -269,6 +269,31 @@ static int usage(
 	return r < 0 ? err_sys(err, r, "read the disk usage") : 0;
 }
 
+static int clone(int from_fd, int to_parent_fd, const char *to_name, int group_fd, bool read_only,
+	struct err *err)
+{
+	uint64_t group = 0;
+	int r = group_fd >= 0 ? group_of(group_fd, POOL_SCOPE_GROUP, &group, err) : 0;
+
+	if (r < 0)
+		return r;
+	r = btrfs_subvolume_snapshot(to_parent_fd, to_name, from_fd, group, read_only);
+	if (r == 0 && group)
+		r = btrfs_quota_settle(to_parent_fd);
+	return r < 0 ? err_sys(err, r, "make a snapshot") : 0;
+}
+
+static int held(int dir_fd, uint64_t *ret_bytes, struct err *err)
+{
+	bool simple;
+	int r = btrfs_quota_is_simple(dir_fd, &simple);
+
+	if (r < 0)
+		return err_sys(err, r, "ask how the pool counts");
+	*ret_bytes = 0;
+	return simple ? usage(dir_fd, POOL_SCOPE_DIR, true, ret_bytes, err) : 0;
+}
+
 const struct pool_ops pool_btrfs_ops = {
 	.name = "btrfs",
 	.has_limits = true,
@@ -279,6 +304,8 @@ const struct pool_ops pool_btrfs_ops = {
 	.make = make,
 	.make_group = make_group,
 	.drop = drop,
+	.clone = clone,
+	.held = held,
 	.seal = seal,
 	.set_limit = set_limit,
 	.usage = usage,

@@ -34,6 +34,18 @@ struct pool_ops {
 	int (*make_group)(int dir_fd, struct err *err);
 	/* Removes parent/name with all it holds; `group`: it was made a group. Idempotent. */
 	int (*drop)(int parent_fd, const char *name, bool group, struct err *err);
+	/*
+	 * Makes to_parent/to_name a copy of from_fd, within the group of group_fd (-1: none), that
+	 * appears as a whole and is then on the disk, or does not appear; -EEXIST when the name is
+	 * taken. read_only: a snapshot that stays as it is.
+	 */
+	int (*clone)(int from_fd, int to_parent_fd, const char *to_name, int group_fd,
+		bool read_only, struct err *err);
+	/*
+	 * How much of what counts to dir_fd, now or later, may be its snapshots' alone: what it
+	 * uses where a block counts to whom wrote it, and 0 where it counts to whom has it.
+	 */
+	int (*held)(int dir_fd, uint64_t *ret_bytes, struct err *err);
 	/* Nobody writes to it from now on. */
 	int (*seal)(int dir_fd, struct err *err);
 	/*
@@ -49,6 +61,31 @@ struct pool_ops {
 
 extern const struct pool_ops pool_btrfs_ops;
 extern const struct pool_ops pool_plain_ops;
+
+struct pool {
+	const struct pool_ops *ops;
+	int root_fd;
+	int images_fd;
+	int incoming_fd;
+	int tenants_fd;
+};
+
+/* Opens an existing directory that Croft made; `what` and its name go into the message. */
+int pool_open_named(
+	int parent_fd, const char *what, const char *name, int flags, int *ret_fd, struct err *err);
+int pool_open_tenant(struct pool *pool, const char *tenant, int *ret_fd, struct err *err);
+/* Refuses a limit that the driver does not have, before anything is made. */
+int pool_refuse_limit(struct pool *pool, uint64_t bytes, struct err *err);
+/* The directories `upper` and `work` of a container's directory. Idempotent. */
+int pool_make_layers(int dir_fd, struct err *err);
+
+/*
+ * pool_snapshot.c: the names beside a container's directory, none of which can be a container's.
+ * Drops all that belongs to a container but its own directory. Idempotent.
+ */
+int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container, struct err *err);
+/* What a container's own limit is to be for the driver: its snapshots do not count to it. */
+uint64_t pool_own_limit(int tenant_fd, const char *container, uint64_t disk_bytes);
 
 /* True when something is mounted on the state directory's POOL_DIR, in our mount namespace. */
 int pool_is_mounted(int state_fd, bool *ret, struct err *err);

@@ -6,11 +6,16 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "sandbox/tree_copy.h"
 #include "sandbox/tree_remove.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+
+#define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static bool works(void)
 {
@@ -64,10 +69,72 @@ static int make_group(int dir_fd, struct err *err)
 	return 0;
 }
 
+/* A copy that is not whole yet: beside what it will be. */
+#define PART_SUFFIX ".part"
+
+static int part_name(const char *name, char ret[static NAME_MAX + 1], struct err *err)
+{
+	if (strlen(name) + sizeof(PART_SUFFIX) > NAME_MAX + 1)
+		return err_sys(err, ENAMETOOLONG, "name a copy");
+	snprintf(ret, NAME_MAX + 1, "%s" PART_SUFFIX, name);
+	return 0;
+}
+
 static int drop(int parent_fd, const char *name, bool group, struct err *err)
 {
+	char part[NAME_MAX + 1];
+	int r = part_name(name, part, err);
+
 	(void)group;
-	return tree_remove_at(parent_fd, name, err);
+	if (r == 0)
+		r = tree_remove_at(parent_fd, part, err);
+	return r < 0 ? r : tree_remove_at(parent_fd, name, err);
+}
+
+static int copy_into(int from_fd, int parent_fd, const char *part, struct err *err)
+{
+	static const struct tree_copy_options as_it_is;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (mkdirat(parent_fd, part, 0700) < 0)
+		return err_sys(err, errno, "make a directory in the pool");
+	fd = openat(parent_fd, part, OPEN_DIR);
+	if (fd < 0)
+		return err_sys(err, errno, "open a directory of the pool");
+	r = tree_copy(from_fd, fd, &as_it_is, NULL, err);
+	if (r < 0)
+		return r;
+	return syncfs(fd) < 0 ? err_sys(err, errno, "write the copy to the disk") : 0;
+}
+
+static int clone(int from_fd, int to_parent_fd, const char *to_name, int group_fd, bool read_only,
+	struct err *err)
+{
+	char part[NAME_MAX + 1];
+	int r = part_name(to_name, part, err);
+
+	(void)group_fd;
+	(void)read_only;
+	if (r == 0)
+		r = tree_remove_at(to_parent_fd, part, err);
+	if (r == 0)
+		r = copy_into(from_fd, to_parent_fd, part, err);
+	if (r == 0 && renameat2(to_parent_fd, part, to_parent_fd, to_name, RENAME_NOREPLACE) < 0)
+		r = err_sys(err, errno, "name a copy");
+	if (r < 0)
+		tree_remove_at(to_parent_fd, part, NULL);
+	else if (fsync(to_parent_fd) < 0)
+		r = err_sys(err, errno, "write the copy's name to the disk");
+	return r;
+}
+
+static int held(int dir_fd, uint64_t *ret_bytes, struct err *err)
+{
+	(void)dir_fd;
+	(void)err;
+	*ret_bytes = 0;
+	return 0;
 }
 
 static int seal(int dir_fd, struct err *err)
@@ -111,6 +178,8 @@ const struct pool_ops pool_plain_ops = {
 	.make = make,
 	.make_group = make_group,
 	.drop = drop,
+	.clone = clone,
+	.held = held,
 	.seal = seal,
 	.set_limit = set_limit,
 	.usage = usage,

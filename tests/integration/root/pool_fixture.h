@@ -64,6 +64,22 @@ static inline int setup_plain(void **state)
 	return setup_driver(state, "plain");
 }
 
+/* A pool that an older kernel made: quota groups of the full kind, which are kept. */
+static inline int setup_full_quotas(void **state)
+{
+	char command[512];
+	char dir[64] = "/tmp/croft-test-pool-XXXXXX";
+
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(command, sizeof(command),
+		"cd %s && mkdir m && truncate -s %llu pool.img && mkfs.btrfs -q pool.img "
+		">/dev/null && "
+		"mount -o loop pool.img m && btrfs quota enable m && umount m && rmdir m",
+		dir, POOL_SIZE);
+	return system(command) == 0 ? setup_in(state, dir, "btrfs") : -1;
+}
+
 static inline int remove_dir(const char *dir)
 {
 	char command[128];

@@ -266,22 +266,6 @@ static void numbers_used_again_bring_no_old_limit(void **state)
 	close(upper);
 }
 
-/* A pool that an older kernel made: quota groups of the full kind, which are kept. */
-static int setup_full_quotas(void **state)
-{
-	char command[512];
-	char dir[64] = "/tmp/croft-test-pool-XXXXXX";
-
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(command, sizeof(command),
-		"cd %s && mkdir m && truncate -s %llu pool.img && mkfs.btrfs -q pool.img "
-		">/dev/null && "
-		"mount -o loop pool.img m && btrfs quota enable m && umount m && rmdir m",
-		dir, POOL_SIZE);
-	return system(command) == 0 ? setup_in(state, dir, "btrfs") : -1;
-}
-
 static bool quotas_are_simple(struct fixture *f)
 {
 	char command[160];

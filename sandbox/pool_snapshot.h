@@ -1,0 +1,55 @@
+/*
+ * Snapshots of containers' directories, and what else is made of a whole directory at once: copies,
+ * a fresh start, another name. See pool.h; only workers call these.
+ *
+ * Beside a container's directory in its tenant's, under names that no container can have:
+ *   <container>.snapshots/<snapshot>   read-only where the file system can; they count to the
+ *                                      tenant's limit, and not to the container's own
+ *   <container>.new                    what is to take the container's place, or has lost it
+ *
+ * Each function is made so that after a crash on any line it can be called again with the same
+ * arguments, or what it made can be removed: a container's directory is exchanged in one step.
+ */
+#pragma once
+
+#include "sandbox/pool.h"
+#include "sandbox/tree_copy.h"
+
+/*
+ * Keeps the container's directory as it is now. The container must not run, or be frozen.
+ * disk_bytes is its own limit, as in pool_upper_make(). *ret_bytes is what it holds on a driver
+ * that can tell. ALREADY_EXISTS / SNAPSHOT_EXISTS.
+ */
+int pool_snapshot_make(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, uint64_t disk_bytes, uint64_t *ret_bytes, struct err *err);
+/* Idempotent. */
+int pool_snapshot_remove(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, uint64_t disk_bytes, struct err *err);
+/* The container's directory becomes a copy of the snapshot's. It must not run. */
+int pool_snapshot_restore(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, uint64_t disk_bytes, struct err *err);
+/* Calls fn for every snapshot, in no order; a value other than 0 ends it and is returned. */
+int pool_snapshot_list(struct pool *pool, const char *tenant, const char *container,
+	int (*fn)(const char *snapshot, void *arg), void *arg, struct err *err);
+
+/* The container's directory becomes a new, empty one. It must not run. */
+int pool_upper_reset(struct pool *pool, const char *tenant, const char *container,
+	uint64_t disk_bytes, struct err *err);
+/*
+ * Makes the container `to` from `from` as it is now (frozen or not running), or from a snapshot of
+ * it (not ""). ALREADY_EXISTS / CONTAINER_EXISTS.
+ */
+int pool_upper_copy(struct pool *pool, const char *tenant, const char *from, const char *snapshot,
+	const char *to, uint64_t disk_bytes, struct err *err);
+/* Renames the container's directory and its snapshots'. Done before: success. It must not run. */
+int pool_upper_rename(
+	struct pool *pool, const char *tenant, const char *from, const char *to, struct err *err);
+
+/*
+ * Makes incoming/<image> of the image `base` with a snapshot laid over it, to be published by
+ * pool_image_commit(). Nothing of it is shared with the tenant's files, to whom it would count.
+ *ret is what it holds.
+ */
+int pool_image_merge(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, const char *base, const char *image, struct tree_report *ret,
+	struct err *err);

@@ -1,0 +1,594 @@
+/*
+ * Snapshots, copies, restores and merges on the real kernel, on each driver and with both kinds of
+ * quota: the trees are what they were, and what they take counts to whom it should.
+ */
+#include "tests/integration/root/pool_fixture.h"
+
+#include "sandbox/pool_snapshot.h"
+
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <time.h>
+
+static void make_tenant(struct fixture *f, uint64_t bytes)
+{
+	if (!pool_has_limits(f->pool))
+		bytes = LIMIT_UNSET;
+	assert_ok(f, pool_tenant_make(f->pool, "acme", bytes, &f->err));
+}
+
+static void make(struct fixture *f, const char *name)
+{
+	make_tenant(f, LIMIT_UNSET);
+	assert_ok(f, pool_upper_make(f->pool, "acme", name, LIMIT_UNSET, &f->err));
+}
+
+static void snapshot_within(struct fixture *f, const char *name, uint64_t disk_bytes)
+{
+	uint64_t bytes;
+
+	assert_ok(f, pool_snapshot_make(f->pool, "acme", "web", name, disk_bytes, &bytes, &f->err));
+}
+
+static void snapshot(struct fixture *f, const char *name)
+{
+	snapshot_within(f, name, LIMIT_UNSET);
+}
+
+static void restore(struct fixture *f, const char *name)
+{
+	assert_ok(f, pool_snapshot_restore(f->pool, "acme", "web", name, LIMIT_UNSET, &f->err));
+}
+
+static void drop(struct fixture *f, const char *name)
+{
+	assert_ok(f, pool_snapshot_remove(f->pool, "acme", "web", name, LIMIT_UNSET, &f->err));
+}
+
+static void put(int dir, const char *name, const char *text)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fd_write_full(fd, text, strlen(text)), 0);
+}
+
+static void assert_text(int dir, const char *name, const char *text)
+{
+	char found[64];
+
+	if (fd_read_text_at(dir, name, found, sizeof(found)) < 0)
+		fail_msg("%s cannot be read", name);
+	assert_string_equal(found, text);
+}
+
+static bool is_there(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int count_one(const char *name, void *arg)
+{
+	(void)name;
+	++*(int *)arg;
+	return 0;
+}
+
+static int count(struct fixture *f)
+{
+	int n = 0;
+
+	assert_ok(f, pool_snapshot_list(f->pool, "acme", "web", count_one, &n, &f->err));
+	return n;
+}
+
+/* What the tenant's directory holds besides dot and dot-dot. */
+static int tenant_entries(struct fixture *f)
+{
+	char path[96];
+	_cleanup_closedir_ DIR *dir = NULL;
+	int n = -2;
+
+	snprintf(path, sizeof(path), "%s/pool/tenants/acme", f->dir);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	return n;
+}
+
+static void made_restored_removed(void **state)
+{
+	struct fixture *f = *state;
+	int upper;
+
+	make(f, "web");
+	upper = open_upper(f, "acme", "web");
+	put(upper, "file", "first");
+	snapshot(f, "one");
+	put(upper, "file", "second");
+	put(upper, "more", "more");
+	snapshot(f, "two");
+	close(upper);
+	assert_int_equal(count(f), 2);
+	restore(f, "one");
+	upper = open_upper(f, "acme", "web");
+	assert_text(upper, "file", "first");
+	assert_false(is_there(upper, "more"));
+	put(upper, "file", "third");
+	close(upper);
+	restore(f, "two");
+	upper = open_upper(f, "acme", "web");
+	assert_text(upper, "file", "second");
+	assert_text(upper, "more", "more");
+	close(upper);
+	drop(f, "one");
+	drop(f, "one");
+	assert_int_equal(count(f), 1);
+	/* The container, and the directory of its snapshots: no leftovers. */
+	assert_int_equal(tenant_entries(f), 2);
+	assert_ok(f, pool_upper_remove(f->pool, "acme", "web", &f->err));
+	assert_int_equal(tenant_entries(f), 0);
+	assert_ok(f, pool_tenant_remove(f->pool, "acme", &f->err));
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t bytes;
+
+	make(f, "web");
+	snapshot(f, "one");
+	assert_int_equal(
+		pool_snapshot_make(f->pool, "acme", "web", "one", LIMIT_UNSET, &bytes, &f->err),
+		-EEXIST);
+	assert_string_equal(f->err.reason, "SNAPSHOT_EXISTS");
+	assert_int_equal(
+		pool_snapshot_make(f->pool, "acme", "web", "../x", LIMIT_UNSET, &bytes, &f->err),
+		-EINVAL);
+	assert_int_equal(
+		pool_snapshot_make(f->pool, "acme", "no", "one", LIMIT_UNSET, &bytes, &f->err),
+		-ENOENT);
+	assert_int_equal(
+		pool_snapshot_restore(f->pool, "acme", "web", "no", LIMIT_UNSET, &f->err), -ENOENT);
+	assert_ok(f, pool_upper_make(f->pool, "acme", "other", LIMIT_UNSET, &f->err));
+	assert_int_equal(pool_upper_copy(f->pool, "acme", "web", "", "other", LIMIT_UNSET, &f->err),
+		-EEXIST);
+	assert_string_equal(f->err.reason, "CONTAINER_EXISTS");
+	assert_ok(f, pool_upper_remove(f->pool, "acme", "web", &f->err));
+	assert_ok(f, pool_upper_remove(f->pool, "acme", "other", &f->err));
+}
+
+/* The value of one attribute as text, or "-". */
+static const char *attribute(int dir, const char *name, const char *attribute, char ret[64])
+{
+	char path[96];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, name);
+	n = lgetxattr(path, attribute, ret, 63);
+	snprintf(ret + (n < 0 ? 0 : n), n < 0 ? 2 : 1, "%s", n < 0 ? "-" : "");
+	return ret;
+}
+
+static void give_attribute(
+	int dir, const char *name, const char *attribute, const void *value, size_t size)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, name);
+	assert_int_equal(lsetxattr(path, attribute, value, size, 0), 0);
+}
+
+/* vfs_cap_data, version 2, CAP_NET_RAW effective: linux/capability.h. */
+static const uint32_t file_capability[5] = {0x02000001, 1 << 13, 0, 0, 0};
+/* posix_acl_xattr: version 2; user::rw-, user:1000:r--, group::r--, mask::r--, other::--- */
+static const uint8_t acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0,
+	4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255,
+	255};
+
+static void fill_with_everything(int upper)
+{
+	_cleanup_close_ int fd = -1;
+
+	mkdirat(upper, "dir", 0755);
+	put(upper, "dir/owned", "text");
+	assert_int_equal(fchownat(upper, "dir/owned", 1000, 2000, 0), 0);
+	assert_int_equal(fchmodat(upper, "dir/owned", 06755, 0), 0);
+	give_attribute(upper, "dir", "trusted.overlay.opaque", "y", 1);
+	give_attribute(upper, "dir", "system.posix_acl_default", acl, sizeof(acl));
+	put(upper, "ping", "capable");
+	give_attribute(
+		upper, "ping", "security.capability", file_capability, sizeof(file_capability));
+	put(upper, "listed", "acl");
+	give_attribute(upper, "listed", "system.posix_acl_access", acl, sizeof(acl));
+	give_attribute(upper, "listed", "user.note", "mine", 4);
+	give_attribute(upper, "listed", "trusted.overlay.origin", "handle", 6);
+	assert_int_equal(symlinkat("/etc/shadow", upper, "link"), 0);
+	give_attribute(upper, "link", "trusted.overlay.origin", "handle", 6);
+	assert_int_equal(fchownat(upper, "link", 5, 6, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(mknodat(upper, "whiteout", S_IFCHR, makedev(0, 0)), 0);
+	assert_int_equal(linkat(upper, "whiteout", upper, "whiteout2", 0), 0);
+	assert_int_equal(mkfifoat(upper, "fifo", 0600), 0);
+	put(upper, "one", "linked");
+	assert_int_equal(linkat(upper, "one", upper, "dir/two", 0), 0);
+	fd = openat(upper, "sparse", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 16 * MIB), 0);
+	assert_int_equal(pwrite(fd, "x", 1, 8 * MIB), 1);
+}
+
+/* Names, modes, owners, times, links, sizes, attributes and data, sorted. */
+static void describe(int dir, const char *path)
+{
+	char command[1024];
+
+	assert_int_equal(fchdir(dir), 0);
+	snprintf(command, sizeof(command),
+		"{ find . -printf '%%P %%y %%m %%U %%G %%n %%T@ %%l\\n' | LC_ALL=C sort; "
+		"find . | LC_ALL=C sort | /usr/bin/python3 -c 'import os, sys\n"
+		"for p in sys.stdin.read().split():\n"
+		"  for a in sorted(os.listxattr(p, follow_symlinks=False)):\n"
+		"    print(p, a, os.getxattr(p, a, follow_symlinks=False))'; "
+		"find . -type f | LC_ALL=C sort | xargs sha256sum; } > %s",
+		path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(chdir("/"), 0);
+}
+
+static void assert_same(struct fixture *f, int a, int b)
+{
+	char first[96];
+	char second[96];
+	char command[400];
+
+	snprintf(first, sizeof(first), "%s/first", f->dir);
+	snprintf(second, sizeof(second), "%s/second", f->dir);
+	describe(a, first);
+	describe(b, second);
+	snprintf(command, sizeof(command), "test $(wc -l < %s) -gt 20 && diff %s %s >&2", first,
+		first, second);
+	assert_int_equal(system(command), 0);
+}
+
+static void everything_comes_through(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int before = -1;
+	_cleanup_close_ int copied = -1;
+	_cleanup_close_ int restored = -1;
+	char value[64];
+	struct stat st;
+
+	make(f, "web");
+	before = open_upper(f, "acme", "web");
+	fill_with_everything(before);
+	snapshot(f, "one");
+	assert_ok(f, pool_upper_copy(f->pool, "acme", "web", "one", "copy", LIMIT_UNSET, &f->err));
+	copied = open_upper(f, "acme", "copy");
+	assert_same(f, before, copied);
+	/* The restored one takes the place of the one that `before` still holds open. */
+	restore(f, "one");
+	restored = open_upper(f, "acme", "web");
+	assert_same(f, copied, restored);
+	/* The comparison is not of two empty trees. */
+	assert_int_equal(fstatat(restored, "sparse", &st, 0), 0);
+	assert_int_equal(st.st_size, 16 * MIB);
+	assert_true(st.st_blocks < 1024);
+	assert_string_equal(attribute(restored, "dir", "trusted.overlay.opaque", value), "y");
+	assert_string_equal(attribute(restored, "link", "trusted.overlay.origin", value), "handle");
+	assert_int_equal(fstatat(restored, "whiteout", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_nlink, 2);
+}
+
+static void copies_and_names(void **state)
+{
+	struct fixture *f = *state;
+	int upper;
+
+	make(f, "web");
+	upper = open_upper(f, "acme", "web");
+	put(upper, "file", "first");
+	assert_ok(f, pool_upper_copy(f->pool, "acme", "web", "", "other", LIMIT_UNSET, &f->err));
+	put(upper, "file", "second");
+	close(upper);
+	upper = open_upper(f, "acme", "other");
+	assert_text(upper, "file", "first");
+	put(upper, "file", "other");
+	close(upper);
+	snapshot(f, "one");
+	assert_ok(f, pool_upper_rename(f->pool, "acme", "web", "site", &f->err));
+	/* Again, as after a crash before it was noted. */
+	assert_ok(f, pool_upper_rename(f->pool, "acme", "web", "site", &f->err));
+	assert_ok(f, pool_upper_make(f->pool, "acme", "web", LIMIT_UNSET, &f->err));
+	assert_int_equal(count(f), 0);
+	assert_ok(f, pool_snapshot_restore(f->pool, "acme", "site", "one", LIMIT_UNSET, &f->err));
+	upper = open_upper(f, "acme", "site");
+	assert_text(upper, "file", "second");
+	close(upper);
+	assert_ok(f, pool_upper_reset(f->pool, "acme", "site", LIMIT_UNSET, &f->err));
+	upper = open_upper(f, "acme", "site");
+	assert_false(is_there(upper, "file"));
+	put(upper, "file", "again");
+	close(upper);
+	assert_ok(f, pool_snapshot_restore(f->pool, "acme", "site", "one", LIMIT_UNSET, &f->err));
+	assert_true(pool_upper_rename(f->pool, "acme", "site", "other", &f->err) < 0);
+	assert_int_equal(pool_upper_rename(f->pool, "acme", "no", "where", &f->err), -ENOENT);
+}
+
+/* Whatever is cut off by kill -9, the container is as it was or as it should be. */
+static void killed_in_the_middle(void **state)
+{
+	struct fixture *f = *state;
+	char found[16];
+	int upper;
+
+	make(f, "web");
+	upper = open_upper(f, "acme", "web");
+	put(upper, "which", "old");
+	for (int i = 0; i < 400; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "file-%d", i);
+		put(upper, name, "text");
+	}
+	snapshot(f, "one");
+	put(upper, "which", "new");
+	close(upper);
+	for (int i = 0; i < 30; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			pool_snapshot_restore(f->pool, "acme", "web", "one", LIMIT_UNSET, &f->err);
+			_exit(0);
+		}
+		usleep((useconds_t)(i * 700));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		upper = open_upper(f, "acme", "web");
+		assert_true(fd_read_text_at(upper, "which", found, sizeof(found)) > 0);
+		assert_true(!strcmp(found, "old") || !strcmp(found, "new"));
+		assert_text(upper, "file-399", "text");
+		put(upper, "which", "new");
+		close(upper);
+	}
+	restore(f, "one");
+	upper = open_upper(f, "acme", "web");
+	assert_text(upper, "which", "old");
+	close(upper);
+	assert_int_equal(tenant_entries(f), 2);
+}
+
+static void make_image(struct fixture *f)
+{
+	_cleanup_close_ int fd = -1;
+
+	assert_ok(f, pool_image_begin(f->pool, "base", &fd, &f->err));
+	mkdirat(fd, "etc", 0755);
+	put(fd, "etc/kept", "base");
+	put(fd, "etc/changed", "base");
+	put(fd, "etc/removed", "base");
+	mkdirat(fd, "replaced", 0755);
+	put(fd, "replaced/inner", "base");
+	assert_ok(f, pool_image_commit(f->pool, "base", &f->err));
+}
+
+static int image_path(struct fixture *f, const char *image, char ret[128])
+{
+	return snprintf(ret, 128, "%s/pool/images/%s", f->dir, image);
+}
+
+/*
+ * What there is, sorted. Not by find(1): in an overlay of two subvolumes different files may have
+ * the same inode number, which it takes for a loop.
+ */
+#define LIST                                                                                       \
+	"/usr/bin/python3 -c 'import os\n"                                                         \
+	"def show(d):\n"                                                                           \
+	"  for e in sorted(os.listdir(d)):\n"                                                      \
+	"    p = d + \"/\" + e\n"                                                                  \
+	"    s = os.lstat(p)\n"                                                                    \
+	"    print(p, oct(s.st_mode), s.st_uid, s.st_gid, s.st_mtime_ns)\n"                        \
+	"    os.path.isdir(p) and show(p)\n"                                                       \
+	"show(\".\")'"
+
+/* A real overlay makes the changes, so that the marks are those of the kernel. */
+static void change_through_overlay(struct fixture *f)
+{
+	_cleanup_close_ int layer = -1;
+	char command[1024];
+	char lower[128];
+
+	image_path(f, "base", lower);
+	assert_ok(f, pool_upper_open(f->pool, "acme", "web", &layer, &f->err));
+	snprintf(command, sizeof(command),
+		"mkdir %s/m && mount -t overlay x -o lowerdir=%s,upperdir=/proc/%d/fd/%d/upper,"
+		"workdir=/proc/%d/fd/%d/work %s/m && cd %s/m && echo -n new > etc/changed && "
+		"rm etc/removed && rm -r replaced && mkdir replaced && echo -n new > replaced/new "
+		"&& echo -n added > added && ln added etc/added && chown 7:8 etc && " LIST
+		" > %s/seen && cd / && umount %s/m",
+		f->dir, lower, (int)getpid(), layer, (int)getpid(), layer, f->dir, f->dir, f->dir,
+		f->dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void merged_as_the_container_saw_it(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int fd = -1;
+	struct tree_report report = {0};
+	char command[1024];
+	char path[128];
+	char value[64];
+
+	make_image(f);
+	make(f, "web");
+	change_through_overlay(f);
+	snapshot(f, "one");
+	assert_ok(f, pool_image_merge(
+			     f->pool, "acme", "web", "one", "base", "merged", &report, &f->err));
+	assert_ok(f, pool_image_commit(f->pool, "merged", &f->err));
+	image_path(f, "merged", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_text(fd, "etc/kept", "base");
+	assert_text(fd, "etc/changed", "new");
+	assert_false(is_there(fd, "etc/removed"));
+	assert_false(is_there(fd, "replaced/inner"));
+	assert_text(fd, "replaced/new", "new");
+	assert_text(fd, "etc/added", "added");
+	assert_string_equal(attribute(fd, "replaced", "trusted.overlay.opaque", value), "-");
+	assert_string_equal(attribute(fd, "etc", "trusted.overlay.origin", value), "-");
+	snprintf(command, sizeof(command), "cd %s && " LIST " > %s/is && diff %s/seen %s/is >&2",
+		path, f->dir, f->dir, f->dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(report.entries, 7);
+	/* The base is as it was. */
+	image_path(f, "base", path);
+	close_fd(&fd);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_text(fd, "etc/removed", "base");
+	assert_ok(f, pool_image_remove(f->pool, "merged", &f->err));
+	assert_ok(f, pool_image_remove(f->pool, "base", &f->err));
+}
+
+/* --- quotas --- */
+
+static uint64_t exact_usage(struct fixture *f, const char *container)
+{
+	_cleanup_close_ int upper = open_upper(f, "acme", "web");
+	uint64_t bytes;
+
+	assert_int_equal(syncfs(upper), 0);
+	assert_ok(f, pool_usage(f->pool, "acme", container, &bytes, &f->err));
+	return bytes;
+}
+
+/* The kernel frees what is removed in the background. */
+static void wait_usage_below(struct fixture *f, uint64_t bytes)
+{
+	for (time_t end = time(NULL) + 90; exact_usage(f, "") >= bytes; usleep(100 * 1000))
+		assert_true(time(NULL) < end);
+}
+
+static void snapshots_count_to_the_tenant_alone(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int upper = -1;
+
+	make_tenant(f, 100 * MIB);
+	assert_ok(f, pool_upper_make(f->pool, "acme", "web", 32 * MIB, &f->err));
+	upper = open_upper(f, "acme", "web");
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+	snapshot_within(f, "one", 32 * MIB);
+	assert_in_range(exact_usage(f, ""), 24 * MIB, 26 * MIB);
+	/* Its own limit is there for what it has now: all of it may be written anew. */
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+	assert_in_range(exact_usage(f, ""), 48 * MIB, 50 * MIB);
+	snapshot_within(f, "two", 32 * MIB);
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+	assert_in_range(exact_usage(f, ""), 72 * MIB, 74 * MIB);
+	/* The tenant's holds over both kinds. */
+	snapshot_within(f, "three", 32 * MIB);
+	assert_int_equal(write_file(upper, "file", 30 * MIB), -EDQUOT);
+	/* Who is at the limit can still remove snapshots, and go on. */
+	assert_ok(f, pool_snapshot_remove(f->pool, "acme", "web", "one", 32 * MIB, &f->err));
+	assert_ok(f, pool_snapshot_remove(f->pool, "acme", "web", "two", 32 * MIB, &f->err));
+	wait_usage_below(f, 60 * MIB);
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+}
+
+static void own_limit_holds_again_without_snapshots(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int upper = -1;
+
+	make_tenant(f, LIMIT_UNSET);
+	assert_ok(f, pool_upper_make(f->pool, "acme", "web", 32 * MIB, &f->err));
+	upper = open_upper(f, "acme", "web");
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+	snapshot_within(f, "one", 32 * MIB);
+	/* A limit that is set while there are snapshots allows for them too. */
+	assert_ok(f, pool_set_limit(f->pool, "acme", "web", 28 * MIB, false, &f->err));
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+	assert_ok(f, pool_snapshot_remove(f->pool, "acme", "web", "one", 28 * MIB, &f->err));
+	wait_usage_below(f, 26 * MIB);
+	assert_int_equal(write_file(upper, "more", 8 * MIB), -EDQUOT);
+}
+
+static void restored_and_copied_count_to_the_tenant(void **state)
+{
+	struct fixture *f = *state;
+	int upper;
+
+	make_tenant(f, 64 * MIB);
+	assert_ok(f, pool_upper_make(f->pool, "acme", "web", LIMIT_UNSET, &f->err));
+	upper = open_upper(f, "acme", "web");
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+	close(upper);
+	snapshot(f, "one");
+	restore(f, "one");
+	/* The one it took the place of is gone, yet its blocks are still held, and counted. */
+	for (int i = 0; i < 3; i++) {
+		assert_in_range(exact_usage(f, ""), 24 * MIB, 27 * MIB);
+		reattach(f);
+	}
+	assert_ok(f, pool_upper_copy(f->pool, "acme", "web", "", "copy", LIMIT_UNSET, &f->err));
+	assert_in_range(exact_usage(f, ""), 24 * MIB, 27 * MIB);
+	upper = open_upper(f, "acme", "copy");
+	assert_int_equal(write_file(upper, "file", 24 * MIB), 0);
+	assert_in_range(exact_usage(f, ""), 48 * MIB, 51 * MIB);
+	assert_int_equal(write_file(upper, "more", 24 * MIB), -EDQUOT);
+	close(upper);
+	/* A full tenant can go back to where it was. */
+	restore(f, "one");
+	drop(f, "one");
+	assert_ok(f, pool_upper_remove(f->pool, "acme", "copy", &f->err));
+	assert_ok(f, pool_upper_remove(f->pool, "acme", "web", &f->err));
+	assert_ok(f, pool_tenant_remove(f->pool, "acme", &f->err));
+}
+
+#define on_plain(t)                                                                                \
+	{                                                                                          \
+		"plain_" #t, t, setup_plain, teardown, NULL                                        \
+	}
+#define on_btrfs(t) cmocka_unit_test_setup_teardown(t, setup_btrfs, teardown)
+#define on_full(t)                                                                                 \
+	{                                                                                          \
+		"full_quotas_" #t, t, setup_full_quotas, teardown, NULL                            \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		on_plain(made_restored_removed),
+		on_plain(what_cannot_be_is_refused),
+		on_plain(everything_comes_through),
+		on_plain(copies_and_names),
+		on_plain(killed_in_the_middle),
+		on_plain(merged_as_the_container_saw_it),
+		on_btrfs(made_restored_removed),
+		on_btrfs(what_cannot_be_is_refused),
+		on_btrfs(everything_comes_through),
+		on_btrfs(copies_and_names),
+		on_btrfs(killed_in_the_middle),
+		on_btrfs(merged_as_the_container_saw_it),
+		on_btrfs(snapshots_count_to_the_tenant_alone),
+		on_btrfs(own_limit_holds_again_without_snapshots),
+		on_btrfs(restored_and_copied_count_to_the_tenant),
+		on_full(made_restored_removed),
+		on_full(snapshots_count_to_the_tenant_alone),
+		on_full(own_limit_holds_again_without_snapshots),
+		on_full(restored_and_copied_count_to_the_tenant),
+	};
+
+	if (geteuid() != 0) {
+		print_message("1..0 # SKIP mounting a pool needs root\n");
+		return 0;
+	}
+	umask(022);
+	return enter_mount_namespace() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
