@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "sandbox/disk_use.h"
 #include "sandbox/syscalls.h"
 #include "sandbox/teardown.h"
 
@@ -81,7 +82,7 @@ int container_check_idle(
 	const struct container *c = container_find(s, tenant, container);
 
 	if (!c)
-		return 0;
+		return disk_use_check(s, tenant, container, err);
 	if (!container_is_changing(c))
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_RUNNING",
 			"container %s is running, or its last run is just ending: stop it first",

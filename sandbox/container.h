@@ -44,6 +44,7 @@ struct container {
 	bool makes_upper;    /* starting: what is lost with its builder, an upper among it */
 	bool freezing;	     /* a freeze or thaw is under way */
 	struct task *joined; /* removing: further requests for the same */
+	bool paused;	     /* it stands still for a moment, while its directory is copied */
 	int stdout_fd;
 	int console_fd;
 	struct exit_info exit; /* how init ended, once it has */

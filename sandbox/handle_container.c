@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "sandbox/abandon.h"
 #include "sandbox/container.h"
+#include "sandbox/disk_use.h"
 #include "sandbox/exec_session.h"
 #include "sandbox/handlers.h"
 #include "sandbox/policies.h"
@@ -271,7 +272,7 @@ HANDLER(handle_container_freeze)
 		return;
 	}
 	c = container_find_running(s, in->tenant, in->container, &err);
-	if (!c)
+	if (!c || disk_use_check(s, in->tenant, in->container, &err) < 0)
 		peer_fail(s->peer, request, &err);
 	else
 		start_freeze(s, request, in, c);

@@ -15,7 +15,8 @@ static enum run_state run_state_of(struct container *c)
 	case CONTAINER_STARTING:
 		return RUN_STARTING;
 	case CONTAINER_RUNNING:
-		return cgroup_is_frozen(c->s->cgroups, &c->cgroup) == 1 ? RUN_FROZEN : RUN_RUNNING;
+		return !c->paused && cgroup_is_frozen(c->s->cgroups, &c->cgroup) == 1 ? RUN_FROZEN
+										      : RUN_RUNNING;
 	case CONTAINER_STOPPING:
 		return RUN_STOPPING;
 	default:

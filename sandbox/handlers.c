@@ -30,6 +30,13 @@ static const struct handler handlers[] = {
 	[MSG_POLICY_OPEN] = {handle_policy_open, 0, 0},
 	[MSG_HOST_INFO] = {handle_host_info, 0, 0},
 	[MSG_SHUTDOWN] = {handle_shutdown, 0, 0},
+	[MSG_SNAPSHOT_MAKE] = {handle_snapshot_make, 0, 0},
+	[MSG_SNAPSHOT_RESTORE] = {handle_snapshot_restore, 0, 0},
+	[MSG_SNAPSHOT_REMOVE] = {handle_snapshot_remove, 0, 0},
+	[MSG_SNAPSHOT_PUBLISH] = {handle_snapshot_publish, 0, 0},
+	[MSG_CONTAINER_COPY] = {handle_container_copy, 0, 0},
+	[MSG_CONTAINER_RENAME] = {handle_container_rename, 0, 0},
+	[MSG_CONTAINER_RESET] = {handle_container_rebuild, 0, 0},
 };
 
 const struct handler *handler_for(uint32_t op)

@@ -28,6 +28,13 @@ HANDLER(handle_policy_list);
 HANDLER(handle_policy_open);
 HANDLER(handle_host_info);
 HANDLER(handle_shutdown);
+HANDLER(handle_snapshot_make);
+HANDLER(handle_snapshot_restore);
+HANDLER(handle_snapshot_remove);
+HANDLER(handle_snapshot_publish);
+HANDLER(handle_container_copy);
+HANDLER(handle_container_rename);
+HANDLER(handle_container_rebuild);
 
 /* Answers at once: an empty reply, or the error. */
 void handler_answer(

@@ -222,6 +222,11 @@ bool pool_has_limits(const struct pool *pool)
 	return pool->ops->has_limits;
 }
 
+bool pool_copies(const struct pool *pool)
+{
+	return pool->ops->copies;
+}
+
 int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, struct err *err)
 {
 	struct statvfs st;

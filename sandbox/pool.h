@@ -45,6 +45,8 @@ int pool_detach(const struct pool_config *config, struct err *err);
 const char *pool_driver(const struct pool *pool);
 /* True when a disk limit is enforced by this driver. */
 bool pool_has_limits(const struct pool *pool);
+/* True when a snapshot or copy takes as long as the tree is large; see pool_snapshot.h. */
+bool pool_copies(const struct pool *pool);
 /* The whole pool's size and what is used of it. */
 int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, struct err *err);
 

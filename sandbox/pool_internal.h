@@ -19,6 +19,7 @@ enum pool_scope {
 struct pool_ops {
 	const char *name;
 	bool has_limits;
+	bool copies; /* clone() copies the tree */
 	/* True when this host can do it: probed, nothing made. */
 	bool (*works)(void);
 	/* Makes what is missing and mounts it on the state directory's POOL_DIR. Under the lock. */

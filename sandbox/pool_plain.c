@@ -171,6 +171,7 @@ static int usage(
 const struct pool_ops pool_plain_ops = {
 	.name = "plain",
 	.has_limits = false,
+	.copies = true,
 	.works = works,
 	.mount = mount_plain,
 	.prepare = prepare,

@@ -53,6 +53,13 @@ enum msg_op {
 	MSG_HOST_INFO,	      /* msg_empty -> msg_host_info */
 	MSG_SHUTDOWN,	      /* msg_empty -> msg_empty: all containers are stopped and gone; the
 				 supervisor ends after its reply */
+	MSG_SNAPSHOT_MAKE,    /* msg_snapshot -> msg_snapshot_made */
+	MSG_SNAPSHOT_RESTORE, /* msg_snapshot -> msg_empty: the container must be stopped */
+	MSG_SNAPSHOT_REMOVE,  /* msg_snapshot -> msg_empty */
+	MSG_SNAPSHOT_PUBLISH, /* msg_publish -> msg_image_imported (slow) */
+	MSG_CONTAINER_COPY,   /* msg_copy -> msg_empty */
+	MSG_CONTAINER_RENAME, /* msg_rename -> msg_empty: it must be stopped */
+	MSG_CONTAINER_RESET,  /* msg_container_create -> msg_empty: a new upper; likewise */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -245,6 +252,49 @@ struct msg_host_info {
 	uint64_t pool_size_bytes;
 	uint64_t pool_used_bytes;
 	uint32_t pool_has_limits;
+};
+
+/* How a container is kept from writing while its directory is copied. */
+enum pause {
+	PAUSE_STOPPED = 0, /* it does not run */
+	PAUSE_FREEZE = 1,  /* it runs: freeze and thaw it */
+	PAUSE_FROZEN = 2,  /* it is frozen already, and stays so */
+};
+
+struct msg_snapshot {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char snapshot[NAME_SIZE];
+	uint8_t pause;	     /* enum pause; MSG_SNAPSHOT_MAKE only */
+	uint64_t disk_bytes; /* the container's own limit, as in msg_container_create */
+};
+
+struct msg_snapshot_made {
+	uint64_t used_bytes;
+	uint64_t paused_usec; /* how long the container stood still */
+};
+
+struct msg_copy {
+	char tenant[NAME_SIZE];
+	char from[NAME_SIZE];
+	char snapshot[NAME_SIZE]; /* of it; "": the container itself */
+	char to[NAME_SIZE];
+	uint8_t pause;
+	uint64_t disk_bytes; /* of the copy */
+};
+
+struct msg_rename {
+	char tenant[NAME_SIZE];
+	char from[NAME_SIZE];
+	char to[NAME_SIZE];
+};
+
+struct msg_publish {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char snapshot[NAME_SIZE];
+	char base[NAME_SIZE]; /* the image that it was made from */
+	char image[NAME_SIZE];
 };
 
 enum run_state { RUN_STARTING = 1, RUN_RUNNING, RUN_FROZEN, RUN_STOPPING, RUN_ENDED };

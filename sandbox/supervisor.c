@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "sandbox/adopt.h"
 #include "sandbox/container.h"
+#include "sandbox/disk_use.h"
 #include "sandbox/exec_session.h"
 #include "sandbox/inherited.h"
+#include "sandbox/pause.h"
 #include "sandbox/peer.h"
 #include "sandbox/policies.h"
 #include "sandbox/seal.h"
@@ -82,6 +84,8 @@ static int open_directories(struct supervisor *s, struct err *err)
 		r = make_dir(s->state_fd, "supervisor", 0700, &s->private_fd, err);
 	if (r == 0)
 		r = make_dir(s->private_fd, "runs", 0700, &s->runs_fd, err);
+	if (r == 0)
+		r = make_dir(s->private_fd, "pauses", 0700, &s->pauses_fd, err);
 	if (r == 0)
 		r = make_dir(s->run_fd, "fifos", 0700, &s->fifos_fd, err);
 	return r < 0 ? r : enter_scratch(s, err);
@@ -173,6 +177,7 @@ static void on_policies_ready(struct supervisor *s)
 	struct err err;
 
 	s->adopting = true;
+	pause_end_all(s);
 	if (adopt_runs(s, on_adopted, &err) < 0 || peer_start(s->peer, &err) < 0) {
 		log_error("not able to start error=\"%s\"", err.msg);
 		reactor_stop(s->reactor);
@@ -186,8 +191,8 @@ static void on_policies_ready(struct supervisor *s)
 static void list_fds(void *arg, struct fd_list *list)
 {
 	const struct supervisor *s = arg;
-	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->fifos_fd,
-		s->importer_fd, s->init_fd};
+	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->pauses_fd,
+		s->fifos_fd, s->importer_fd, s->init_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_list_add(list, fds[i]);
@@ -223,7 +228,7 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	memset(s, 0, sizeof(*s));
 	s->config = *config;
 	orphans_init(&s->orphans, s);
-	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->fifos_fd = -1;
+	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->pauses_fd = s->fifos_fd = -1;
 	s->importer_fd = s->init_fd = s->signal_fd = -1;
 	r = prepare_process(err);
 	if (r == 0)
@@ -263,6 +268,7 @@ void supervisor_finish(struct supervisor *s)
 	while (s->containers)
 		container_forget(s->containers);
 	policies_destroy(s->policies);
+	disk_use_forget_all(s);
 	pool_close(s->pool);
 	idrange_close(s->ids);
 	cgroup_root_close(s->cgroups);
@@ -272,6 +278,7 @@ void supervisor_finish(struct supervisor *s)
 	close_fd(&s->init_fd);
 	close_fd(&s->importer_fd);
 	close_fd(&s->fifos_fd);
+	close_fd(&s->pauses_fd);
 	close_fd(&s->runs_fd);
 	close_fd(&s->private_fd);
 	close_fd(&s->run_fd);

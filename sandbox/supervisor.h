@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 struct container;
+struct disk_use;
 struct exec_session;
 struct peer;
 struct policies;
@@ -40,7 +41,8 @@ struct supervisor {
 	int run_fd;
 	int private_fd; /* state/supervisor: 0700 */
 	int runs_fd;
-	int fifos_fd; /* in the run directory */
+	int pauses_fd; /* state/supervisor/pauses: see pause.h */
+	int fifos_fd;  /* in the run directory */
 	int importer_fd;
 	int init_fd;
 	struct reactor *reactor;
@@ -59,6 +61,7 @@ struct supervisor {
 	unsigned n_tasks;
 
 	struct container *containers;
+	struct disk_use *disk_uses; /* see disk_use.h */
 	struct exec_session *execs;
 	uint64_t next_exec_id;
 	bool adopting; /* strays are being removed, whose id ranges must not be taken */

@@ -61,6 +61,10 @@ struct task {
 			uint32_t id_base; /* 0: not yet taken */
 			struct err err;	  /* lost: what it is answered with in the end */
 		} import;
+		struct msg_snapshot snapshot;
+		struct msg_copy copy;
+		struct msg_rename rename;
+		struct msg_publish publish;
 		struct spawn_request spawn;
 		struct exec_request exec;
 	} u;

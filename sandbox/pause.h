@@ -1,0 +1,15 @@
+/*
+ * A running container that stands still while its directory is copied. A file in the supervisor's
+ * state says so from before it is frozen until after it is thawed, so that no death of worker or
+ * supervisor leaves one frozen.
+ */
+#pragma once
+
+#include "sandbox/supervisor.h"
+
+/* In a worker. Freezes it and waits until the kernel says so; undone when that fails. */
+int pause_begin(struct supervisor *s, const struct cgroup_id *id, struct err *err);
+/* Thaws it, in a worker or in the loop. Does nothing for one that is not paused. */
+void pause_end(struct supervisor *s, const struct cgroup_id *id);
+/* At start: thaws all that an earlier supervisor has paused. */
+void pause_end_all(struct supervisor *s);
