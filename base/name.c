@@ -2,6 +2,7 @@
 #include "base/name.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 bool name_is_valid(const char *name)
@@ -61,6 +62,38 @@ int name_parse_in(const char *collection, const char *resource, char ret_name[st
 	if (name_check(collection, resource + len + 1, err) < 0)
 		return -EINVAL;
 	memcpy(ret_name, resource + len + 1, strlen(resource + len + 1) + 1);
+	return 0;
+}
+
+int name_parse_owner(const char *resource, char ret_tenant[static NAME_SIZE], struct err *err)
+{
+	char own[RESOURCE_SIZE];
+	char ignored[NAME_SIZE];
+	const char *p = strncmp(resource, "tenants/", 8) ? NULL : strchr(resource + 8, '/');
+
+	if (!p || (size_t)(p - resource) >= sizeof(own))
+		return name_parse_resource(resource, ret_tenant, ignored, err);
+	/* What is below is for the one who looks it up to read. */
+	snprintf(own, sizeof(own), "%.*s", (int)(p - resource), resource);
+	return name_parse_resource(own, ret_tenant, NULL, err);
+}
+
+int name_split_child(const char *resource, const char *collection,
+	char ret_parent[static RESOURCE_SIZE], char ret_name[static NAME_SIZE], struct err *err)
+{
+	size_t length = strlen(collection);
+	const char *name = strrchr(resource, '/');
+	const char *end = name ? name - length - 1 : resource;
+
+	if (end <= resource || *end != '/' || strncmp(end + 1, collection, length) != 0 ||
+		(size_t)(end - resource) >= RESOURCE_SIZE)
+		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_RESOURCE_NAME",
+			"\"%.100s\" is not a resource name of the form .../%s/NAME", resource,
+			collection);
+	if (name_check(collection, name + 1, err) < 0)
+		return -EINVAL;
+	snprintf(ret_parent, RESOURCE_SIZE, "%.*s", (int)(end - resource), resource);
+	memcpy(ret_name, name + 1, strlen(name + 1) + 1);
 	return 0;
 }
 

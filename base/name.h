@@ -34,6 +34,18 @@ bool name_field_is_valid(const char field[static NAME_SIZE]);
 int name_parse_resource(const char *resource, char ret_tenant[static NAME_SIZE],
 	char ret_container[NAME_SIZE], struct err *err);
 
+/*
+ * The tenant of "tenants/{t}" or of anything below it ("tenants/{t}/..."). Returns 0 or -EINVAL.
+ */
+int name_parse_owner(const char *resource, char ret_tenant[static NAME_SIZE], struct err *err);
+
+/*
+ * Splits "{parent}/<collection>/{name}": the parent as text, to be parsed by whoever knows it, and
+ * the name, which is checked. Returns 0 or -EINVAL.
+ */
+int name_split_child(const char *resource, const char *collection,
+	char ret_parent[static RESOURCE_SIZE], char ret_name[static NAME_SIZE], struct err *err);
+
 /* Splits "<collection>/{name}", e.g. collection "images". Returns 0 or -EINVAL. */
 int name_parse_in(const char *collection, const char *resource, char ret_name[static NAME_SIZE],
 	struct err *err);

@@ -199,7 +199,8 @@ static int prepare(
 		return -EBUSY;
 	if (check_fds(msg, fds, n_fds, err) < 0)
 		return -EINVAL;
-	if (cgroup_is_frozen(task->s->cgroups, &c->cgroup) != 0 || c->freezing)
+	/* One that stands still for a moment will go on, and the command with it. */
+	if ((!c->paused && cgroup_is_frozen(task->s->cgroups, &c->cgroup) != 0) || c->freezing)
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_FROZEN",
 			"container %s is frozen: thaw it first", msg->container);
 	r = policies_get(task->s->policies, c->file.policy, &rq->confinement, err);

@@ -10,6 +10,7 @@
 #include "sandbox/handlers.h"
 #include "sandbox/pause.h"
 #include "sandbox/pool_snapshot.h"
+#include "sandbox/task.h"
 #include "sandbox/tenant_leaf.h"
 
 #include <string.h>

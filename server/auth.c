@@ -31,13 +31,12 @@ static int find_caller(const struct server *server, const struct grpc_peer *peer
 static int check_owner(const struct tenant *t, const char *resource, struct err *err)
 {
 	char owner[NAME_SIZE];
-	char container[NAME_SIZE];
 	int r;
 
 	if (!strcmp(resource, "tenants/-"))
 		return err_set(err, ERR_PERMISSION_DENIED, "OPERATORS_ONLY",
 			"only operators may name every tenant; name your own");
-	r = name_parse_resource(resource, owner, container, err);
+	r = name_parse_owner(resource, owner, err);
 	if (r < 0)
 		return r;
 	if (strcmp(owner, t->name) != 0)

@@ -49,6 +49,14 @@ static void effective_limits(const struct tenant *t, struct limits *ret)
 	ret->value[LIMIT_CORES] = LIMIT_UNSET;
 }
 
+int container_check_limits(const struct tenant *t, const struct limits *limits, struct err *err)
+{
+	struct limits allowed;
+
+	effective_limits(t, &allowed);
+	return limits_check_within(limits, &allowed, err);
+}
+
 struct wanted {
 	struct tenant *tenant;
 	char image[NAME_SIZE];
@@ -60,7 +68,6 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 	struct wanted *w, struct err *err)
 {
 	const Croft__V1__Container *c = request->container;
-	struct limits tenant_limits;
 	struct image *image;
 	int r = model_find_tenant(&server->model, request->parent, &w->tenant, err);
 
@@ -86,8 +93,7 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 		r = convert_limits_back(c->limits, false, &w->limits, err);
 	if (r < 0)
 		return r;
-	effective_limits(w->tenant, &tenant_limits);
-	return limits_check_within(&w->limits, &tenant_limits, err);
+	return container_check_limits(w->tenant, &w->limits, err);
 }
 
 int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,

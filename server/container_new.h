@@ -13,5 +13,9 @@
 int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
 	struct container **ret, struct err *err);
 
+/* Whether limits are within those of the tenant as its containers meet them. */
+int container_check_limits(
+	const struct tenant *tenant, const struct limits *limits, struct err *err);
+
 /* Chooses a container's cores anew when they are not (or no longer) among its tenant's. */
 int container_place(struct server *server, struct container *container, struct err *err);

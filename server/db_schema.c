@@ -98,7 +98,19 @@ static const char image_aliases[] =
 	" image_uid TEXT NOT NULL REFERENCES images(uid) ON DELETE CASCADE) WITHOUT ROWID;"
 	"CREATE INDEX image_aliases_by_image ON image_aliases(image_uid);";
 
-static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases};
+/* state 0: half made, or to be removed. pending: what is done to a container's files (see
+   container_pending.h). */
+static const char snapshots[] =
+	"CREATE TABLE snapshots (uid TEXT PRIMARY KEY,"
+	" container_uid TEXT NOT NULL REFERENCES containers(uid) ON DELETE CASCADE,"
+	" name TEXT NOT NULL, state INTEGER NOT NULL, size_bytes INTEGER NOT NULL,"
+	" created_wall INTEGER NOT NULL, image TEXT NOT NULL, policy TEXT NOT NULL,"
+	" limits TEXT NOT NULL, init_args BLOB NOT NULL, with_init INTEGER NOT NULL,"
+	" oom_group INTEGER NOT NULL, UNIQUE (container_uid, name)) WITHOUT ROWID;"
+	"ALTER TABLE containers ADD COLUMN pending TEXT NOT NULL DEFAULT '';";
+
+static const char *const steps[] = {
+	first, end_note, runs_by_name, image_config, image_aliases, snapshots};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

@@ -8,6 +8,7 @@
 #include "server/events.h"
 #include "server/link.h"
 #include "server/logs.h"
+#include "server/snapshot.h"
 #include "server/store.h"
 
 #include <event2/event.h>
@@ -211,9 +212,16 @@ static void on_ended(void *arg, const struct err *err)
 
 static int check(const struct container *c, bool force, struct err *err)
 {
+	size_t n = snapshot_count(c);
+
 	if (c->changing)
 		return err_set(err, ERR_ABORTED, "CONTAINER_BUSY",
 			"%s/%s is being changed; try again", c->tenant->name, c->name);
+	if (!force && n)
+		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_HAS_SNAPSHOTS",
+			"%s/%s has %zu snapshot%s, which would go with it; delete %s first, or "
+			"force it",
+			c->tenant->name, c->name, n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
 	if (!force && container_state_is_live(c->state))
 		return container_state_check(
 			c->tenant->name, c->name, c->state, CONTAINER_DELETING, err);

@@ -2,7 +2,9 @@
 #include "server/model.h"
 
 #include "base/cleanup.h"
+#include "server/container_pending.h"
 #include "server/logs.h"
+#include "server/snapshot.h"
 
 #include <event2/event.h>
 #include <inttypes.h>
@@ -91,6 +93,7 @@ void container_unref(struct container *container)
 		free(*arg);
 	free(container->init_args);
 	free(container->early_end);
+	snapshot_remove_all(container);
 	tenant_unref(container->tenant);
 	free(container);
 }
@@ -360,7 +363,7 @@ uint32_t model_image_users(const struct model *model, const char *image)
 	uint32_t n = 0;
 
 	while ((c = model_next_container(model, c)))
-		n += !strcmp(c->image, image);
+		n += !strcmp(c->image, image) || container_pending_uses_image(c, image);
 	return n;
 }
 

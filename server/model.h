@@ -161,6 +161,9 @@ struct container {
 	bool delete_pending; /* a deletion is under way */
 	bool end_pending;    /* a RUN_ENDED is being committed */
 	struct msg_run_ended *early_end; /* owned: ended before its start was committed */
+	struct map snapshots;		 /* snapshot.h; owned */
+	char pending[NAME_SIZE + 16];	 /* container_pending.h; "": nothing */
+	bool pending_begun;		 /* and is being carried out */
 	struct event *stop_timer;	 /* owned: SIGKILL after the stop signal */
 	struct server *stop_server;	 /* for the timer */
 	unsigned reboots;		 /* since reboot_boot_usec */

@@ -8,6 +8,7 @@
 #include "server/reconcile.h"
 
 #include "base/log.h"
+#include "server/container_pending.h"
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/details.h"
@@ -18,6 +19,7 @@
 #include "server/link.h"
 #include "server/sampler.h"
 #include "server/server.h"
+#include "server/snapshot_op.h"
 #include "server/store.h"
 #include "server/svc_policies.h"
 
@@ -285,6 +287,8 @@ static void finish(struct server *server)
 {
 	send_freezes(server);
 	link_set_ready(server->link);
+	container_pending_resume_all(server);
+	snapshot_settle_all(server);
 	log_info("reconciled tenants=%zu", server->model.tenants.n);
 	if (server->on_ready)
 		server->on_ready(server);

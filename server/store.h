@@ -7,6 +7,8 @@
 #include "server/db.h"
 #include "server/model.h"
 
+struct snapshot;
+
 /* Inserts or replaces by uid. */
 void store_put_tenant(struct db_tx *tx, const struct tenant *tenant);
 void store_delete_tenant(struct db_tx *tx, const struct tenant *tenant);
@@ -17,6 +19,8 @@ void store_put_alias(struct db_tx *tx, const char *alias, const struct image *im
 void store_delete_alias(struct db_tx *tx, const char *alias);
 void store_put_container(struct db_tx *tx, const struct container *container);
 void store_delete_container(struct db_tx *tx, const struct container *container);
+void store_put_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
+void store_delete_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 
 /* A run that is about to start, is confirmed, has ended, or never was. container may be NULL. */
 void store_add_run(struct db_tx *tx, const struct run *run, const struct tenant *tenant,
@@ -47,6 +51,8 @@ struct past {
 };
 /* Reads it, on the database's thread once that runs. */
 int store_load_past(struct db *db, struct past *past, struct err *err);
+/* The part of it that fills in the snapshots of the containers that are there. */
+int store_load_snapshots(struct db *db, struct model *model, struct err *err);
 /* Reads the last sample of a run: sequence 0 stays where there is none. */
 int store_load_last_sample(struct db *db, struct run *run, struct err *err);
 

@@ -16,20 +16,24 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 
 	db_tx_write(tx,
 		"INSERT INTO containers (uid, tenant_uid, name, image, policy, limits, cpus,"
-		" init_args, with_init, ephemeral, oom_group, launching, deleting, created_wall)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-		" ON CONFLICT (uid) DO UPDATE SET limits=?6, cpus=?7, oom_group=?11,"
-		" launching=?12, deleting=?13",
-		"sssssssbdddddi", c->uid, c->tenant->uid, c->name, c->image, c->policy,
+		" init_args, with_init, ephemeral, oom_group, launching, deleting, created_wall,"
+		" pending)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+		" ON CONFLICT (uid) DO UPDATE SET name=?3, image=?4, policy=?5, limits=?6, cpus=?7,"
+		" init_args=?8, with_init=?9, oom_group=?11, launching=?12, deleting=?13,"
+		" pending=?15",
+		"sssssssbdddddis", c->uid, c->tenant->uid, c->name, c->image, c->policy,
 		limits_text_write(&c->limits, limits),
 		limits_format_cores(c->cpus, cpus, sizeof(cpus)), (const void *)args, args_size,
 		(int)c->with_init, (int)c->ephemeral, (int)c->oom_group, (int)c->launching,
-		(int)(c->state == CONTAINER_DELETING || c->condemned), c->created_wall_usec);
+		(int)(c->state == CONTAINER_DELETING || c->condemned), c->created_wall_usec,
+		c->pending);
 }
 
 void store_delete_container(struct db_tx *tx, const struct container *c)
 {
 	/* Its totals stay: they are its tenant's past. */
+	db_tx_write(tx, "DELETE FROM snapshots WHERE container_uid=?1", "s", c->uid);
 	db_tx_write(tx, "DELETE FROM containers WHERE uid=?1", "s", c->uid);
 }
 

@@ -3,6 +3,7 @@
  * known here: that is the supervisor's to tell (reconcile.c).
  */
 #include "base/cleanup.h"
+#include "server/container_pending.h"
 #include "server/init_args.h"
 #include "server/limits_text.h"
 #include "server/store.h"
@@ -173,6 +174,11 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	c->launching = sqlite3_column_int(row, 11);
 	c->condemned = sqlite3_column_int(row, 12);
 	c->created_wall_usec = sqlite3_column_int64(row, 13);
+	db_column_text(row, 14, c->pending, sizeof(c->pending));
+	if (!container_pending_is_valid(c->pending))
+		return damaged("container's pending change", err);
+	/* Held until that is done. */
+	c->changing = c->pending[0];
 	return r;
 }
 
@@ -360,9 +366,12 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 	if (r == 0)
 		r = db_query(db,
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
-			" with_init, ephemeral, oom_group, launching, deleting, created_wall"
+			" with_init, ephemeral, oom_group, launching, deleting, created_wall, "
+			"pending"
 			" FROM containers",
 			load_container, &load, err, "");
+	if (r == 0)
+		r = store_load_snapshots(db, model, err);
 	if (r == 0)
 		r = load_usage(&load, err);
 	if (r == 0)

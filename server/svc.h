@@ -10,6 +10,7 @@ extern const struct grpc_handler svc_container_runs_handlers[];
 extern const struct grpc_handler svc_exec_handlers[];
 extern const struct grpc_handler svc_logs_handlers[];
 extern const struct grpc_handler svc_images_handlers[];
+extern const struct grpc_handler svc_snapshots_handlers[];
 extern const struct grpc_handler svc_policies_handlers[];
 extern const struct grpc_handler svc_usage_handlers[];
 extern const struct grpc_handler svc_events_handlers[];

@@ -14,6 +14,7 @@
 #include "server/link.h"
 #include "server/mutation.h"
 #include "server/page.h"
+#include "server/snapshot.h"
 #include "server/store.h"
 
 #include <string.h>
@@ -135,6 +136,7 @@ static int check_delete(
 	struct server *server, const char *name, struct image **ret, struct err *err)
 {
 	char own_name[RESOURCE_SIZE];
+	uint32_t snapshots;
 	uint32_t users;
 	int r = model_find_image(&server->model, name, ret, err);
 
@@ -157,6 +159,12 @@ static int check_delete(
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_IN_USE",
 			"image %s is used by %u container%s; delete what uses it first",
 			(*ret)->name, users, users == 1 ? "" : "s");
+	snapshots = snapshot_image_users(&server->model, (*ret)->name);
+	if (snapshots)
+		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_IN_USE",
+			"%u snapshot%s could not be restored without image %s; delete what needs "
+			"it first",
+			snapshots, snapshots == 1 ? "" : "s", (*ret)->name);
 	return 0;
 }
 

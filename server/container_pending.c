@@ -1,0 +1,326 @@
+/* Changes of a stopped container's files; see container_pending.h. */
+#include "server/container_pending.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "server/details.h"
+#include "server/events.h"
+#include "server/init_args.h"
+#include "server/link.h"
+#include "server/store.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_S 2
+
+union pending_msg {
+	struct msg_snapshot snapshot;
+	struct msg_container_create create;
+	struct msg_rename rename;
+};
+
+struct pending {
+	struct server *server;
+	struct container_op *op;     /* NULL: resumed, nobody waits */
+	struct container *container; /* a reference */
+	struct err err;
+};
+
+/* A kind: "<word> <name>" in the row. */
+struct kind {
+	const char *word;
+	enum msg_op msg;
+	void (*fill)(const struct container *c, const char *name, union pending_msg *ret);
+	/* Makes the container in the model what it has become. Returns 0 or -errno. */
+	int (*apply)(struct pending *p, const char *name, struct err *err);
+	const char *event;
+	const char *member; /* of the event's details: what `name` names */
+	const char *done;   /* "went back to snapshot" */
+};
+
+/* --- restore --- */
+
+static void fill_restore(const struct container *c, const char *name, union pending_msg *ret)
+{
+	struct msg_snapshot *msg = &ret->snapshot;
+	const struct snapshot *s = snapshot_any(c, name);
+
+	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
+	memcpy(msg->container, c->name, sizeof(msg->container));
+	snprintf(msg->snapshot, sizeof(msg->snapshot), "%s", name);
+	msg->disk_bytes = s ? s->limits.value[LIMIT_DISK] : c->limits.value[LIMIT_DISK];
+}
+
+static int apply_restore(struct pending *p, const char *name, struct err *err)
+{
+	struct container *c = p->container;
+	const struct snapshot *s = snapshot_any(c, name);
+	char **args = NULL;
+	size_t n = 0;
+	int r;
+
+	if (!s)
+		return err_set(
+			err, ERR_NOT_FOUND, "SNAPSHOT_NOT_FOUND", "the snapshot %s is gone", name);
+	while (s->init_args && s->init_args[n])
+		n++;
+	r = init_args_copy(s->init_args, n, &args, err);
+	if (r < 0)
+		return r;
+	init_args_free(c->init_args);
+	c->init_args = args;
+	memcpy(c->image, s->image, sizeof(c->image));
+	memcpy(c->policy, s->policy, sizeof(c->policy));
+	c->limits = s->limits;
+	c->with_init = s->with_init;
+	c->oom_group = s->oom_group;
+	/* Chosen when it starts. */
+	memset(c->cpus, 0, sizeof(c->cpus));
+	return 0;
+}
+
+static const struct kind kinds[] = {
+	{"restore", MSG_SNAPSHOT_RESTORE, fill_restore, apply_restore, "snapshot.restored",
+		"snapshot", "went back to snapshot"},
+};
+
+static const struct kind *kind_of(const char *pending, const char **ret_name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		size_t length = strlen(kinds[i].word);
+
+		if (strncmp(pending, kinds[i].word, length) != 0 || pending[length] != ' ' ||
+			!name_is_valid(pending + length + 1))
+			continue;
+		*ret_name = pending + length + 1;
+		return &kinds[i];
+	}
+	return NULL;
+}
+
+bool container_pending_is_valid(const char *pending)
+{
+	const char *name;
+
+	return !*pending || kind_of(pending, &name);
+}
+
+bool container_pending_uses_image(const struct container *c, const char *image)
+{
+	(void)c;
+	(void)image;
+	return false;
+}
+
+/* --- carrying out --- */
+
+static void pending_free(struct pending *p)
+{
+	container_unref(p->container);
+	free(p);
+}
+
+/* Lets go of the container, with the answer for whoever waits. */
+static void end(struct pending *p, const struct err *err)
+{
+	struct container *c = p->container;
+
+	c->changing = false;
+	c->pending_begun = false;
+	if (p->op && err)
+		container_op_fail(p->op, err);
+	else if (p->op)
+		container_op_reply(p->op);
+	pending_free(p);
+}
+
+static void resume(struct server *server, struct container *c);
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct pending *p = arg;
+
+	(void)fd;
+	(void)what;
+	/* Without a connection it goes on after the next reconciliation. */
+	if (!p->container->gone && link_is_ready(p->server->link))
+		resume(p->server, p->container);
+	pending_free(p);
+}
+
+/* It may have been done or not: whoever asked is told, and it is done again until it is known. */
+static void leave_pending(struct pending *p)
+{
+	static const struct timeval pause = {.tv_sec = RETRY_S};
+
+	log_warning("change-pending tenant=%s container=%s pending=\"%s\" error=\"%s\"",
+		p->container->tenant->name, p->container->name, p->container->pending, p->err.msg);
+	p->container->pending_begun = false;
+	if (p->op) {
+		/* Still held: by what is pending, not by the operation. */
+		container_op_fail(p->op, &p->err);
+		p->container->changing = true;
+		p->op = NULL;
+	}
+	if (!strcmp(p->err.reason, "SUPERVISOR_GONE") ||
+		event_base_once(p->server->base, -1, EV_TIMEOUT, on_retry, p, &pause) < 0)
+		pending_free(p);
+}
+
+static void on_taken_back(void *arg, const struct err *err)
+{
+	struct pending *p = arg;
+
+	(void)err;
+	end(p, &p->err);
+}
+
+static void take_back(struct pending *p)
+{
+	struct db_tx *tx = db_tx_new_essential();
+
+	p->container->pending[0] = '\0';
+	store_put_container(tx, p->container);
+	db_commit(p->server->db, tx, on_taken_back, p);
+}
+
+static void on_committed(void *arg, const struct err *err)
+{
+	struct pending *p = arg;
+
+	if (!err)
+		log_info("container-changed tenant=%s container=%s", p->container->tenant->name,
+			p->container->name);
+	end(p, err);
+}
+
+static void commit(struct pending *p, const struct kind *kind, const char *name)
+{
+	struct container *c = p->container;
+	struct db_tx *tx = db_tx_new_essential();
+	struct details d;
+
+	details_init(&d);
+	details_text(&d, kind->member, name);
+	store_put_container(tx, c);
+	events_add_container(tx, c, "", kind->event, details_end(&d), "%s/%s %s %s",
+		c->tenant->name, c->name, kind->done, name);
+	if (p->op)
+		container_op_store(p->op, tx);
+	db_commit(p->server->db, tx, on_committed, p);
+}
+
+static void on_done(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct pending *p = arg;
+	char text[sizeof(p->container->pending)];
+	const struct kind *kind;
+	const char *name;
+
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (err) {
+		p->err = *err;
+		/* Refused by the supervisor: nothing was changed. Else nobody knows. */
+		if (p->op && strcmp(err->reason, "SUPERVISOR_GONE") != 0 &&
+			strcmp(err->reason, "WORKER_DIED") != 0 &&
+			strcmp(err->reason, "WORKER_TIMEOUT") != 0)
+			take_back(p);
+		else
+			leave_pending(p);
+		return;
+	}
+	memcpy(text, p->container->pending, sizeof(text));
+	kind = kind_of(text, &name);
+	if (kind->apply(p, name, &p->err) < 0) {
+		leave_pending(p);
+		return;
+	}
+	p->container->pending[0] = '\0';
+	commit(p, kind, name);
+}
+
+static void carry_out(struct pending *p)
+{
+	union pending_msg msg = {0};
+	const struct kind *kind;
+	const char *name;
+
+	kind = kind_of(p->container->pending, &name);
+	kind->fill(p->container, name, &msg);
+	if (link_send(p->server->link, kind->msg, &msg, NULL, 0, on_done, p, &p->err) == 0)
+		return;
+	/* Not sent, so not done; a resumed one waits for the next connection. */
+	if (p->op)
+		take_back(p);
+	else
+		leave_pending(p);
+}
+
+static void on_marked(void *arg, const struct err *err)
+{
+	struct pending *p = arg;
+
+	if (!err) {
+		carry_out(p);
+		return;
+	}
+	p->container->pending[0] = '\0';
+	end(p, err);
+}
+
+/* The container is stopped, and held by op, which answers when it is done. */
+static void begin(struct container_op *op, const char *word, const char *name)
+{
+	struct container *c = op->container;
+	struct pending *p = calloc(1, sizeof(*p));
+	struct db_tx *tx;
+	struct err err;
+
+	if (!p) {
+		err_oom(&err);
+		container_op_fail(op, &err);
+		return;
+	}
+	p->server = op->server;
+	p->op = op;
+	p->container = container_ref(c);
+	snprintf(c->pending, sizeof(c->pending), "%s %s", word, name);
+	c->pending_begun = true;
+	tx = db_tx_new();
+	store_put_container(tx, c);
+	db_commit(p->server->db, tx, on_marked, p);
+}
+
+static void resume(struct server *server, struct container *c)
+{
+	struct pending *p;
+
+	if (c->pending_begun || !c->pending[0] || c->condemned)
+		return;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return;
+	c->pending_begun = true;
+	p->server = server;
+	p->container = container_ref(c);
+	carry_out(p);
+}
+
+void container_pending_resume_all(struct server *server)
+{
+	struct container *next;
+
+	for (struct container *c = model_next_container(&server->model, NULL); c; c = next) {
+		next = model_next_container(&server->model, c);
+		resume(server, c);
+	}
+}
+
+void container_pending_restore(struct container_op *op, struct snapshot *s)
+{
+	begin(op, "restore", s->name);
+}

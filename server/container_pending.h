@@ -1,0 +1,20 @@
+/*
+ * What is done to a stopped container's files as a whole: going back to a snapshot, beginning anew
+ * from an image, taking another name. Noted in the container's row before it is begun (`pending`)
+ * and done again after a crash: the supervisor's part can be repeated, and the row becomes what it
+ * should be only after it. Until then the container is held.
+ */
+#pragma once
+
+#include "server/container_op.h"
+#include "server/snapshot.h"
+
+/* Each takes over op, which holds its container, and answers. */
+void container_pending_restore(struct container_op *op, struct snapshot *snapshot);
+
+/* Goes on with what a crash has interrupted. After each reconciliation. */
+void container_pending_resume_all(struct server *server);
+/* A pending of a row that was loaded is one that this program knows. */
+bool container_pending_is_valid(const char *pending);
+/* True when something pending will need the image. */
+bool container_pending_uses_image(const struct container *container, const char *image);
