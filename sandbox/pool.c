@@ -508,5 +508,7 @@ int pool_image_remove(struct pool *pool, const char *image, struct err *err)
 {
 	int r = name_check("image", image, err);
 
+	if (r == 0)
+		r = pool->ops->drop(pool->incoming_fd, image, false, err);
 	return r < 0 ? r : pool->ops->drop(pool->images_fd, image, false, err);
 }

@@ -84,4 +84,5 @@ int pool_image_begin(struct pool *pool, const char *image, int *ret_fd, struct e
 int pool_image_commit(struct pool *pool, const char *image, struct err *err);
 int pool_image_abort(struct pool *pool, const char *image, struct err *err);
 int pool_image_open(struct pool *pool, const char *image, int *ret_fd, struct err *err);
+/* Removes an image, and what an import of that name may have left. */
 int pool_image_remove(struct pool *pool, const char *image, struct err *err);

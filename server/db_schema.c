@@ -109,8 +109,11 @@ static const char snapshots[] =
 	" oom_group INTEGER NOT NULL, UNIQUE (container_uid, name)) WITHOUT ROWID;"
 	"ALTER TABLE containers ADD COLUMN pending TEXT NOT NULL DEFAULT '';";
 
+/* Images being imported: what is here without a row of its own is to be undone. */
+static const char imports[] = "CREATE TABLE imports (image TEXT PRIMARY KEY) WITHOUT ROWID";
+
 static const char *const steps[] = {
-	first, end_note, runs_by_name, image_config, image_aliases, snapshots};
+	first, end_note, runs_by_name, image_config, image_aliases, snapshots, imports};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

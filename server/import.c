@@ -48,6 +48,7 @@ struct import {
 	struct event *writable;
 	uint64_t told_boot_usec; /* when progress was last sent */
 	bool ending;		 /* the client has sent all */
+	bool closed;		 /* nobody reads the archive any more */
 	bool cancelled;
 };
 
@@ -67,6 +68,7 @@ static void close_pipe(struct import *import)
 	if (import->writable)
 		event_free(import->writable);
 	import->writable = NULL;
+	import->closed = true;
 	close_fd(&import->pipe);
 	if (import->buffer)
 		evbuffer_drain(import->buffer, evbuffer_get_length(import->buffer));
@@ -90,9 +92,18 @@ void import_table_destroy(struct server *server)
 	server->imports = NULL;
 }
 
+/* It failed and the supervisor has nothing of it. */
 static void import_fail(struct import *import, const struct err *err)
 {
-	model_remove_image(&import->server->model, import->image);
+	import_forget(import->server, import->image);
+	mutation_fail(import->mutation, err);
+	import_free(import);
+}
+
+/* It failed, and something of it may be there: until that is gone, its name is taken. */
+static void import_fail_undo(struct import *import, const struct err *err)
+{
+	import_undo(import->server, import->image);
 	mutation_fail(import->mutation, err);
 	import_free(import);
 }
@@ -130,7 +141,7 @@ void import_message(struct grpc_call *call, const ProtobufCMessage *message)
 	const Croft__V1__ImportImageRequest *request = (const void *)message;
 	struct import *import = grpc_call_data(call);
 
-	if (!import || import->pipe < 0 ||
+	if (!import || import->closed ||
 		request->kind_case != CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_DATA)
 		return;
 	if (evbuffer_add(import->buffer, request->data.data, request->data.len) < 0) {
@@ -139,7 +150,8 @@ void import_message(struct grpc_call *call, const ProtobufCMessage *message)
 	}
 	/* Let through again when the pipe has taken it. */
 	grpc_call_set_receiving(call, false);
-	flush(import);
+	if (import->pipe >= 0)
+		flush(import);
 }
 
 void import_half_closed(struct grpc_call *call)
@@ -149,7 +161,8 @@ void import_half_closed(struct grpc_call *call)
 	if (!import)
 		return;
 	import->ending = true;
-	flush(import);
+	if (import->pipe >= 0)
+		flush(import);
 }
 
 void import_cancelled(struct grpc_call *call)
@@ -163,15 +176,6 @@ void import_cancelled(struct grpc_call *call)
 }
 
 /* --- the answer --- */
-
-static void remove_unwanted(struct import *import)
-{
-	struct msg_image msg = {0};
-	struct err err;
-
-	memcpy(msg.image, import->image->name, sizeof(msg.image));
-	link_send(import->server->link, MSG_IMAGE_REMOVE, &msg, NULL, 0, NULL, NULL, &err);
-}
 
 struct import_response {
 	Croft__V1__ImportImageResponse msg;
@@ -206,8 +210,7 @@ static void on_committed(void *arg, const struct err *err)
 	struct import_response out;
 
 	if (err) {
-		remove_unwanted(import);
-		import_fail(import, err);
+		import_fail_undo(import, err);
 		return;
 	}
 	import->image->visible = true;
@@ -310,6 +313,7 @@ static void store_image(struct import *import)
 	struct import_response out;
 
 	store_put_image(tx, import->image);
+	store_delete_import(tx, import->image->name);
 	add_event(tx, import->image);
 	mutation_store(import->mutation, tx, fill_response(import, &out));
 	db_commit(import->server->db, tx, on_committed, import);
@@ -325,20 +329,22 @@ static void on_imported(
 
 	link_close_fds(fds, n_fds);
 	close_pipe(import);
+	if (err && !strcmp(err->reason, "SUPERVISOR_GONE")) {
+		import_fail_undo(import, err);
+		return;
+	}
 	if (err) {
 		import_fail(import, err);
 		return;
 	}
 	if (r < 0) {
-		remove_unwanted(import);
-		import_fail(import, &failure);
+		import_fail_undo(import, &failure);
 		return;
 	}
 	if (import->cancelled) {
 		err_set(&failure, ERR_CANCELLED, "IMPORT_CANCELLED",
 			"the archive was not sent to its end");
-		remove_unwanted(import);
-		import_fail(import, &failure);
+		import_fail_undo(import, &failure);
 		return;
 	}
 	fill_image(import, &imported->report);
@@ -419,10 +425,9 @@ static int open_pipe(struct import *import, int *ret_theirs, struct err *err)
 	*ret_theirs = fds[0];
 	/* Larger where the host allows it; the default works too. */
 	fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE);
-	import->buffer = evbuffer_new();
 	import->writable = event_new(
 		import->server->base, import->pipe, EV_WRITE, on_writable, import);
-	if (!import->buffer || !import->writable || fd_set_nonblock(import->pipe, true) < 0)
+	if (!import->writable || fd_set_nonblock(import->pipe, true) < 0)
 		return err_oom(err);
 	return 0;
 }
@@ -451,8 +456,11 @@ static struct import *import_new(struct mutation *m, const Croft__V1__ImportImag
 
 	if (!import)
 		return NULL;
-	import->image = model_add_image(&server->model, start->image_id);
+	import->buffer = evbuffer_new();
+	import->image = import->buffer ? model_add_image(&server->model, start->image_id) : NULL;
 	if (!import->image) {
+		if (import->buffer)
+			evbuffer_free(import->buffer);
 		free(import);
 		return NULL;
 	}
@@ -467,6 +475,24 @@ static struct import *import_new(struct mutation *m, const Croft__V1__ImportImag
 	return import;
 }
 
+static void on_recorded(void *arg, const struct err *err)
+{
+	struct import *import = arg;
+	struct err failure;
+
+	if (!err && import->cancelled) {
+		err_set(&failure, ERR_CANCELLED, "IMPORT_CANCELLED",
+			"the archive was not sent to its end");
+		err = &failure;
+	}
+	if (!err && send_import(import, &failure) < 0)
+		err = &failure;
+	if (err)
+		import_fail(import, err);
+	else
+		flush(import);
+}
+
 void import_start(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ImportImageRequest *request = (const void *)message;
@@ -474,6 +500,7 @@ void import_start(struct grpc_call *call, const ProtobufCMessage *message)
 	struct mutation *m = mutation_begin(
 		call, message, is_start ? request->start->request_id : "");
 	struct import *import;
+	struct db_tx *tx;
 	struct err err;
 
 	if (!m)
@@ -488,9 +515,10 @@ void import_start(struct grpc_call *call, const ProtobufCMessage *message)
 		mutation_fail(m, &err);
 		return;
 	}
-	if (send_import(import, &err) < 0) {
-		import_fail(import, &err);
-		return;
-	}
 	grpc_call_set_data(call, import);
+	/* Nothing of the archive before it is on record that something may have to be undone. */
+	grpc_call_set_receiving(call, false);
+	tx = db_tx_new();
+	store_put_import(tx, import->image->name);
+	db_commit(m->server->db, tx, on_recorded, import);
 }

@@ -7,5 +7,12 @@
 int import_table_create(struct server *server, struct err *err);
 void import_table_destroy(struct server *server);
 
+/* Forgets an import of which the supervisor has nothing. */
+void import_forget(struct server *server, struct image *image);
+/* Takes back what the supervisor may have of one; until then its name is taken. */
+void import_undo(struct server *server, struct image *image);
+/* Takes back what is left of imports that came to nothing; called when the link is ready. */
+void import_undo_all(struct server *server);
+
 /* The importer's report on its way. */
 void import_progress(struct server *server, const struct msg_import_progress *msg);

@@ -183,6 +183,8 @@ struct image {
 	struct map_node by_name;
 	bool visible; /* its import is committed */
 	bool deleting;
+	bool undone; /* its import came to nothing; it goes when the supervisor has none of it */
+	bool undoing;
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
 	char init[IMAGE_INIT_PATH_MAX];

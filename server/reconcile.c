@@ -289,6 +289,7 @@ static void finish(struct server *server)
 	link_set_ready(server->link);
 	container_pending_resume_all(server);
 	snapshot_settle_all(server);
+	import_undo_all(server);
 	log_info("reconciled tenants=%zu", server->model.tenants.n);
 	if (server->on_ready)
 		server->on_ready(server);

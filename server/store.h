@@ -15,6 +15,9 @@ void store_delete_tenant(struct db_tx *tx, const struct tenant *tenant);
 void store_bind(struct db_tx *tx, const struct tenant *tenant, uint32_t uid);
 void store_put_image(struct db_tx *tx, const struct image *image);
 void store_delete_image(struct db_tx *tx, const struct image *image);
+/* An import under way, which is undone at the next start unless it was deleted before. */
+void store_put_import(struct db_tx *tx, const char *image);
+void store_delete_import(struct db_tx *tx, const char *image);
 void store_put_alias(struct db_tx *tx, const char *alias, const struct image *image);
 void store_delete_alias(struct db_tx *tx, const char *alias);
 void store_put_container(struct db_tx *tx, const struct container *container);

@@ -119,6 +119,22 @@ static int load_image(sqlite3_stmt *row, void *arg, struct err *err)
 		&image->app, err);
 }
 
+static int load_import(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct load *load = arg;
+	struct image *image;
+	char name[NAME_SIZE];
+
+	db_column_text(row, 0, name, sizeof(name));
+	if (!name_is_valid(name) || model_any_image(load->model, name))
+		return damaged("import of an image", err);
+	image = model_add_image(load->model, name);
+	if (!image)
+		return err_oom(err);
+	image->undone = true;
+	return 0;
+}
+
 static int load_alias(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct load *load = arg;
@@ -363,6 +379,8 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 		r = db_query(db,
 			"SELECT alias, name FROM image_aliases JOIN images ON uid=image_uid",
 			load_alias, &load, err, "");
+	if (r == 0)
+		r = db_query(db, "SELECT image FROM imports", load_import, &load, err, "");
 	if (r == 0)
 		r = db_query(db,
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"

@@ -67,3 +67,13 @@ void store_delete_alias(struct db_tx *tx, const char *alias)
 {
 	db_tx_write(tx, "DELETE FROM image_aliases WHERE alias=?1", "s", alias);
 }
+
+void store_put_import(struct db_tx *tx, const char *image)
+{
+	db_tx_write(tx, "INSERT OR REPLACE INTO imports (image) VALUES (?1)", "s", image);
+}
+
+void store_delete_import(struct db_tx *tx, const char *image)
+{
+	db_tx_write(tx, "DELETE FROM imports WHERE image=?1", "s", image);
+}

@@ -7,6 +7,8 @@ import gzip
 import io
 import os
 import random
+import subprocess
+import time
 import re
 import tarfile
 
@@ -14,7 +16,7 @@ import pytest
 
 import hostile_images
 import leaks
-from croft_harness import check_sentence, wait_until
+from croft_harness import check_sentence, program, wait_until
 from hostile_tars import directory, entry, hardlink, symlink, tar
 from image_archives import Layout, docker, oci
 
@@ -289,6 +291,63 @@ class TestAliases:
             box.ok("image", "alias", "deb-2", "deb")
             assert api.call("Images/SetImageAlias", request) == first
         assert box.json("image", "show", "deb")["name"] == "images/deb-2"
+
+
+# --- crashes -------------------------------------------------------------------------------
+
+
+def begin_import(box, archive, name="slow"):
+    """An import that has got all but the end of its archive."""
+    child = subprocess.Popen(
+        [program("croft"), "--host", box.host, "image", "import", name, "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdin.write(archive[:-1024])
+    child.stdin.flush()
+    return child
+
+
+def check_nothing_is_left(box):
+    wait_until("what was half made is gone",
+               lambda: leaks.pool_images(box) == {"images/busybox"})
+    wait_until("its name is free", lambda: box.croft(
+        "image", "import", "slow", "-", stdin=tar(directory("etc"))).rc == 0)
+    assert leaks.pool_images(box) == {"images/busybox", "images/slow"}
+
+
+@pytest.mark.parametrize("archive", ["plain", "layers"])
+@pytest.mark.parametrize("killed", [("supervisor",), ("croftd",), ("croftd", "supervisor")])
+def test_kill_9_in_the_middle(box, killed, archive):
+    layer = busybox_layer()
+    child = begin_import(box, layer if archive == "plain" else docker(layer, run=RUN))
+    wait_until("it is being unpacked", lambda: "incoming/slow" in leaks.pool_images(box))
+    for which in killed:
+        box.kill9(which)
+    child.stdin.close()
+    child.stdin = None
+    _, error = child.communicate(timeout=20)
+    assert child.returncode == 1, error
+    box.restart(*killed)
+    check_nothing_is_left(box)
+
+
+def test_kill_9_at_the_end(box):
+    """Between the image in the pool and its row."""
+    archive = oci(busybox_layer(), run=RUN)
+    for delay in (0, 0.002, 0.005, 0.01, 0.02, 0.04):
+        child = begin_import(box, archive)
+        wait_until("it is being unpacked", lambda: "incoming/slow" in leaks.pool_images(box))
+        child.stdin.write(archive[-1024:])
+        child.stdin.close()
+        child.stdin = None
+        time.sleep(delay)
+        box.kill9("croftd")
+        child.communicate(timeout=20)
+        box.restart("croftd")
+        if box.croft("image", "show", "slow").rc == 0:
+            assert "images/slow" in leaks.pool_images(box)
+        else:
+            check_nothing_is_left(box)
+        box.ok("image", "delete", "slow")
 
 
 # --- LXD and Incus -------------------------------------------------------------------------
