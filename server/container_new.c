@@ -1,10 +1,12 @@
 /* Checking and making a new container; see container_new.h. Nothing is written before all holds. */
 #include "server/container_new.h"
 
+#include "server/container_pending.h"
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/init_args.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -18,6 +20,14 @@ int container_place(struct server *server, struct container *c, struct err *err)
 		&c->limits, c->cpus, err);
 }
 
+int container_check_name_free(const struct tenant *t, const char *name, struct err *err)
+{
+	if (!model_any_container(t, name) && !container_pending_takes_name(t, name))
+		return 0;
+	return err_set(err, ERR_ALREADY_EXISTS, "CONTAINER_EXISTS",
+		"there is a container %s/%s already", t->name, name);
+}
+
 static int check_room(const struct tenant *t, const char *name, struct err *err)
 {
 	uint64_t max = t->limits.value[LIMIT_CONTAINERS];
@@ -27,9 +37,8 @@ static int check_room(const struct tenant *t, const char *name, struct err *err)
 	if (t->deleting)
 		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_DELETING",
 			"tenant %s is being deleted", t->name);
-	if (model_any_container(t, name))
-		return err_set(err, ERR_ALREADY_EXISTS, "CONTAINER_EXISTS",
-			"there is a container %s/%s already", t->name, name);
+	if (container_check_name_free(t, name, err) < 0)
+		return -EEXIST;
 	if (t->containers.n >= max)
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_CONTAINERS",
 			"containers",

@@ -13,6 +13,9 @@
 int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
 	struct container **ret, struct err *err);
 
+/* ALREADY_EXISTS when the tenant has a container of the name, or one is just taking it. */
+int container_check_name_free(const struct tenant *tenant, const char *name, struct err *err);
+
 /* Whether limits are within those of the tenant as its containers meet them. */
 int container_check_limits(
 	const struct tenant *tenant, const struct limits *limits, struct err *err);

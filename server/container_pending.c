@@ -25,6 +25,7 @@ struct pending {
 	struct server *server;
 	struct container_op *op;     /* NULL: resumed, nobody waits */
 	struct container *container; /* a reference */
+	char old_name[NAME_SIZE];
 	struct err err;
 };
 
@@ -81,9 +82,50 @@ static int apply_restore(struct pending *p, const char *name, struct err *err)
 	return 0;
 }
 
+/* --- rename --- */
+
+static void fill_rename(const struct container *c, const char *name, union pending_msg *ret)
+{
+	memcpy(ret->rename.tenant, c->tenant->name, sizeof(ret->rename.tenant));
+	memcpy(ret->rename.from, c->name, sizeof(ret->rename.from));
+	snprintf(ret->rename.to, sizeof(ret->rename.to), "%s", name);
+}
+
+static int apply_rename(struct pending *p, const char *name, struct err *err)
+{
+	struct container *c = p->container;
+
+	(void)err;
+	map_remove(&c->tenant->containers, &c->by_name);
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	map_insert(&c->tenant->containers, &c->by_name, c->name);
+	return 0;
+}
+
+/* --- rebuild --- */
+
+static void fill_rebuild(const struct container *c, const char *name, union pending_msg *ret)
+{
+	(void)name;
+	memcpy(ret->create.tenant, c->tenant->name, sizeof(ret->create.tenant));
+	memcpy(ret->create.container, c->name, sizeof(ret->create.container));
+	ret->create.disk_bytes = c->limits.value[LIMIT_DISK];
+}
+
+static int apply_rebuild(struct pending *p, const char *name, struct err *err)
+{
+	(void)err;
+	snprintf(p->container->image, sizeof(p->container->image), "%s", name);
+	return 0;
+}
+
 static const struct kind kinds[] = {
 	{"restore", MSG_SNAPSHOT_RESTORE, fill_restore, apply_restore, "snapshot.restored",
 		"snapshot", "went back to snapshot"},
+	{"rename", MSG_CONTAINER_RENAME, fill_rename, apply_rename, "container.renamed", "name",
+		"is the new name of"},
+	{"rebuild", MSG_CONTAINER_RESET, fill_rebuild, apply_rebuild, "container.rebuilt", "image",
+		"was made anew from image"},
 };
 
 static const struct kind *kind_of(const char *pending, const char **ret_name)
@@ -109,8 +151,25 @@ bool container_pending_is_valid(const char *pending)
 
 bool container_pending_uses_image(const struct container *c, const char *image)
 {
-	(void)c;
-	(void)image;
+	const char *name;
+	const struct kind *kind = kind_of(c->pending, &name);
+
+	return kind && kind->apply == apply_rebuild && !strcmp(name, image);
+}
+
+bool container_pending_takes_name(const struct tenant *t, const char *wanted)
+{
+	struct map_node *node;
+	const char *name;
+
+	MAP_FOREACH(node, &t->containers)
+	{
+		const struct container *c = map_object(node, struct container, by_name);
+		const struct kind *kind = kind_of(c->pending, &name);
+
+		if (kind && kind->apply == apply_rename && !strcmp(name, wanted))
+			return true;
+	}
 	return false;
 }
 
@@ -200,13 +259,18 @@ static void commit(struct pending *p, const struct kind *kind, const char *name)
 {
 	struct container *c = p->container;
 	struct db_tx *tx = db_tx_new_essential();
+	const char *subject = name;
 	struct details d;
 
 	details_init(&d);
+	if (strcmp(p->old_name, c->name) != 0) {
+		details_text(&d, "old_name", p->old_name);
+		subject = p->old_name;
+	}
 	details_text(&d, kind->member, name);
 	store_put_container(tx, c);
 	events_add_container(tx, c, "", kind->event, details_end(&d), "%s/%s %s %s",
-		c->tenant->name, c->name, kind->done, name);
+		c->tenant->name, c->name, kind->done, subject);
 	if (p->op)
 		container_op_store(p->op, tx);
 	db_commit(p->server->db, tx, on_committed, p);
@@ -235,6 +299,7 @@ static void on_done(
 	}
 	memcpy(text, p->container->pending, sizeof(text));
 	kind = kind_of(text, &name);
+	memcpy(p->old_name, p->container->name, sizeof(p->old_name));
 	if (kind->apply(p, name, &p->err) < 0) {
 		leave_pending(p);
 		return;
@@ -323,4 +388,14 @@ void container_pending_resume_all(struct server *server)
 void container_pending_restore(struct container_op *op, struct snapshot *s)
 {
 	begin(op, "restore", s->name);
+}
+
+void container_pending_rename(struct container_op *op, const char *name)
+{
+	begin(op, "rename", name);
+}
+
+void container_pending_rebuild(struct container_op *op, const char *image)
+{
+	begin(op, "rebuild", image);
 }

@@ -11,10 +11,14 @@
 
 /* Each takes over op, which holds its container, and answers. */
 void container_pending_restore(struct container_op *op, struct snapshot *snapshot);
+void container_pending_rename(struct container_op *op, const char *name);
+void container_pending_rebuild(struct container_op *op, const char *image);
 
 /* Goes on with what a crash has interrupted. After each reconciliation. */
 void container_pending_resume_all(struct server *server);
 /* A pending of a row that was loaded is one that this program knows. */
 bool container_pending_is_valid(const char *pending);
+/* True when a container of the tenant is about to have that name. */
+bool container_pending_takes_name(const struct tenant *tenant, const char *name);
 /* True when something pending will need the image. */
 bool container_pending_uses_image(const struct container *container, const char *image);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "google/protobuf/empty.pb-c.h"
+#include "server/container_files.h"
 #include "server/convert_snapshot.h"
 #include "server/details.h"
 #include "server/events.h"
@@ -24,15 +25,8 @@ struct snapshot_op *snapshot_op_new(
 {
 	struct snapshot_op *op;
 
-	if (c->changing || c->condemned || c->state == CONTAINER_STARTING ||
-		c->state == CONTAINER_DELETING) {
-		err_set(err, ERR_ABORTED, "CONTAINER_BUSY", "%s/%s is %s; try again",
-			c->tenant->name, c->name,
-			c->changing ? "being changed"
-				    : container_state_name(
-					      c->condemned ? CONTAINER_DELETING : c->state));
+	if (container_check_free(c, err) < 0)
 		return NULL;
-	}
 	op = calloc(1, sizeof(*op));
 	if (!op) {
 		err_oom(err);
@@ -159,13 +153,6 @@ static void on_made(
 	db_commit(op->server->db, tx, on_make_committed, op);
 }
 
-static enum pause pause_for(const struct container *c)
-{
-	if (!container_state_is_live(c->state))
-		return PAUSE_STOPPED;
-	return c->state == CONTAINER_FROZEN ? PAUSE_FROZEN : PAUSE_FREEZE;
-}
-
 static void on_make_marked(void *arg, const struct err *err)
 {
 	struct snapshot_op *op = arg;
@@ -179,7 +166,7 @@ static void on_make_marked(void *arg, const struct err *err)
 		return;
 	}
 	fill_message(op->snapshot, &msg);
-	msg.pause = (uint8_t)pause_for(op->container);
+	msg.pause = (uint8_t)container_pause(op->container);
 	if (link_send(op->server->link, MSG_SNAPSHOT_MAKE, &msg, NULL, 0, on_made, op, &op->err) <
 		0)
 		undo(op);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "server/auth.h"
+#include "server/container_files.h"
 #include "server/container_new.h"
 #include "server/container_op.h"
 #include "server/container_update.h"
@@ -367,5 +368,8 @@ const struct grpc_handler svc_containers_handlers[] = {
 	{.path = "/croft.v1.Containers/ListContainers", .start = list_containers},
 	{.path = "/croft.v1.Containers/UpdateContainer", .start = container_update},
 	{.path = "/croft.v1.Containers/DeleteContainer", .start = delete_handler},
+	{.path = "/croft.v1.Containers/CopyContainer", .start = container_copy},
+	{.path = "/croft.v1.Containers/RenameContainer", .start = container_rename},
+	{.path = "/croft.v1.Containers/RebuildContainer", .start = container_rebuild},
 	{.path = NULL},
 };
