@@ -38,6 +38,16 @@ const struct limit_rule *limit_rule(enum limit_id id)
 	return &rules[id];
 }
 
+int limit_find(const char *name, enum limit_id *ret)
+{
+	for (int i = 0; i < LIMIT_N; i++)
+		if (!strcmp(rules[i].name, name)) {
+			*ret = (enum limit_id)i;
+			return 0;
+		}
+	return -ENOENT;
+}
+
 void limits_init(struct limits *l)
 {
 	memset(l, 0, sizeof(*l));
@@ -58,6 +68,12 @@ int limits_has_core_mask(const struct limits *l)
 		if (l->core_mask[i])
 			return 1;
 	return 0;
+}
+
+int limits_equal(const struct limits *a, const struct limits *b)
+{
+	return !memcmp(a->value, b->value, sizeof(a->value)) &&
+	       !memcmp(a->core_mask, b->core_mask, sizeof(a->core_mask));
 }
 
 static uint64_t mask_count(const uint64_t mask[static LIMITS_CPU_WORDS])

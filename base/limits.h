@@ -50,6 +50,9 @@ struct limit_rule {
 /* The row of a limit; id must be below LIMIT_N. */
 const struct limit_rule *limit_rule(enum limit_id id);
 
+/* The limit of that name. Returns 0 or -ENOENT. */
+int limit_find(const char *name, enum limit_id *ret);
+
 /* Everything unset, no core pinned. */
 void limits_init(struct limits *l);
 
@@ -58,6 +61,9 @@ void limits_init_tenant_default(struct limits *l);
 
 /* True when a core list is set. */
 int limits_has_core_mask(const struct limits *l);
+
+/* True when both ask for the same. */
+int limits_equal(const struct limits *a, const struct limits *b);
 
 /*
  * Checks each set value against its row. Returns 0 or -EINVAL (INVALID_ARGUMENT, LIMIT_INVALID,

@@ -235,6 +235,11 @@ int cli_image_name(const char *text, char ret[static RESOURCE_SIZE], struct err 
 	return single_name("image", "images", text, ret, err);
 }
 
+int cli_plan_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err)
+{
+	return single_name("plan", "plans", text, ret, err);
+}
+
 int cli_policy_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err)
 {
 	return single_name("policy", "policies", text, ret, err);

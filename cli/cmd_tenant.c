@@ -37,6 +37,19 @@ static const char *uids_text(
 	return buf;
 }
 
+static const char *own_text(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__Tenant *tenant = (const void *)m;
+	size_t n = 0;
+
+	(void)human;
+	buf[0] = '\0';
+	for (size_t i = 0; i < tenant->n_own_limits && n < COLUMN_TEXT_MAX; i++)
+		n += (size_t)snprintf(
+			buf + n, COLUMN_TEXT_MAX - n, "%s%s", i ? " " : "", tenant->own_limits[i]);
+	return buf;
+}
+
 const struct column tenant_list_columns[] = {
 	{"name", "TENANT", "name", COLUMN_RESOURCE, NULL},
 	{"state", "STATE", .kind = COLUMN_CUSTOM, .text = state_text},
@@ -56,6 +69,7 @@ const struct column tenant_columns[] = {
 	{"state", "state", .kind = COLUMN_CUSTOM, .text = state_text},
 	{"suspend_reason", "reason", "suspend_reason", COLUMN_PLAIN, NULL},
 	{"plan", "plan", "plan", COLUMN_PLAIN, NULL},
+	{"own_limits", "own limits", .kind = COLUMN_CUSTOM, .text = own_text},
 	{"account_ref", "account", "account_ref", COLUMN_PLAIN, NULL},
 	{"create_time", "created", "create_time", COLUMN_TIME, NULL},
 	{"container_count", "containers", "container_count", COLUMN_PLAIN, NULL},
@@ -111,6 +125,28 @@ static int show(struct cli *cli, struct err *err)
 	return r < 0 ? r : cli_show(cli, SERVICE, "GetTenant", &request.base, tenant_columns, err);
 }
 
+/* The names behind --reset: each a limit's, once. */
+static int read_resets(const struct options *options, const char *ret_names[static LIMIT_N],
+	size_t *ret_n, struct err *err)
+{
+	const char *name;
+	uint32_t seen = 0;
+	size_t pos = 0;
+	size_t n = 0;
+
+	while ((name = options_next(options, "reset", &pos))) {
+		enum limit_id id;
+
+		if (limit_find(name, &id) < 0)
+			return usage_error(err, "--reset %.40s: there is no such limit", name);
+		if (!(seen & (1u << id)))
+			ret_names[n++] = name;
+		seen |= 1u << id;
+	}
+	*ret_n = n;
+	return 0;
+}
+
 static int set(struct cli *cli, struct err *err)
 {
 	_cleanup_message_ ProtobufCMessage *reply = NULL;
@@ -118,7 +154,9 @@ static int set(struct cli *cli, struct err *err)
 	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
 	Croft__V1__Tenant tenant = CROFT__V1__TENANT__INIT;
 	const char *account = options_get(&cli->options, "account");
-	const char *paths[LIMIT_N + 2];
+	const char *plan = options_get(&cli->options, "plan");
+	const char *paths[LIMIT_N + 3];
+	const char *resets[LIMIT_N];
 	char name[RESOURCE_SIZE];
 	struct limits_message limits;
 	int r = cli_tenant_name(cli_arg(cli, 0), name, err);
@@ -133,8 +171,16 @@ static int set(struct cli *cli, struct err *err)
 		tenant.account_ref = (char *)account;
 		paths[mask.n_paths++] = "account_ref";
 	}
-	if (!mask.n_paths)
-		return usage_error(err, "nothing to set: give a limit or --account");
+	if (plan) {
+		tenant.plan = (char *)plan;
+		paths[mask.n_paths++] = "plan";
+	}
+	r = read_resets(&cli->options, resets, &request.n_reset_limits, err);
+	if (r < 0)
+		return r;
+	request.reset_limits = (char **)resets;
+	if (!mask.n_paths && !request.n_reset_limits)
+		return usage_error(err, "nothing to set: give a limit, --plan or --account");
 	mask.paths = (char **)paths;
 	tenant.name = name;
 	tenant.limits = &limits.message;
@@ -215,12 +261,23 @@ static int delete (struct cli *cli, struct err *err)
 }
 
 static const struct option_rule create_options[] = {
-	{.name = "plan", .value = "PLAN", .help = "the plan whose limits are the defaults"},
+	{.name = "plan",
+		.value = "PLAN",
+		.help = "the plan whose limits it has",
+		.kind = WORD_PLAN},
 	{.name = "account", .value = "REF", .help = "your own customer reference, kept on usage"},
 	{0},
 };
 
 static const struct option_rule set_options[] = {
+	{.name = "plan",
+		.value = "PLAN",
+		.help = "another plan; limits of its own stay",
+		.kind = WORD_PLAN},
+	{.name = "reset",
+		.value = "LIMIT",
+		.help = "a limit of its own (cpu, memory...) that goes back to its plan's",
+		.repeated = true},
 	{.name = "account", .value = "REF", .help = "your own customer reference, kept on usage"},
 	{.name = "force", .help = "lower memory below what is in use"},
 	{0},

@@ -5,6 +5,7 @@
 
 /* Each is defined by the command that shows it; a table's paths are checked by its unit test. */
 extern const struct column tenant_list_columns[], tenant_columns[];
+extern const struct column plan_list_columns[], plan_columns[];
 extern const struct column container_list_columns[], container_columns[];
 extern const struct column image_list_columns[], image_columns[];
 extern const struct column usage_columns[], usage_record_columns[];

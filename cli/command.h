@@ -23,6 +23,7 @@ enum word_kind {
 	WORD_HOLDER,	/* either of the two */
 	WORD_IMAGE,
 	WORD_POLICY,
+	WORD_PLAN,
 	WORD_CHOICE, /* one of option_rule.value or argument.name, which lists them: "a|b|c" */
 };
 

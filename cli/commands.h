@@ -11,6 +11,8 @@ extern const char *const commands_later[];
 
 extern const struct command cmd_tenant_create, cmd_tenant_list, cmd_tenant_show, cmd_tenant_set,
 	cmd_tenant_suspend, cmd_tenant_resume, cmd_tenant_bind, cmd_tenant_delete;
+extern const struct command cmd_plan_create, cmd_plan_list, cmd_plan_show, cmd_plan_set,
+	cmd_plan_delete;
 extern const struct command cmd_image_import, cmd_image_build_busybox, cmd_image_list,
 	cmd_image_show, cmd_image_delete, cmd_image_alias, cmd_image_unalias;
 extern const struct command cmd_launch, cmd_create, cmd_set;

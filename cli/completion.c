@@ -26,6 +26,7 @@ static const struct {
 	[WORD_HOLDER] = {"holder", {"tenant list", "list"}},
 	[WORD_IMAGE] = {"image", {"image list"}},
 	[WORD_POLICY] = {"policy", {"policy list"}},
+	[WORD_PLAN] = {"plan", {"plan list"}},
 	[WORD_CHOICE] = {"choice", {NULL}},
 };
 

@@ -44,19 +44,18 @@ static int fill(
 	struct container_op *op, const Croft__V1__UpdateContainerRequest *request, struct err *err)
 {
 	static const char *const others[] = {"oom_group", NULL};
-	Google__Protobuf__FieldMask *mask = request->update_mask;
 	struct container *c = op->container;
 	struct tenant *t = c->tenant;
 	struct limits allowed = t->limits;
-	unsigned bits;
+	struct limits_update update;
 	int r;
 
 	op->limits = c->limits;
-	r = convert_limits_update(request->container->limits, mask ? mask->paths : NULL,
-		mask ? mask->n_paths : 0, false, others, &op->limits, &bits, err);
+	r = convert_limits_update(request->container->limits, request->update_mask, false, others,
+		&op->limits, &update, err);
 	if (r < 0)
 		return r;
-	op->oom_group = bits & 1 ? request->container->oom_group : c->oom_group;
+	op->oom_group = update.others & 1 ? request->container->oom_group : c->oom_group;
 	if (!cores_empty(t->cpus)) {
 		memcpy(allowed.core_mask, t->cpus, sizeof(allowed.core_mask));
 		allowed.value[LIMIT_CORES] = LIMIT_UNSET;

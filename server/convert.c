@@ -60,6 +60,11 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	out->msg.running_count = tenant_running_count(t);
 	out->msg.disk_limit_enforced = t->limits.value[LIMIT_DISK] != LIMIT_UNSET &&
 				       !t->disk_unenforced;
+	out->msg.own_limits = out->own_limits;
+	for (int i = 0; i < LIMIT_N; i++)
+		if (tenant_owns_limit(t, (enum limit_id)i))
+			out->own_limits[out->msg.n_own_limits++] =
+				(char *)limit_rule((enum limit_id)i)->name;
 	return &out->msg.base;
 }
 

@@ -21,6 +21,7 @@ struct tenant_message {
 	struct limits_message limits;
 	Google__Protobuf__Timestamp created;
 	char name[RESOURCE_SIZE];
+	char *own_limits[LIMIT_N];
 };
 
 struct container_message {
@@ -69,13 +70,20 @@ const char *convert_limit_path(enum limit_id id);
 int convert_limits_back(
 	const Croft__V1__Limits *msg, bool tenant, struct limits *ret, struct err *err);
 
+/* What an update of limits names. */
+struct limits_update {
+	uint32_t limits; /* 1 << limit_id: those it sets or lifts */
+	unsigned others; /* 1 << index in `others` */
+};
+
 /*
  * Changes `limits` as an update asks: by mask paths `limits` and `limits.<field>` (an unset field
  * lifts the limit), or, without a mask, every limit that is set. Other paths are looked up in
- * `others` (NULL-terminated), and their bit is set in ret_others.
+ * `others` (NULL-terminated).
  */
-int convert_limits_update(const Croft__V1__Limits *msg, char **paths, size_t n_paths, bool tenant,
-	const char *const *others, struct limits *limits, unsigned *ret_others, struct err *err);
+int convert_limits_update(const Croft__V1__Limits *msg, const Google__Protobuf__FieldMask *mask,
+	bool tenant, const char *const *others, struct limits *limits,
+	struct limits_update *ret_update, struct err *err);
 
 /* Milliseconds of a duration; NULL gives `unset`. INVALID_ARGUMENT below 0 or above max. */
 int convert_timeout_ms(const Google__Protobuf__Duration *duration, uint32_t unset, uint32_t max,

@@ -89,27 +89,38 @@ static void copy_cores(struct limits *to, const struct limits *from)
 	memcpy(to->core_mask, from->core_mask, sizeof(to->core_mask));
 }
 
-/* Carries out one path of a mask. False when it is none of the limits'. */
-static bool apply_path(struct limits *limits, const struct limits *from, const char *path)
+static uint32_t copy_limit(struct limits *to, const struct limits *from, enum limit_id id)
+{
+	if (id == LIMIT_CORES)
+		copy_cores(to, from);
+	else
+		to->value[id] = from->value[id];
+	return 1u << id;
+}
+
+/* Carries out one path of a mask. The limits that it names: 0 when it is none of the limits'. */
+static uint32_t apply_path(struct limits *limits, const struct limits *from, const char *path)
 {
 	if (!strcmp(path, "limits")) {
 		*limits = *from;
-		return true;
+		return (1u << LIMIT_N) - 1;
 	}
-	if (!strcmp(path, CONVERT_CORE_LIST_PATH)) {
-		copy_cores(limits, from);
-		return true;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (strcmp(path, fields[i].path) != 0)
-			continue;
-		if (fields[i].id == LIMIT_CORES)
-			copy_cores(limits, from);
-		else
-			limits->value[fields[i].id] = from->value[fields[i].id];
-		return true;
-	}
-	return false;
+	if (!strcmp(path, CONVERT_CORE_LIST_PATH))
+		return copy_limit(limits, from, LIMIT_CORES);
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (!strcmp(path, fields[i].path))
+			return copy_limit(limits, from, fields[i].id);
+	return 0;
+}
+
+static uint32_t limits_set(const struct limits *limits)
+{
+	uint32_t set = limits_has_core_mask(limits) ? 1u << LIMIT_CORES : 0;
+
+	for (int i = 0; i < LIMIT_N; i++)
+		if (limits->value[i] != LIMIT_UNSET)
+			set |= 1u << i;
+	return set;
 }
 
 static int find_other(const char *const *others, const char *path, unsigned *bits, struct err *err)
@@ -124,26 +135,33 @@ static int find_other(const char *const *others, const char *path, unsigned *bit
 		"\"%.60s\" cannot be changed", path);
 }
 
-int convert_limits_update(const Croft__V1__Limits *msg, char **paths, size_t n_paths, bool tenant,
-	const char *const *others, struct limits *limits, unsigned *ret_others, struct err *err)
+int convert_limits_update(const Croft__V1__Limits *msg, const Google__Protobuf__FieldMask *mask,
+	bool tenant, const char *const *others, struct limits *limits,
+	struct limits_update *ret_update, struct err *err)
 {
+	size_t n_paths = mask ? mask->n_paths : 0;
+	struct limits_update update = {0};
 	struct limits result = *limits;
-	unsigned bits = 0;
 	struct limits from;
 	int r = convert_limits_back(msg, tenant, &from, err);
 
 	if (r < 0)
 		return r;
-	if (!n_paths)
+	if (!n_paths) {
 		limits_merge(&result, &from);
+		update.limits = limits_set(&from);
+	}
 	for (size_t i = 0; i < n_paths; i++) {
-		if (apply_path(&result, &from, paths[i]))
+		uint32_t named = apply_path(&result, &from, mask->paths[i]);
+
+		update.limits |= named;
+		if (named)
 			continue;
-		r = find_other(others, paths[i], &bits, err);
+		r = find_other(others, mask->paths[i], &update.others, err);
 		if (r < 0)
 			return r;
 	}
 	*limits = result;
-	*ret_others = bits;
+	*ret_update = update;
 	return 0;
 }

@@ -112,8 +112,20 @@ static const char snapshots[] =
 /* Images being imported: what is here without a row of its own is to be undone. */
 static const char imports[] = "CREATE TABLE imports (image TEXT PRIMARY KEY) WITHOUT ROWID";
 
+/*
+ * Plans. What a tenant had of its own was not on record: all of it counts as its own, but for the
+ * disk limit that came with the plan, so that nobody's limits change.
+ */
+static const char plans[] =
+	"CREATE TABLE plans (uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, limits TEXT NOT NULL,"
+	" created_wall INTEGER NOT NULL) WITHOUT ROWID;"
+	"ALTER TABLE tenants ADD COLUMN own_limits TEXT NOT NULL DEFAULT '';"
+	"UPDATE tenants SET own_limits = 'cpu cpu-weight cores memory swap pids containers'"
+	" || iif(disk_by_plan, '', ' disk');"
+	"ALTER TABLE tenants DROP COLUMN disk_by_plan;";
+
 static const char *const steps[] = {
-	first, end_note, runs_by_name, image_config, image_aliases, snapshots, imports};
+	first, end_note, runs_by_name, image_config, image_aliases, snapshots, imports, plans};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

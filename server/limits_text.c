@@ -26,6 +26,12 @@ const char *limits_text_write(const struct limits *limits, char out[static LIMIT
 	return out;
 }
 
+static int unknown(const char *word, struct err *err)
+{
+	return err_set(err, ERR_DATA_LOSS, "STATE_DAMAGED",
+		"the state database has a limit that is not known: \"%.40s\"", word);
+}
+
 static int read_word(struct limits *limits, const char *word, struct err *err)
 {
 	const char *equals = strchr(word, '=');
@@ -44,8 +50,7 @@ static int read_word(struct limits *limits, const char *word, struct err *err)
 		if (end != equals + 1 && !*end)
 			return 0;
 	}
-	return err_set(err, ERR_DATA_LOSS, "STATE_DAMAGED",
-		"the state database has a limit that is not known: \"%.40s\"", word);
+	return unknown(word, err);
 }
 
 int limits_text_read(const char *text, struct limits *ret, struct err *err)
@@ -63,5 +68,35 @@ int limits_text_read(const char *text, struct limits *ret, struct err *err)
 			return r;
 	}
 	*ret = limits;
+	return 0;
+}
+
+const char *limits_text_write_names(uint32_t set, char out[static LIMITS_TEXT_SIZE])
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (int i = 0; i < LIMIT_N; i++)
+		if (set & (1u << i))
+			len += (size_t)snprintf(out + len, LIMITS_TEXT_SIZE - len, "%s%s",
+				len ? " " : "", limit_rule((enum limit_id)i)->name);
+	return out;
+}
+
+int limits_text_read_names(const char *text, uint32_t *ret, struct err *err)
+{
+	char copy[LIMITS_TEXT_SIZE];
+	char *save = NULL;
+	uint32_t set = 0;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		enum limit_id id;
+
+		if (limit_find(word, &id) < 0)
+			return unknown(word, err);
+		set |= 1u << id;
+	}
+	*ret = set;
 	return 0;
 }

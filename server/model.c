@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "server/container_pending.h"
 #include "server/logs.h"
+#include "server/plan.h"
 #include "server/snapshot.h"
 
 #include <event2/event.h>
@@ -72,6 +73,7 @@ void tenant_unref(struct tenant *tenant)
 	if (!tenant || --tenant->refs)
 		return;
 	run_close(&tenant->own);
+	free(tenant->plan_refusal);
 	free(tenant);
 }
 
@@ -406,6 +408,8 @@ void model_finish(struct model *model)
 		model_remove_tenant(model, map_object(node, struct tenant, by_name));
 	while ((node = map_after(&model->aliases, "")))
 		model_remove_alias(model, map_object(node, struct image_alias, by_name));
+	while ((node = map_after(&model->plans, "")))
+		plan_remove(model, map_object(node, struct plan, by_name));
 	while ((node = map_after(&model->images, "")))
 		model_remove_image(model, map_object(node, struct image, by_name));
 }

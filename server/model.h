@@ -117,8 +117,9 @@ struct tenant {
 	char account_ref[ACCOUNT_REF_MAX + 1];
 	struct limits limits;		 /* as asked */
 	uint64_t cpus[LIMITS_CPU_WORDS]; /* its cores; all zero: every core of the host */
-	bool disk_by_plan;		 /* nobody asked for its disk limit: may be unenforced */
+	uint32_t own_limits;		 /* 1 << limit_id: set for it, not by its plan */
 	bool disk_unenforced;		 /* the pool cannot hold it */
+	char *plan_refusal;		 /* owned: why it does not have its plan's limits; NULL */
 	bool suspended;
 	char suspend_reason[SUSPEND_REASON_MAX + 1];
 	uint32_t uids[TENANT_UIDS_MAX];
@@ -208,6 +209,7 @@ struct image_alias {
 
 struct model {
 	struct map tenants;
+	struct map plans; /* server/plan.h */
 	struct map images;
 	struct map aliases;
 	struct map bindings; /* of local user ids to tenants */
@@ -261,6 +263,12 @@ void container_unref(struct container *container);
 struct tenant *model_bound_tenant(const struct model *model, uint32_t uid);
 /* Binds a user id that is bound to nobody. RESOURCE_EXHAUSTED at TENANT_UIDS_MAX. */
 int model_bind(struct model *model, struct tenant *tenant, uint32_t uid, struct err *err);
+
+/* True when a limit is the tenant's own, false when its plan gives it (or none). */
+static inline bool tenant_owns_limit(const struct tenant *tenant, enum limit_id id)
+{
+	return tenant->own_limits & (1u << id);
+}
 
 /* How many containers of a tenant have (or may have) processes. */
 uint32_t tenant_running_count(const struct tenant *tenant);

@@ -101,7 +101,7 @@ static void on_tenant_set(
 	(void)reply;
 	if (err && !strcmp(err->reason, "DISK_LIMIT_UNSUPPORTED") && !t->disk_unenforced) {
 		t->disk_unenforced = true;
-		if (!t->disk_by_plan)
+		if (tenant_owns_limit(t, LIMIT_DISK))
 			tell_unenforced(server, t, err);
 		if (send_tenant(server, t) == 0)
 			server->reconcile_waiting++;

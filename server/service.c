@@ -13,6 +13,7 @@
 #include "server/exec.h"
 #include "server/import.h"
 #include "server/link.h"
+#include "server/plan_rollout.h"
 #include "server/request_ids.h"
 #include "server/sampler.h"
 #include "server/server.h"
@@ -56,6 +57,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static void on_ready(struct server *server)
 {
 	grpc_server_set_healthy(server->grpc, true);
+	plan_rollout_resume(server);
 }
 
 /* Runs that the database believes to be open: the supervisor will say what became of them. */
@@ -107,8 +109,8 @@ static int watch_signals(struct service *service, struct err *err)
 static int open_api(struct server *server, struct startup *startup, struct err *err)
 {
 	static const struct grpc_handler *const handlers[] = {svc_tenants_handlers,
-		svc_containers_handlers, svc_container_runs_handlers, svc_exec_handlers,
-		svc_logs_handlers, svc_images_handlers, svc_snapshots_handlers,
+		svc_plans_handlers, svc_containers_handlers, svc_container_runs_handlers,
+		svc_exec_handlers, svc_logs_handlers, svc_images_handlers, svc_snapshots_handlers,
 		svc_policies_handlers, svc_usage_handlers, svc_events_handlers, svc_host_handlers,
 		NULL};
 	struct grpc_server_config config = {.base = server->base,

@@ -7,12 +7,15 @@
 #include "server/db.h"
 #include "server/model.h"
 
+struct plan;
 struct snapshot;
 
 /* Inserts or replaces by uid. */
 void store_put_tenant(struct db_tx *tx, const struct tenant *tenant);
 void store_delete_tenant(struct db_tx *tx, const struct tenant *tenant);
 void store_bind(struct db_tx *tx, const struct tenant *tenant, uint32_t uid);
+void store_put_plan(struct db_tx *tx, const struct plan *plan);
+void store_delete_plan(struct db_tx *tx, const struct plan *plan);
 void store_put_image(struct db_tx *tx, const struct image *image);
 void store_delete_image(struct db_tx *tx, const struct image *image);
 /* An import under way, which is undone at the next start unless it was deleted before. */
@@ -40,6 +43,8 @@ void store_totals(struct db_tx *tx, const char *uid, const struct usage_totals *
 
 /* Fills the model from the database, before its thread has started. */
 int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, struct err *err);
+/* A part of it: the plans. Makes `default`, durably, when it is not there. */
+int store_load_plans(struct db *db, struct model *model, struct err *err);
 
 /* A container that is gone: what its runs and totals still say. */
 struct past {

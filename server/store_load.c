@@ -73,7 +73,10 @@ static int load_tenant(sqlite3_stmt *row, void *arg, struct err *err)
 		return r;
 	if (column_cpus(row, 5, t->cpus) < 0)
 		return damaged("tenant's cores", err);
-	t->disk_by_plan = sqlite3_column_int(row, 6);
+	db_column_text(row, 6, limits, sizeof(limits));
+	r = limits_text_read_names(limits, &t->own_limits, err);
+	if (r < 0)
+		return r;
 	t->suspended = sqlite3_column_int(row, 7);
 	db_column_text(row, 8, t->suspend_reason, sizeof(t->suspend_reason));
 	t->created_wall_usec = sqlite3_column_int64(row, 9);
@@ -361,12 +364,13 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 {
 	struct load load = {.db = db, .model = model};
 	struct map_node *node;
-	int r;
+	int r = store_load_plans(db, model, err);
 
-	r = db_query(db,
-		"SELECT uid, name, plan, account_ref, limits, cpus, disk_by_plan, suspended,"
-		" suspend_reason, created_wall FROM tenants",
-		load_tenant, &load, err, "");
+	if (r == 0)
+		r = db_query(db,
+			"SELECT uid, name, plan, account_ref, limits, cpus, own_limits, suspended,"
+			" suspend_reason, created_wall FROM tenants",
+			load_tenant, &load, err, "");
 	if (r == 0)
 		r = db_query(db, "SELECT uid, tenant_uid FROM tenant_uids ORDER BY uid",
 			load_binding, &load, err, "");

@@ -9,18 +9,20 @@
 void store_put_tenant(struct db_tx *tx, const struct tenant *t)
 {
 	char limits[LIMITS_TEXT_SIZE];
+	char own[LIMITS_TEXT_SIZE];
 	char cpus[CPUS_TEXT_SIZE];
 
 	db_tx_write(tx,
-		"INSERT INTO tenants (uid, name, plan, account_ref, limits, cpus, disk_by_plan,"
+		"INSERT INTO tenants (uid, name, plan, account_ref, limits, cpus, own_limits,"
 		" suspended, suspend_reason, created_wall)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 		" ON CONFLICT (uid) DO UPDATE SET plan=?3, account_ref=?4, limits=?5, cpus=?6,"
-		" disk_by_plan=?7, suspended=?8, suspend_reason=?9",
-		"ssssssddsi", t->uid, t->name, t->plan, t->account_ref,
+		" own_limits=?7, suspended=?8, suspend_reason=?9",
+		"sssssssdsi", t->uid, t->name, t->plan, t->account_ref,
 		limits_text_write(&t->limits, limits),
-		limits_format_cores(t->cpus, cpus, sizeof(cpus)), (int)t->disk_by_plan,
-		(int)t->suspended, t->suspend_reason, t->created_wall_usec);
+		limits_format_cores(t->cpus, cpus, sizeof(cpus)),
+		limits_text_write_names(t->own_limits, own), (int)t->suspended, t->suspend_reason,
+		t->created_wall_usec);
 }
 
 void store_delete_tenant(struct db_tx *tx, const struct tenant *t)

@@ -5,6 +5,7 @@
 #include "server/grpc.h"
 
 extern const struct grpc_handler svc_tenants_handlers[];
+extern const struct grpc_handler svc_plans_handlers[];
 extern const struct grpc_handler svc_containers_handlers[];
 extern const struct grpc_handler svc_container_runs_handlers[];
 extern const struct grpc_handler svc_exec_handlers[];

@@ -14,6 +14,7 @@
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/page.h"
+#include "server/plan.h"
 #include "server/reconcile.h"
 #include "server/store.h"
 #include "server/tenant_op.h"
@@ -37,28 +38,31 @@ static int check_new(
 	if (server->model.tenants.n >= TENANTS_MAX)
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_TENANTS", "tenants",
 			"this host has %d tenants, which is the most", TENANTS_MAX);
-	if (t && t->plan[0] && strcmp(t->plan, "default") != 0)
-		return err_set_subject(err, ERR_NOT_FOUND, "PLAN_NOT_FOUND", "plan",
-			"there is no plan \"%.40s\"; the one there is is called default", t->plan);
 	return t ? tenant_check_text("account_ref", t->account_ref, ACCOUNT_REF_MAX, err) : 0;
 }
 
 static int fill_new(struct server *server, const Croft__V1__CreateTenantRequest *request,
 	struct tenant *t, struct err *err)
 {
-	struct limits asked;
-	int r = convert_limits_back(
-		request->tenant ? request->tenant->limits : NULL, true, &asked, err);
+	const Croft__V1__Tenant *asked = request->tenant;
+	struct limits_update update;
+	struct limits own;
+	struct plan *plan;
+	int r = plan_find(&server->model, asked ? asked->plan : "", &plan, err);
 
+	limits_init(&own);
+	if (r == 0)
+		r = plan_check_free(plan, err);
+	if (r == 0)
+		r = convert_limits_update(
+			asked ? asked->limits : NULL, NULL, true, NULL, &own, &update, err);
 	if (r < 0)
 		return r;
-	limits_init_tenant_default(&t->limits);
-	limits_merge(&t->limits, &asked);
-	t->disk_by_plan = asked.value[LIMIT_DISK] == LIMIT_UNSET;
-	strcpy(t->plan, "default");
-	if (request->tenant)
-		snprintf(
-			t->account_ref, sizeof(t->account_ref), "%s", request->tenant->account_ref);
+	t->own_limits = update.limits;
+	plan_apply(&plan->limits, &own, t->own_limits, &t->limits);
+	memcpy(t->plan, plan->name, sizeof(t->plan));
+	if (asked)
+		snprintf(t->account_ref, sizeof(t->account_ref), "%s", asked->account_ref);
 	t->created_wall_usec = clock_wall_usec();
 	return cores_resolve_tenant(
 		&server->model, server->host.cpu_mask, t, &t->limits, t->cpus, err);
@@ -133,8 +137,8 @@ static void on_new_set(
 		failure = *err;
 		/* Nobody asked for the plan's disk limit, so a pool without limits is no refusal.
 		 */
-		if (!strcmp(err->reason, "DISK_LIMIT_UNSUPPORTED") && t->disk_by_plan &&
-			!t->disk_unenforced) {
+		if (!strcmp(err->reason, "DISK_LIMIT_UNSUPPORTED") &&
+			!tenant_owns_limit(t, LIMIT_DISK) && !t->disk_unenforced) {
 			t->disk_unenforced = true;
 			if (send_new(op, &failure) == 0)
 				return;

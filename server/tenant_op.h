@@ -3,8 +3,12 @@
 
 #include "server/mutation.h"
 
+struct plan;
+
 struct tenant_op {
-	struct mutation *mutation;
+	struct mutation *mutation; /* NULL: asked for by croftd itself, and `done` is told */
+	void (*done)(void *arg, const struct err *err);
+	void *arg;
 	struct server *server;
 	struct tenant *tenant; /* a reference */
 	/* What it is to become. */
@@ -12,7 +16,9 @@ struct tenant_op {
 	uint64_t cpus[LIMITS_CPU_WORDS];
 	char account_ref[ACCOUNT_REF_MAX + 1];
 	char reason[SUSPEND_REASON_MAX + 1];
-	bool disk_by_plan;
+	char plan[NAME_SIZE];
+	uint32_t own_limits;
+	struct plan *plan_held; /* the plan it comes to; held */
 	bool disk_unenforced;
 	bool suspend;
 	bool force;
@@ -24,11 +30,19 @@ struct tenant_op {
 
 /* Makes one that marks the tenant as changing (ABORTED when it is already). NULL: answered. */
 struct tenant_op *tenant_op_begin(struct mutation *mutation, struct tenant *tenant);
+/* The same without a request: done is called once, from here too when this returns NULL. */
+struct tenant_op *tenant_op_begin_own(struct server *server, struct tenant *tenant,
+	void (*done)(void *arg, const struct err *err), void *arg);
+/* The tenant is to come to this plan, which so stays until the operation ends. */
+void tenant_op_hold_plan(struct tenant_op *op, struct plan *plan);
 /* Ends it with the tenant as it is now, or with an error; frees it. */
 void tenant_op_reply(struct tenant_op *op);
 void tenant_op_fail(struct tenant_op *op, const struct err *err);
 /* Frees it, the mutation having been ended. */
 void tenant_op_free(struct tenant_op *op);
+
+/* Starts from what the tenant has: limits, their ownership, plan, account. */
+void tenant_op_copy(struct tenant_op *op);
 
 /* Commits tx with the stored reply `tenant as it is now`. */
 void tenant_op_commit(struct tenant_op *op, struct db_tx *tx, db_done_fn done);

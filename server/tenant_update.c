@@ -1,19 +1,12 @@
 /*
- * Changing a tenant's limits live: checked against its containers, applied by the supervisor, then
- * committed. When the commit fails, the old limits are put back.
+ * UpdateTenant: what a request makes of a tenant's plan, limits and account. How that is brought
+ * about is tenant_change.c's.
  */
 #include "server/tenant_update.h"
 
-#include "base/log.h"
 #include "server/convert.h"
-#include "server/cores.h"
-#include "server/details.h"
-#include "server/events.h"
-#include "server/lifecycle.h"
-#include "server/link.h"
-#include "server/reconcile.h"
-#include "server/store.h"
-#include "server/tenant_op.h"
+#include "server/plan.h"
+#include "server/tenant_change.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,168 +25,89 @@ int tenant_check_text(const char *field, const char *text, size_t max, struct er
 	return 0;
 }
 
-/* Exchanges what the tenant is and what the operation holds: forth, and back on failure. */
-static void swap(struct tenant_op *op)
+enum { OTHER_ACCOUNT = 1u << 0, OTHER_PLAN = 1u << 1 };
+
+/* The limits that go back to what the plan says. */
+static int read_resets(
+	const Croft__V1__UpdateTenantRequest *request, uint32_t *ret, struct err *err)
 {
-	struct tenant *t = op->tenant;
-	struct tenant_op before = *op;
+	uint32_t set = 0;
 
-	op->limits = t->limits;
-	memcpy(op->cpus, t->cpus, sizeof(op->cpus));
-	memcpy(op->account_ref, t->account_ref, sizeof(op->account_ref));
-	op->disk_by_plan = t->disk_by_plan;
-	op->disk_unenforced = t->disk_unenforced;
-	t->limits = before.limits;
-	memcpy(t->cpus, before.cpus, sizeof(t->cpus));
-	memcpy(t->account_ref, before.account_ref, sizeof(t->account_ref));
-	t->disk_by_plan = before.disk_by_plan;
-	t->disk_unenforced = before.disk_unenforced;
-}
+	for (size_t i = 0; i < request->n_reset_limits; i++) {
+		enum limit_id id;
 
-/* A tenant's limit may not fall below one of a container's, running or not. */
-static int check_children(const struct tenant_op *op, struct err *err)
-{
-	struct limits effective = op->limits;
-	struct map_node *node;
-
-	memcpy(effective.core_mask, op->cpus, sizeof(effective.core_mask));
-	if (!cores_empty(op->cpus))
-		effective.value[LIMIT_CORES] = LIMIT_UNSET;
-	MAP_FOREACH(node, &op->tenant->containers)
-	{
-		const struct container *c = map_object(node, struct container, by_name);
-		struct err inner;
-
-		if (limits_check_within(&c->limits, &effective, &inner) < 0)
-			return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
-				inner.subject, "%s/%s stands in the way: %.250s", op->tenant->name,
-				c->name, inner.msg);
-		if (container_state_is_live(c->state) && !cores_within(c->cpus, op->cpus))
-			return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
-				"cores",
-				"%s/%s runs on cores that the tenant would lose; change its "
-				"cores or stop it first",
-				op->tenant->name, c->name);
+		if (limit_find(request->reset_limits[i], &id) < 0)
+			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID",
+				"reset_limits", "there is no limit called \"%.40s\"",
+				request->reset_limits[i]);
+		set |= 1u << id;
 	}
+	*ret = set;
 	return 0;
 }
 
-/* Also for what it has already: a limit that is asked for is held or refused. */
-static bool asks_for_disk(const Croft__V1__UpdateTenantRequest *request)
+/* What the request sets for the tenant itself lies above what the plan gives. */
+static int fill_limits(struct tenant_op *op, const Croft__V1__UpdateTenantRequest *request,
+	const struct limits *own, uint32_t set, struct err *err)
 {
-	const Google__Protobuf__FieldMask *mask = request->update_mask;
+	const struct model *model = &op->server->model;
+	struct plan *plan = NULL;
+	uint32_t reset = 0;
+	int r = plan_find(model, op->plan, &plan, err);
 
-	if (!request->tenant->limits || !request->tenant->limits->disk_bytes)
-		return false;
-	for (size_t i = 0; mask && i < mask->n_paths; i++)
-		if (!strcmp(mask->paths[i], "limits") ||
-			!strcmp(mask->paths[i], convert_limit_path(LIMIT_DISK)))
-			return true;
-	return !mask || !mask->n_paths;
+	if (r == 0)
+		r = read_resets(request, &reset, err);
+	if (r == 0)
+		r = plan_check_free(plan, err);
+	if (r < 0)
+		return r;
+	if (reset & set)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "reset_limits",
+			"a limit cannot be set and go back to the plan's at once");
+	tenant_op_hold_plan(op, plan);
+	op->own_limits = (op->own_limits | set) & ~reset;
+	plan_apply(&plan->limits, own, op->own_limits, &op->limits);
+	op->disk_unenforced = op->disk_unenforced && !(op->own_limits & (1u << LIMIT_DISK));
+	return 0;
+}
+
+/* True when the request concerns the plan: else a tenant that is behind its plan stays so. */
+static bool asks_plan(const Croft__V1__UpdateTenantRequest *request, unsigned others)
+{
+	return (others & OTHER_PLAN) || request->n_reset_limits;
 }
 
 static int fill(
 	struct tenant_op *op, const Croft__V1__UpdateTenantRequest *request, struct err *err)
 {
-	static const char *const others[] = {"account_ref", NULL};
-	Google__Protobuf__FieldMask *mask = request->update_mask;
-	struct tenant *t = op->tenant;
-	bool same_disk;
-	unsigned bits;
+	static const char *const others[] = {"account_ref", "plan", NULL};
+	const Croft__V1__Tenant *t = request->tenant;
+	struct limits_update update;
+	struct limits own;
 	int r;
 
-	op->limits = t->limits;
-	memcpy(op->account_ref, t->account_ref, sizeof(op->account_ref));
-	r = convert_limits_update(request->tenant->limits, mask ? mask->paths : NULL,
-		mask ? mask->n_paths : 0, true, others, &op->limits, &bits, err);
-	if (r == 0 && (bits & 1)) {
-		r = tenant_check_text(
-			"account_ref", request->tenant->account_ref, ACCOUNT_REF_MAX, err);
+	tenant_op_copy(op);
+	own = op->limits;
+	r = convert_limits_update(
+		t->limits, request->update_mask, true, others, &own, &update, err);
+	if (r == 0 && (update.others & OTHER_ACCOUNT)) {
+		r = tenant_check_text("account_ref", t->account_ref, ACCOUNT_REF_MAX, err);
 		if (r == 0)
-			snprintf(op->account_ref, sizeof(op->account_ref), "%s",
-				request->tenant->account_ref);
+			snprintf(op->account_ref, sizeof(op->account_ref), "%s", t->account_ref);
+	}
+	if (r == 0 && (update.others & OTHER_PLAN)) {
+		r = name_check("plan", t->plan, err);
+		if (r == 0)
+			snprintf(op->plan, sizeof(op->plan), "%s", t->plan);
 	}
 	if (r < 0)
 		return r;
-	same_disk = !asks_for_disk(request) &&
-		    op->limits.value[LIMIT_DISK] == t->limits.value[LIMIT_DISK];
-	op->disk_by_plan = t->disk_by_plan && same_disk;
-	op->disk_unenforced = t->disk_unenforced && same_disk;
-	r = cores_resolve_tenant(
-		&op->server->model, op->server->host.cpu_mask, t, &op->limits, op->cpus, err);
-	return r < 0 ? r : check_children(op, err);
-}
-
-/* The tenant is as it was: so are its limits to be, of which some may have been changed. */
-static void put_back(struct tenant_op *op)
-{
-	struct msg_tenant_set msg;
-	struct err ignored;
-
-	reconcile_fill_tenant(op->tenant, true, &msg);
-	link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, NULL, NULL, &ignored);
-}
-
-static void on_committed(void *arg, const struct err *err)
-{
-	struct tenant_op *op = arg;
-
-	if (!err) {
-		log_info("tenant-updated tenant=%s", op->tenant->name);
-		tenant_op_reply(op);
-		return;
-	}
-	swap(op);
-	put_back(op);
-	tenant_op_fail(op, err);
-}
-
-/* op holds what the tenant was. An update to what it is already is no event. */
-static void add_event(struct db_tx *tx, const struct tenant_op *op)
-{
-	const struct tenant *t = op->tenant;
-	struct changes changes;
-
-	changes_init(&changes);
-	changes_limits(&changes, &op->limits, &t->limits);
-	changes_cores(&changes, op->cpus, t->cpus);
-	changes_text(&changes, "account_ref", op->account_ref, t->account_ref);
-	if (changes.n)
-		events_add_tenant(tx, t, "tenant.updated", changes_end(&changes),
-			"tenant %s was changed: %s", t->name, changes.text);
-}
-
-static void on_set(
-	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
-{
-	struct tenant_op *op = arg;
-	struct tenant *t = op->tenant;
-	struct db_tx *tx;
-
-	(void)reply;
-	if (err) {
-		link_close_fds(fds, n_fds);
-		put_back(op);
-		tenant_op_fail(op, err);
-		return;
-	}
-	run_adopt_tenant(op->server, t, fds, n_fds);
-	swap(op);
-	tx = db_tx_new();
-	store_put_tenant(tx, t);
-	add_event(tx, op);
-	tenant_op_commit(op, tx, on_committed);
-}
-
-static int apply(struct tenant_op *op, struct err *err)
-{
-	struct msg_tenant_set msg;
-
-	/* The message is made from the tenant as it is to be. */
-	swap(op);
-	reconcile_fill_tenant(op->tenant, op->force, &msg);
-	swap(op);
-	return link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, on_set, op, err);
+	if (asks_plan(request, update.others))
+		return fill_limits(op, request, &own, update.limits, err);
+	op->limits = own;
+	op->own_limits |= update.limits;
+	op->disk_unenforced = op->disk_unenforced && !(op->own_limits & (1u << LIMIT_DISK));
+	return 0;
 }
 
 void tenant_update(struct grpc_call *call, const ProtobufCMessage *message)
@@ -218,9 +132,8 @@ void tenant_update(struct grpc_call *call, const ProtobufCMessage *message)
 	if (!op)
 		return;
 	op->force = request->force;
-	r = fill(op, request, &err);
-	if (r == 0)
-		r = apply(op, &err);
-	if (r < 0)
+	if (fill(op, request, &err) == 0)
+		tenant_change(op);
+	else
 		tenant_op_fail(op, &err);
 }

@@ -356,10 +356,23 @@ class Daemon:
         return result.out
 
     @contextlib.contextmanager
+    def held(self, which):
+        """"croftd" or "supervisor" does nothing (SIGSTOP) for as long as the block runs."""
+        os.kill(self.pids[which], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pids[which], signal.SIGCONT)
+
     def background_exec(self, name, *argv):
         """croft exec that runs on, killed at the end (its command then gets SIGHUP)."""
+        return self.background("exec", "-T", name, "--", *argv)
+
+    @contextlib.contextmanager
+    def background(self, *args):
+        """The CLI, which runs on, killed at the end."""
         child = subprocess.Popen(
-            [program("croft"), "--host", self.host, "exec", "-T", name, "--", *argv],
+            [program("croft"), "--host", self.host, *args],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         try:

@@ -116,6 +116,9 @@ def _clear(daemon):
         if tenant.get("suspended"):
             daemon.ok("tenant", "resume", name)
         daemon.ok("tenant", "delete", "--force", name, timeout=60)
+    for plan in daemon.json_lines("plan", "list"):
+        if plan["name"] != "plans/default":
+            daemon.ok("plan", "delete", plan["name"].removeprefix("plans/"))
     for image in daemon.json_lines("image", "list"):
         if image["name"] != "images/busybox":
             daemon.ok("image", "delete", image["name"].removeprefix("images/"))

@@ -10,6 +10,7 @@
 #include "croft/v1/events.pb-c.h"
 #include "croft/v1/host.pb-c.h"
 #include "croft/v1/images.pb-c.h"
+#include "croft/v1/plans.pb-c.h"
 #include "croft/v1/policies.pb-c.h"
 #include "croft/v1/tenants.pb-c.h"
 #include "croft/v1/usage.pb-c.h"
@@ -268,6 +269,8 @@ static void column_paths_are_fields(void **state)
 	} tables[] = {
 		{tenant_list_columns, &croft__v1__tenant__descriptor},
 		{tenant_columns, &croft__v1__tenant__descriptor},
+		{plan_list_columns, &croft__v1__plan__descriptor},
+		{plan_columns, &croft__v1__plan__descriptor},
 		{container_list_columns, &croft__v1__container__descriptor},
 		{container_columns, &croft__v1__container__descriptor},
 		{image_list_columns, &croft__v1__image__descriptor},

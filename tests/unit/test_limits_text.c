@@ -93,60 +93,84 @@ static void without_a_mask_what_is_set_changes(void **state)
 {
 	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
 	struct limits limits;
-	unsigned bits;
+	struct limits_update update;
 	struct err err;
 
 	(void)state;
 	limits_init_tenant_default(&limits);
 	message.pids = 99;
 	assert_int_equal(
-		convert_limits_update(&message, NULL, 0, true, others, &limits, &bits, &err), 0);
+		convert_limits_update(&message, NULL, true, others, &limits, &update, &err), 0);
 	assert_int_equal(limits.value[LIMIT_PIDS], 99);
 	assert_int_equal(limits.value[LIMIT_CPU], 1000);
-	assert_int_equal(bits, 0);
+	assert_int_equal(update.others, 0);
+	assert_int_equal(update.limits, 1u << LIMIT_PIDS);
 }
 
 static void a_mask_names_what_changes(void **state)
 {
 	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
 	char *paths[] = {(char *)"limits.pids", (char *)"oom_group", (char *)"limits.core_list"};
+	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
 	struct limits limits;
-	unsigned bits;
+	struct limits_update update;
 	struct err err;
 
 	(void)state;
+	mask.paths = paths;
+	mask.n_paths = ARRAY_SIZE(paths);
 	limits_init_tenant_default(&limits);
 	limits.value[LIMIT_CORES] = 1;
 	message.cpu_milli = 500;
 	message.core_list = (char *)"0-1";
-	assert_int_equal(convert_limits_update(&message, paths, ARRAY_SIZE(paths), true, others,
-				 &limits, &bits, &err),
-		0);
+	assert_int_equal(
+		convert_limits_update(&message, &mask, true, others, &limits, &update, &err), 0);
 	/* Named and unset: lifted. Set and not named: as before. A list takes a number's place. */
 	assert_true(limits.value[LIMIT_PIDS] == LIMIT_UNSET);
 	assert_int_equal(limits.value[LIMIT_CPU], 1000);
 	assert_true(limits.value[LIMIT_CORES] == LIMIT_UNSET);
 	assert_int_equal(limits.core_mask[0], 3);
-	assert_int_equal(bits, 1);
+	assert_int_equal(update.others, 1);
+	assert_int_equal(update.limits, 1u << LIMIT_PIDS | 1u << LIMIT_CORES);
 }
 
 static void an_unknown_path_changes_nothing(void **state)
 {
 	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
 	char *paths[] = {(char *)"limits.pids", (char *)"state"};
+	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
 	struct limits before;
 	struct limits limits;
-	unsigned bits;
+	struct limits_update update;
 	struct err err;
 
 	(void)state;
+	mask.paths = paths;
+	mask.n_paths = ARRAY_SIZE(paths);
 	limits_init_tenant_default(&limits);
 	before = limits;
-	assert_int_equal(convert_limits_update(&message, paths, ARRAY_SIZE(paths), true, others,
-				 &limits, &bits, &err),
+	assert_int_equal(
+		convert_limits_update(&message, &mask, true, others, &limits, &update, &err),
 		-EINVAL);
 	assert_string_equal(err.subject, "update_mask");
 	assert_memory_equal(&before, &limits, sizeof(limits));
+}
+
+static void names_of_limits_come_back(void **state)
+{
+	char text[LIMITS_TEXT_SIZE];
+	struct err err;
+	uint32_t set;
+
+	(void)state;
+	limits_text_write_names(1u << LIMIT_PIDS | 1u << LIMIT_CPU_WEIGHT, text);
+	assert_string_equal(text, "cpu-weight pids");
+	assert_int_equal(limits_text_read_names(text, &set, &err), 0);
+	assert_int_equal(set, 1u << LIMIT_PIDS | 1u << LIMIT_CPU_WEIGHT);
+	assert_int_equal(limits_text_read_names("", &set, &err), 0);
+	assert_int_equal(set, 0);
+	assert_int_equal(limits_text_read_names("cpu speed", &set, &err), -EBADMSG);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
 }
 
 int main(void)
@@ -158,6 +182,7 @@ int main(void)
 		cmocka_unit_test(bad_limits_are_refused),
 		cmocka_unit_test(without_a_mask_what_is_set_changes),
 		cmocka_unit_test(a_mask_names_what_changes),
+		cmocka_unit_test(names_of_limits_come_back),
 		cmocka_unit_test(an_unknown_path_changes_nothing),
 	};
 
