@@ -93,6 +93,22 @@ static int delete_snapshot(struct cli *cli, struct err *err)
 			       cli_arg(cli, 1), cli_arg(cli, 0));
 }
 
+static int publish(struct cli *cli, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	Croft__V1__PublishSnapshotRequest request = CROFT__V1__PUBLISH_SNAPSHOT_REQUEST__INIT;
+	char name[RESOURCE_SIZE];
+	int r = snapshot_name(cli, name, err);
+
+	request.name = name;
+	request.image_id = (char *)cli_arg(cli, 2);
+	if (r == 0)
+		r = cli_call(cli, SERVICE, "PublishSnapshot", &request.base, &reply, err);
+	return r < 0 ? r
+		     : cli_report(cli, image_columns, reply, err, "published %s as image %s",
+			       cli_arg(cli, 1), cli_arg(cli, 2));
+}
+
 const struct command cmd_snapshot_create = {
 	.name = "snapshot create",
 	.summary = "Keep a container's files and settings as they are now; it may be running.",
@@ -119,4 +135,12 @@ const struct command cmd_snapshot_delete = {
 	.summary = "Delete a snapshot.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}, {.name = "SNAPSHOT"}},
 	.run = delete_snapshot,
+};
+
+const struct command cmd_snapshot_publish = {
+	.name = "snapshot publish",
+	.summary = "Make an image of a snapshot; operators only.",
+	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}, {.name = "SNAPSHOT"},
+		{.name = "IMAGE"}},
+	.run = publish,
 };

@@ -38,6 +38,7 @@ const struct command *const commands[] = {
 	&cmd_snapshot_list,
 	&cmd_snapshot_restore,
 	&cmd_snapshot_delete,
+	&cmd_snapshot_publish,
 	&cmd_copy,
 	&cmd_rename,
 	&cmd_rebuild,

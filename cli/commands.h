@@ -20,7 +20,7 @@ extern const struct command cmd_start, cmd_stop, cmd_kill, cmd_restart, cmd_free
 	cmd_delete;
 extern const struct command cmd_list, cmd_info;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_restore,
-	cmd_snapshot_delete;
+	cmd_snapshot_delete, cmd_snapshot_publish;
 extern const struct command cmd_copy, cmd_rename, cmd_rebuild;
 extern const struct command cmd_exec, cmd_shell;
 extern const struct command cmd_logs, cmd_events;

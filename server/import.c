@@ -374,19 +374,35 @@ void import_progress(struct server *server, const struct msg_import_progress *ms
 
 /* --- the start --- */
 
+int import_check_name(struct server *server, const char *name, struct err *err)
+{
+	const struct image *same;
+	int r = name_check("image", name, err);
+
+	if (r < 0)
+		return r;
+	same = model_any_image(&server->model, name);
+	if (same && !same->visible)
+		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
+			"an import of image %s is under way, or being undone; try again later",
+			name);
+	if (same)
+		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
+			"there is an image %s already; delete it first", name);
+	if (server->model.images.n >= IMAGES_MAX)
+		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMAGES", "images",
+			"this host has %d images, which is the most", IMAGES_MAX);
+	return image_alias_check_free(&server->model, name, err);
+}
+
 static int check(
 	struct server *server, const Croft__V1__ImportImageRequest *request, struct err *err)
 {
 	const Croft__V1__ImportImageStart *start = request->start;
-	const struct image *same;
-	int r;
 
 	if (request->kind_case != CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_START)
 		return err_set(err, ERR_INVALID_ARGUMENT, "START_MISSING",
 			"the first request of an import is its start");
-	r = name_check("image", start->image_id, err);
-	if (r < 0)
-		return r;
 	if (start->init[0] && (start->init[0] != '/' || strlen(start->init) >= IMAGE_INIT_PATH_MAX))
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "INIT_INVALID", "init",
 			"the init \"%.60s\" is not an absolute path", start->init);
@@ -394,25 +410,11 @@ static int check(
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "REFERENCE_INVALID", "reference",
 			"a reference has at most %d characters, and no blanks",
 			IMAGE_REFERENCE_MAX - 1);
-	same = model_any_image(&server->model, start->image_id);
-	if (same && !same->visible)
-		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
-			"an import of image %s is under way, or being undone; try again later",
-			start->image_id);
-	if (same)
-		return err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
-			"there is an image %s already; delete it first", start->image_id);
-	r = image_alias_check_free(&server->model, start->image_id, err);
-	if (r < 0)
-		return r;
 	if (server->imports->n >= IMPORTS_MAX)
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMPORTS", "imports",
 			"%d imports are under way, which is the most; try again later",
 			IMPORTS_MAX);
-	if (server->model.images.n >= IMAGES_MAX)
-		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMAGES", "images",
-			"this host has %d images, which is the most", IMAGES_MAX);
-	return 0;
+	return import_check_name(server, start->image_id, err);
 }
 
 static int open_pipe(struct import *import, int *ret_theirs, struct err *err)

@@ -7,6 +7,8 @@
 int import_table_create(struct server *server, struct err *err);
 void import_table_destroy(struct server *server);
 
+/* Whether there may be a new image of that name: valid, free, and room for one more. */
+int import_check_name(struct server *server, const char *name, struct err *err);
 /* Forgets an import of which the supervisor has nothing. */
 void import_forget(struct server *server, struct image *image);
 /* Takes back what the supervisor may have of one; until then its name is taken. */

@@ -7,6 +7,7 @@
 #include "server/convert_snapshot.h"
 #include "server/page.h"
 #include "server/snapshot_op.h"
+#include "server/snapshot_publish.h"
 
 #include <string.h>
 
@@ -178,5 +179,6 @@ const struct grpc_handler svc_snapshots_handlers[] = {
 	{.path = "/croft.v1.Snapshots/ListSnapshots", .start = list_snapshots},
 	{.path = "/croft.v1.Snapshots/DeleteSnapshot", .start = delete_snapshot},
 	{.path = "/croft.v1.Snapshots/RestoreSnapshot", .start = restore_snapshot},
+	{.path = "/croft.v1.Snapshots/PublishSnapshot", .start = snapshot_publish},
 	{.path = NULL},
 };

@@ -126,6 +126,57 @@ def test_rebuild(box):
     assert "container.rebuilt" in event_types(box)
 
 
+def test_publish(box):
+    box.tenant(disk="64M")
+    box.launch("acme/web")
+    box.sh("acme/web", "echo first >/file; ln /file /etc/link; rm /etc/passwd; chown 5:6 /file;"
+                       "rm -rf /tmp; mkdir /tmp; dd if=/dev/urandom of=/big bs=1M count=20")
+    box.ok("snapshot", "create", "acme/web", "one")
+    box.ok("tenant", "bind", "acme", "4243")
+    box.refused("snapshot", "publish", "acme/web", "one", "mine", uid=4243, match="operators")
+    box.refused("snapshot", "publish", "acme/web", "two", "made", match="no snapshot two")
+    box.refused("snapshot", "publish", "acme/web", "one", "busybox", match="already")
+    made = box.json("snapshot", "publish", "acme/web", "one", "made")
+    base = box.json("image", "show", "busybox")
+    assert made["init"] == base["init"] and made["stop_signal"] == base["stop_signal"]
+    assert made["size_bytes"] > base["size_bytes"] + (20 << 20)
+    assert "image.published" in event_types(box)
+    # It is nobody's now, and stays when what it was made of has gone.
+    box.ok("delete", "--force", "acme/web")
+    box.tenant("other")
+    box.launch("other/web", image="made")
+    assert box.sh("other/web", "cat /etc/link; stat -c '%u %g %h' /file; ls /tmp | wc -l;"
+                               "test -e /etc/passwd || echo gone") == "first\n5 6 2\n0\ngone\n"
+    # Nor does it count to the tenant any more.
+    box.launch("acme/next")
+    box.sh("acme/next", "dd if=/dev/urandom of=/big bs=1M count=45 && sync", timeout=60)
+
+
+@pytest.mark.parametrize("who", [("croftd",), ("croftd", "supervisor")], ids="+".join)
+def test_publish_killed_in_the_middle(box, who):
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "mkdir /d; i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo $i >/d/$i; done")
+    box.ok("snapshot", "create", "acme/web", "one")
+    for i in range(3):
+        worker = threading.Thread(
+            target=box.croft, args=("snapshot", "publish", "acme/web", "one", "made"))
+        worker.start()
+        time.sleep(0.005 + 0.015 * i)
+        for which in who:
+            box.kill9(which)
+        box.restart(*who)
+        worker.join()
+        # The name is free again, or the image is whole.
+        wait_until("it is published", lambda: box.croft(
+            "snapshot", "publish", "acme/web", "one", "made").rc == 0
+            or any(i["name"] == "images/made" for i in box.json_lines("image", "list")))
+        box.launch("acme/made", image="made")
+        assert box.sh("acme/made", "ls /d | wc -l") == "300\n"
+        box.ok("delete", "--force", "acme/made")
+        wait_until("it can be deleted", lambda: box.croft("image", "delete", "made").rc == 0)
+
+
 def test_requests_sent_again(box):
     box.tenant()
     box.ok("create", "busybox", "acme/web")
