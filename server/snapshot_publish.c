@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "croft/v1/snapshots.pb-c.h"
-#include "sandbox/image_config.h"
 #include "server/container_files.h"
 #include "server/convert.h"
 #include "server/details.h"
