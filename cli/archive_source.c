@@ -7,18 +7,19 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/split_image.h"
-#include "cli/tar.h"
+#include "base/tar.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define PARTS_MAX 8192 /* as the importer has it */
+#define PARTS_MAX     8192 /* as the importer has it */
+#define PART_NAME_MAX 100  /* what a ustar header holds */
 
 /* A file of the tar that is made. */
 struct part {
-	char name[TAR_PATH_MAX]; /* in the tar */
-	char *path;		 /* owned; relative to dir_fd */
+	char name[PART_NAME_MAX]; /* in the tar */
+	char *path;		  /* owned; relative to dir_fd */
 	uint64_t size;
 };
 
@@ -94,7 +95,7 @@ static int add_part(struct archive_source *s, const char *name, const char *path
 	fd = open_file(s->dir_fd < 0 ? AT_FDCWD : s->dir_fd, path, &st, err);
 	if (fd < 0)
 		return fd;
-	if (!S_ISREG(st.st_mode) || strlen(name) >= TAR_PATH_MAX)
+	if (!S_ISREG(st.st_mode) || strlen(name) >= PART_NAME_MAX)
 		return 1;
 	if (s->n_parts == PARTS_MAX)
 		return err_set(err, ERR_INVALID_ARGUMENT, "TOO_MANY_FILES",
@@ -219,25 +220,29 @@ uint64_t archive_source_size(const struct archive_source *s)
 static ssize_t begin_part(struct archive_source *s, void *buf, struct err *err)
 {
 	const struct part *part = &s->parts[s->next];
+	struct tar_entry e = {.type = TAR_FILE, .mode = 0644};
 	struct stat st;
+	ssize_t n;
 	int r;
 
 	if (s->next == s->n_parts) {
-		s->zeros_left = 2 * (size_t)TAR_BLOCK;
+		s->zeros_left = TAR_END_SIZE;
 		s->ended = true;
 		return 0;
 	}
-	r = tar_file_header(buf, part->name, 0644, part->size);
-	if (r < 0)
-		return err_sys(err, r, "pack %s", part->path);
+	snprintf(e.path, sizeof(e.path), "%s", part->name);
+	e.size = part->size;
+	n = tar_format(&e, buf);
+	if (n < 0)
+		return err_sys(err, (int)n, "pack %s", part->path);
 	r = open_file(s->dir_fd < 0 ? AT_FDCWD : s->dir_fd, part->path, &st, err);
 	if (r < 0)
 		return r;
 	s->part_fd = r;
 	s->left = part->size;
-	s->zeros_left = (TAR_BLOCK - part->size % TAR_BLOCK) % TAR_BLOCK;
+	s->zeros_left = tar_padding(part->size);
 	s->next++;
-	return TAR_BLOCK;
+	return n;
 }
 
 static ssize_t read_part(struct archive_source *s, void *buf, size_t size, struct err *err)

@@ -24,7 +24,10 @@ void archive_source_close(struct archive_source *source);
 int archive_source_poll_fd(const struct archive_source *source);
 /* How much there is in all; 0 when that is not known. */
 uint64_t archive_source_size(const struct archive_source *source);
-/* Reads up to size bytes: their number, 0 at the end, -EAGAIN, or -errno with err filled. */
+/*
+ * Reads up to size bytes, size being at least TAR_HEADER_MAX: their number, 0 at the end, -EAGAIN,
+ * or -errno with err filled.
+ */
 ssize_t archive_source_read(struct archive_source *source, void *buf, size_t size, struct err *err);
 
 static inline void cleanup_archive_source(struct archive_source **source)

@@ -45,6 +45,8 @@ const struct command *const commands[] = {
 	&cmd_exec,
 	&cmd_shell,
 	&cmd_logs,
+	&cmd_push,
+	&cmd_pull,
 	&cmd_usage_show,
 	&cmd_usage_export,
 	&cmd_events,

@@ -102,6 +102,7 @@ extern char **environ;
 /* Everything but the exec itself is done before the policy is on. */
 static int run_command(const struct exec *e, struct err *err)
 {
+	int program = e->request->msg.program == EXEC_FILES ? e->request->files_fd : -1;
 	struct passwd_user user;
 	struct spawn_args args;
 	int r = spawn_args_parse(e->request->args_fd, &args, err);
@@ -109,7 +110,7 @@ static int run_command(const struct exec *e, struct err *err)
 	if (r == 0)
 		r = connect_stdio(e, err);
 	if (r == 0)
-		r = confine_close(e->status[1], -1, err);
+		r = confine_close(e->status[1], program, err);
 	if (r == 0)
 		r = become_find(args.user, &user, err);
 	if (r == 0)
@@ -119,14 +120,17 @@ static int run_command(const struct exec *e, struct err *err)
 	if (r == 0)
 		r = become_set_environment(args.envp, &user, e->request->msg.tty, err);
 	if (r == 0)
-		r = confine_seal(&e->request->confinement, e->status[1], -1, err);
+		r = confine_seal(&e->request->confinement, e->status[1], program, err);
 	if (r == 0)
 		r = become_user(&user, err);
 	if (r == 0)
 		r = become_enter_directory(args.working_dir, &user, err);
 	if (r < 0)
 		return r;
-	execvpe(args.argv[0], args.argv, environ);
+	if (program >= 0)
+		fexecve(program, args.argv, environ);
+	else
+		execvpe(args.argv[0], args.argv, environ);
 	return exec_error(args.argv[0], errno, err);
 }
 

@@ -18,6 +18,7 @@ struct exec_request {
 	int args_fd;
 	int stdio[3]; /* not with a tty: then -1 */
 	int init_pidfd;
+	int files_fd;		 /* sealed: executed as EXEC_FILES; the supervisor's */
 	struct cgroup_join join; /* of the container's payload */
 	struct confinement confinement;
 };

@@ -211,6 +211,7 @@ static int prepare(
 	task->into_cgroup_fd = rq->join.into_fd;
 	task_makes_in(task, &c->cgroup);
 	rq->init_pidfd = c->pidfd;
+	rq->files_fd = task->s->files_fd;
 	for (size_t i = 0; i < n_fds; i++)
 		task->fds[i] = take_fd(&fds[i]);
 	rq->args_fd = task->fds[0];

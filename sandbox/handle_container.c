@@ -405,7 +405,8 @@ HANDLER(handle_exec)
 	const struct msg_exec *in = msg;
 	struct err err;
 
-	if (handler_check_names(in->tenant, in->container, &err) < 0 || in->tty > 1) {
+	if (handler_check_names(in->tenant, in->container, &err) < 0 || in->tty > 1 ||
+		in->program > EXEC_FILES) {
 		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST", "a name is not valid");
 		peer_fail(s->peer, request, &err);
 		return;

@@ -175,10 +175,14 @@ struct msg_run_ack {
 	char run_id[RUN_ID_SIZE];
 };
 
+/* What is executed: the caller's command, or Croft's own program that moves files. */
+enum exec_program { EXEC_COMMAND = 0, EXEC_FILES = 1 };
+
 struct msg_exec {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
 	uint8_t tty;
+	uint8_t program; /* enum exec_program */
 	uint16_t rows;
 	uint16_t columns;
 };

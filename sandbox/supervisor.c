@@ -100,12 +100,13 @@ static int open_program(const struct supervisor *s, const char *name, int *ret_f
 	return *ret_fd < 0 ? err_sys(err, errno, "open %s", path) : 0;
 }
 
-static int copy_init(struct supervisor *s, struct err *err)
+/* What is executed in containers is no file of the host. */
+static int copy_program(const struct supervisor *s, const char *name, int *ret_fd, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
-	int r = open_program(s, "croft-init", &fd, err);
+	int r = open_program(s, name, &fd, err);
 
-	return r < 0 ? r : seal_copy(fd, "croft-init", &s->init_fd, err);
+	return r < 0 ? r : seal_copy(fd, name, ret_fd, err);
 }
 
 /* Mounts made for containers and the pool are not the host's to see, nor to hold. */
@@ -229,14 +230,16 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	s->config = *config;
 	orphans_init(&s->orphans, s);
 	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->pauses_fd = s->fifos_fd = -1;
-	s->importer_fd = s->init_fd = s->signal_fd = -1;
+	s->importer_fd = s->files_fd = s->init_fd = s->signal_fd = -1;
 	r = prepare_process(err);
 	if (r == 0)
 		r = open_directories(s, err);
 	if (r == 0)
 		r = open_program(s, "croft-importer", &s->importer_fd, err);
 	if (r == 0)
-		r = copy_init(s, err);
+		r = copy_program(s, "croft-init", &s->init_fd, err);
+	if (r == 0)
+		r = copy_program(s, "croft-files", &s->files_fd, err);
 	if (r == 0)
 		r = reactor_create(&s->reactor, err);
 	if (r == 0)
@@ -275,6 +278,7 @@ void supervisor_finish(struct supervisor *s)
 	watch_stop(&s->signal_watch);
 	reactor_destroy(s->reactor);
 	close_fd(&s->signal_fd);
+	close_fd(&s->files_fd);
 	close_fd(&s->init_fd);
 	close_fd(&s->importer_fd);
 	close_fd(&s->fifos_fd);

@@ -44,6 +44,7 @@ struct supervisor {
 	int pauses_fd; /* state/supervisor/pauses: see pause.h */
 	int fifos_fd;  /* in the run directory */
 	int importer_fd;
+	int files_fd;
 	int init_fd;
 	struct reactor *reactor;
 	struct jobs *jobs;

@@ -24,6 +24,8 @@ struct exec_session {
 	struct server *server;
 	struct grpc_call *call;	     /* a reference; NULL: the client is gone */
 	struct container *container; /* a reference */
+	const struct exec_front *front;
+	struct exec_failure failure;
 	struct exec_io io;
 	struct event *kill_timer;
 	uint64_t id;
@@ -67,21 +69,11 @@ void exec_table_destroy(struct server *server)
 
 static bool on_output(void *arg, int stream, const void *data, size_t size)
 {
-	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
 	struct exec_session *s = arg;
 
 	if (!s->call)
 		return true;
-	if (stream == 1) {
-		response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STDOUT;
-		response.stdout.data = (uint8_t *)data;
-		response.stdout.len = size;
-	} else {
-		response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STDERR;
-		response.stderr.data = (uint8_t *)data;
-		response.stderr.len = size;
-	}
-	grpc_send(s->call, &response.base);
+	s->front->output(s->call, stream, data, size, &s->failure);
 	return grpc_call_writable(s->call);
 }
 
@@ -152,30 +144,6 @@ static void name_reason(struct err *err)
 		strcpy(err->reason, "COMMAND_NOT_EXECUTABLE");
 }
 
-static void send_exit(struct exec_session *s, const struct msg_exec_ended *msg)
-{
-	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
-	Croft__V1__Exit exit = CROFT__V1__EXIT__INIT;
-
-	switch (msg->exit.kind) {
-	case EXIT_KIND_EXITED:
-		exit.kind = CROFT__V1__EXIT__KIND__EXITED;
-		exit.status = msg->exit.status;
-		break;
-	case EXIT_KIND_SIGNALLED:
-		exit.kind = CROFT__V1__EXIT__KIND__SIGNALLED;
-		exit.signal = msg->exit.signal;
-		break;
-	default:
-		exit.kind = CROFT__V1__EXIT__KIND__UNKNOWN;
-		break;
-	}
-	response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_EXIT;
-	response.exit = &exit;
-	grpc_send(s->call, &response.base);
-	grpc_finish(s->call);
-}
-
 static struct exec_session *find(struct server *server, uint64_t id)
 {
 	struct exec_session *s;
@@ -200,7 +168,7 @@ void exec_ended(struct server *server, const struct msg_exec_ended *msg)
 		name_reason(&failure);
 		grpc_fail(s->call, &failure);
 	} else if (s->call) {
-		send_exit(s, msg);
+		s->front->ended(s->call, &msg->exit, &s->failure);
 	}
 	session_free(s);
 }
@@ -263,17 +231,6 @@ void exec_hang_up(struct exec_session *s)
 
 /* --- the start --- */
 
-static void send_started(struct exec_session *s, int32_t pid)
-{
-	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
-	Croft__V1__ExecStarted started = CROFT__V1__EXEC_STARTED__INIT;
-
-	started.host_pid = (uint32_t)pid;
-	response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STARTED;
-	response.started = &started;
-	grpc_send(s->call, &response.base);
-}
-
 static void on_started(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -300,7 +257,8 @@ static void on_started(
 		disconnect(s);
 		return;
 	}
-	send_started(s, started->pid);
+	if (s->front->started)
+		s->front->started(s->call, started->pid);
 	if (exec_io_begin(&s->io, s->server->base, &failure) < 0) {
 		grpc_fail(s->call, &failure);
 		exec_hang_up(s);
@@ -327,11 +285,12 @@ static int check(const struct container *c, struct err *err)
 	return 0;
 }
 
-static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, struct err *err)
+static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, enum exec_program program,
+	struct err *err)
 {
 	_cleanup_close_ int args = -1;
 	int fds[4] = {-1, -1, -1, -1};
-	struct msg_exec msg = {.tty = start->tty != 0};
+	struct msg_exec msg = {.tty = start->tty != 0, .program = (uint8_t)program};
 	int r = check_size(start->size, err);
 
 	if (r == 0)
@@ -356,7 +315,8 @@ static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, struct
 	return r;
 }
 
-int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, struct err *err)
+int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum exec_program program,
+	const struct exec_front *front, struct err *err)
 {
 	struct server *server = grpc_call_app(call);
 	struct exec_session *s;
@@ -371,10 +331,11 @@ int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, struct
 	if (!s)
 		return err_oom(err);
 	s->server = server;
+	s->front = front;
 	s->container = container_ref(c);
 	exec_io_init(&s->io, &io_ops, s);
 	LIST_INSERT_HEAD(&server->execs->sessions, s, entry);
-	r = ask(s, start, err);
+	r = ask(s, start, program, err);
 	if (r < 0) {
 		session_free(s);
 		return r;

@@ -11,14 +11,34 @@
 
 struct exec_session;
 
+/* A struct err as Croft's own program inside sends it, as far as it has come. */
+struct exec_failure {
+	size_t size;
+	struct err err;
+};
+
 int exec_table_create(struct server *server, struct err *err);
 void exec_table_destroy(struct server *server);
 
+/* How a session speaks to its client: in the messages of the method that was called. */
+struct exec_front {
+	/* The command runs; may be NULL. */
+	void (*started)(struct grpc_call *call, int32_t pid);
+	/* Output of stream 1 or 2. `failure` is the session's, all zero at first. */
+	void (*output)(struct grpc_call *call, int stream, const void *data, size_t size,
+		struct exec_failure *failure);
+	/* It has ended (never EXIT_KIND_REFUSED): ends the call. */
+	void (*ended)(struct grpc_call *call, const struct exit_info *exit,
+		const struct exec_failure *failure);
+};
+
 /*
  * Checks the request, makes the descriptors and asks the supervisor. Returns 0 with the session
- * attached to the call (grpc_call_set_data()), or -errno: the caller fails the call.
+ * attached to the call (grpc_call_set_data()), or -errno: the caller fails the call. The front must
+ * be static.
  */
-int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, struct err *err);
+int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum exec_program program,
+	const struct exec_front *front, struct err *err);
 
 /* What the client sends. */
 void exec_input(struct exec_session *session, const void *data, size_t size);

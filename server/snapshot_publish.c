@@ -4,6 +4,7 @@
  * (import_undo.c).
  */
 #include "server/snapshot_publish.h"
+#include "sandbox/supervisor_client.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"

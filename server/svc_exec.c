@@ -2,6 +2,64 @@
 #include "server/exec.h"
 #include "server/svc.h"
 
+static void send_started(struct grpc_call *call, int32_t pid)
+{
+	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
+	Croft__V1__ExecStarted started = CROFT__V1__EXEC_STARTED__INIT;
+
+	started.host_pid = (uint32_t)pid;
+	response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STARTED;
+	response.started = &started;
+	grpc_send(call, &response.base);
+}
+
+static void send_output(struct grpc_call *call, int stream, const void *data, size_t size,
+	struct exec_failure *failure)
+{
+	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
+
+	(void)failure;
+	if (stream == 1) {
+		response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STDOUT;
+		response.stdout.data = (uint8_t *)data;
+		response.stdout.len = size;
+	} else {
+		response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STDERR;
+		response.stderr.data = (uint8_t *)data;
+		response.stderr.len = size;
+	}
+	grpc_send(call, &response.base);
+}
+
+static void send_exit(
+	struct grpc_call *call, const struct exit_info *info, const struct exec_failure *failure)
+{
+	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
+	Croft__V1__Exit exit = CROFT__V1__EXIT__INIT;
+
+	(void)failure;
+	switch (info->kind) {
+	case EXIT_KIND_EXITED:
+		exit.kind = CROFT__V1__EXIT__KIND__EXITED;
+		exit.status = info->status;
+		break;
+	case EXIT_KIND_SIGNALLED:
+		exit.kind = CROFT__V1__EXIT__KIND__SIGNALLED;
+		exit.signal = info->signal;
+		break;
+	default:
+		exit.kind = CROFT__V1__EXIT__KIND__UNKNOWN;
+		break;
+	}
+	response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_EXIT;
+	response.exit = &exit;
+	grpc_send(call, &response.base);
+	grpc_finish(call);
+}
+
+static const struct exec_front front = {
+	.started = send_started, .output = send_output, .ended = send_exit};
+
 static void start(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ExecRequest *request = (const void *)message;
@@ -11,7 +69,7 @@ static void start(struct grpc_call *call, const ProtobufCMessage *message)
 		err_set(&err, ERR_INVALID_ARGUMENT, "START_MISSING",
 			"the first request of an exec is its start");
 		grpc_fail(call, &err);
-	} else if (exec_start(call, request->start, &err) < 0) {
+	} else if (exec_start(call, request->start, EXEC_COMMAND, &front, &err) < 0) {
 		grpc_fail(call, &err);
 	}
 }

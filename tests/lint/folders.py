@@ -74,6 +74,7 @@ BINARIES = {
     "croft": {
         "libcroft", "libjansson", "libnghttp2", "libprotobuf-c", "libseccomp", "libsmartcols",
     },
+    "croft-files": None,
     "croft-importer": {"libarchive", "libcap", "libjansson", "libnettle", "libseccomp"},
     "croft-init": None,
     "croft-net": {"libcap", "libmnl", "libnftables"},

@@ -1,0 +1,197 @@
+/*
+ * PushFiles and PullFiles: tar streams to and from Croft's own program inside the container, which
+ * is run as any command of exec is. Nothing of an archive is looked at here.
+ */
+#include "server/exec.h"
+#include "server/svc.h"
+
+#include <string.h>
+
+/* The program sends one struct err when it fails. More than that is not taken. */
+static void take_failure(struct exec_failure *failure, const void *data, size_t size)
+{
+	size_t room = sizeof(failure->err) - failure->size;
+
+	if (size > room)
+		size = room;
+	memcpy((char *)&failure->err + failure->size, data, size);
+	failure->size += size;
+}
+
+/* What the program inside says is a tenant's word: it cannot claim to be the server's state. */
+static bool is_plausible(const struct err *err)
+{
+	switch (err->code) {
+	case ERR_INVALID_ARGUMENT:
+	case ERR_NOT_FOUND:
+	case ERR_FAILED_PRECONDITION:
+	case ERR_PERMISSION_DENIED:
+	case ERR_RESOURCE_EXHAUSTED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Fails the call unless the program ended well. */
+static bool succeeded(
+	struct grpc_call *call, const struct exit_info *exit, const struct exec_failure *failure)
+{
+	struct err err = failure->err;
+
+	if (exit->kind == EXIT_KIND_EXITED && exit->status == 0)
+		return true;
+	err_sanitize(&err);
+	if (failure->size != sizeof(err) || !is_plausible(&err))
+		err_set(&err, ERR_ABORTED, "TRANSFER_KILLED",
+			"the transfer was cut off inside the container; try again");
+	grpc_fail(call, &err);
+	return false;
+}
+
+/* --- PushFiles --- */
+
+static void push_output(struct grpc_call *call, int stream, const void *data, size_t size,
+	struct exec_failure *failure)
+{
+	(void)call;
+	if (stream == 2)
+		take_failure(failure, data, size);
+}
+
+static void push_ended(
+	struct grpc_call *call, const struct exit_info *exit, const struct exec_failure *failure)
+{
+	Croft__V1__PushFilesResponse response = CROFT__V1__PUSH_FILES_RESPONSE__INIT;
+
+	if (succeeded(call, exit, failure))
+		grpc_reply(call, &response.base);
+}
+
+static const struct exec_front push_front = {.output = push_output, .ended = push_ended};
+
+/* --- PullFiles --- */
+
+static void pull_output(struct grpc_call *call, int stream, const void *data, size_t size,
+	struct exec_failure *failure)
+{
+	Croft__V1__PullFilesResponse response = CROFT__V1__PULL_FILES_RESPONSE__INIT;
+
+	if (stream == 2) {
+		take_failure(failure, data, size);
+		return;
+	}
+	response.data.data = (uint8_t *)data;
+	response.data.len = size;
+	grpc_send(call, &response.base);
+}
+
+static void pull_ended(
+	struct grpc_call *call, const struct exit_info *exit, const struct exec_failure *failure)
+{
+	if (succeeded(call, exit, failure))
+		grpc_finish(call);
+}
+
+static const struct exec_front pull_front = {.output = pull_output, .ended = pull_ended};
+
+/* --- both --- */
+
+static int run(struct grpc_call *call, const char *name, const char *verb, const char *path,
+	const struct exec_front *front, struct err *err)
+{
+	Croft__V1__ExecStart start = CROFT__V1__EXEC_START__INIT;
+	char *args[] = {(char *)"croft-files", (char *)verb, (char *)path};
+
+	if (path[0] != '/')
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "PATH_INVALID", "path",
+			"\"%.200s\" is not an absolute path", path);
+	start.name = (char *)name;
+	start.args = args;
+	start.n_args = sizeof(args) / sizeof(args[0]);
+	start.working_dir = (char *)"/";
+	return exec_start(call, &start, EXEC_FILES, front, err);
+}
+
+static void push_start(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__PushFilesRequest *request = (const void *)message;
+	struct err err;
+	int r;
+
+	if (request->kind_case != CROFT__V1__PUSH_FILES_REQUEST__KIND_START)
+		r = err_set(&err, ERR_INVALID_ARGUMENT, "START_MISSING",
+			"the first request of a push is its start");
+	else
+		r = run(call, request->start->name, "put", request->start->path, &push_front, &err);
+	if (r < 0)
+		grpc_fail(call, &err);
+}
+
+static void push_message(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__PushFilesRequest *request = (const void *)message;
+	struct exec_session *session = grpc_call_data(call);
+	struct err err;
+
+	if (!session)
+		return;
+	if (request->kind_case == CROFT__V1__PUSH_FILES_REQUEST__KIND_DATA) {
+		exec_input(session, request->data.data, request->data.len);
+		return;
+	}
+	err_set(&err, ERR_INVALID_ARGUMENT, "REQUEST_INVALID", "a later request of a push is data");
+	grpc_fail(call, &err);
+	exec_hang_up(session);
+}
+
+static void push_half_closed(struct grpc_call *call)
+{
+	struct exec_session *session = grpc_call_data(call);
+
+	if (session)
+		exec_close_input(session);
+}
+
+static void pull_start(struct grpc_call *call, const ProtobufCMessage *message)
+{
+	const Croft__V1__PullFilesRequest *request = (const void *)message;
+	struct exec_session *session;
+	struct err err;
+
+	if (run(call, request->name, "get", request->path, &pull_front, &err) < 0) {
+		grpc_fail(call, &err);
+		return;
+	}
+	session = grpc_call_data(call);
+	exec_close_input(session);
+}
+
+static void writable(struct grpc_call *call)
+{
+	struct exec_session *session = grpc_call_data(call);
+
+	if (session)
+		exec_resume_output(session);
+}
+
+static void cancelled(struct grpc_call *call)
+{
+	struct exec_session *session = grpc_call_data(call);
+
+	if (session)
+		exec_hang_up(session);
+}
+
+const struct grpc_handler svc_files_handlers[] = {
+	{.path = "/croft.v1.Containers/PushFiles",
+		.start = push_start,
+		.message = push_message,
+		.half_closed = push_half_closed,
+		.cancelled = cancelled},
+	{.path = "/croft.v1.Containers/PullFiles",
+		.start = pull_start,
+		.writable = writable,
+		.cancelled = cancelled},
+	{.path = NULL},
+};
