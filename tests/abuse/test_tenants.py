@@ -100,6 +100,8 @@ OPERATOR_ONLY = [
     ("Tenants/DeleteTenant", {"name": "tenants/other", "force": True}),
     ("Images/ImportImage", {"start": {"image_id": "mine"}}),
     ("Images/DeleteImage", {"name": "images/busybox"}),
+    ("Images/SetImageAlias", {"name": "images/busybox", "alias": "mine"}),
+    ("Images/RemoveImageAlias", {"alias": "mine"}),
     ("Host/GetHostInfo", {}),
     ("Host/Shutdown", {}),
 ]

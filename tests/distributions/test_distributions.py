@@ -33,7 +33,7 @@ def booted(box, name, condition):
 
 @pytest.mark.parametrize("image", DISTRIBUTIONS)
 def test_whole_life(box, image):
-    path = os.path.join(IMAGES, image + ".tar.zst")
+    path = os.path.join(IMAGES, "distributions", image + ".tar.zst")
     if not os.path.isfile(path):
         pytest.skip(f"{path} is not there; make test-images makes it")
     comm, condition, reboot = DISTRIBUTIONS[image]
