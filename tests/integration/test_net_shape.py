@@ -1,0 +1,194 @@
+"""Rate limits of containers and tenants, measured by iperf3 between namespaces."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+import croft_harness
+import net_rules as rules
+from net_lab import OUTSIDE4, ROWS, lab, sockets  # noqa: F401
+
+MB = 1000 * 1000
+SLACK = 0.05  # of the rate
+
+
+class Shape:
+    def __init__(self, lab):
+        self.lab = lab
+
+    def _tool(self, *args, check=True):
+        program = os.path.join(croft_harness.BUILD, "tests", "integration", "net_shape_tool")
+        return self.lab.host.run(program, self.lab.plan.letters, *map(str, args), check=check)
+
+    def set(self, tenant, slot, in_, out, check=True):
+        return self._tool("set", tenant, slot, in_, out, check=check)
+
+    def sweep(self):
+        self._tool("sweep")
+
+    def ifbs(self):
+        shown = json.loads(self.lab.host.run("ip", "-j", "link", "show", "type", "ifb").stdout)
+        return {link["ifname"] for link in shown if link.get("ifname")}
+
+    def qdiscs(self):
+        """What is not there by itself."""
+        shown = self.lab.host.run("tc", "qdisc", "show").stdout
+        return [line for line in shown.splitlines() if "tbf" in line or "clsact" in line]
+
+
+@pytest.fixture(scope="module")
+def shape(lab):
+    lab.croft_net(rules.REPLACE, ROWS)
+    return Shape(lab)
+
+
+@pytest.fixture(autouse=True)
+def unlimited(shape):
+    yield
+    for tenant, slot in ((1, 0), (1, 1), (1, 2)):
+        shape.set(tenant, slot, 0, 0)
+    assert shape.qdiscs() == [] and shape.ifbs() == set()
+
+
+@contextlib.contextmanager
+def server(ns, port):
+    process = subprocess.Popen(
+        [*ns.enter, "iperf3", "-s", "-1", "-p", str(port), "--forceflush"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for line in process.stdout:
+            if "listening" in line:
+                break
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def measure(client, server_ns, address, *options, port=5201, seconds=2):
+    """Bytes of data a second that the receiver got, after the connection has found its pace."""
+    with server(server_ns, port):
+        done = client.run("iperf3", "-c", address, "-p", str(port), "-t", str(seconds), "-O", "1",
+                          "-J", *options)
+    return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 8
+
+
+def near(measured, rate):
+    """`measured` measures. A busy machine makes a line slower, never quicker: the best of three."""
+    best = 0
+    for _ in range(3):
+        best = max(best, measured() / rate)
+        assert best <= 1 + SLACK
+        if best >= 1 - SLACK:
+            return
+    pytest.fail(f"{best:.3f} of {rate}")
+
+
+def test_the_control_without_limits(shape):
+    assert measure(shape.lab.ns["c11"], shape.lab.outside, OUTSIDE4, seconds=1) > 50 * MB
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("slot,rate", [(1, MB), (1, 5 * MB), (0, 2 * MB)])
+def test_tcp_gets_what_is_set(shape, slot, rate):
+    """A container's limit (slot 1) or its tenant's (slot 0), each way its own."""
+    lab = shape.lab
+    shape.set(1, slot, 2 * rate, rate)
+    near(lambda: measure(lab.ns["c11"], lab.outside, OUTSIDE4), rate)
+    near(lambda: measure(lab.ns["c11"], lab.outside, OUTSIDE4, "-R"), 2 * rate)
+
+
+def test_a_quick_line(shape):
+    lab = shape.lab
+    shape.set(1, 1, 60 * MB, 60 * MB)
+    near(lambda: measure(lab.ns["c11"], lab.outside, OUTSIDE4), 60 * MB)
+
+
+def test_a_limit_changes_under_a_connection(shape):
+    lab = shape.lab
+    shape.set(1, 1, 0, 2 * MB)
+    changed = threading.Timer(1.5, shape.set, (1, 1, 0, 6 * MB))
+    with server(lab.outside, 5201):
+        changed.start()
+        done = lab.ns["c11"].run("iperf3", "-c", OUTSIDE4, "-t", "4", "-i", "0.5", "-J")
+    changed.join()
+    seen = [i["sum"]["bits_per_second"] / 8 for i in json.loads(done.stdout)["intervals"]]
+    assert min(seen[:3]) < 3 * MB, "the first fills buffers"
+    near(lambda: max(seen[-4:]), 6 * MB)
+
+
+@pytest.mark.vm
+def test_a_tenants_limit_is_of_all_its_containers(shape):
+    lab = shape.lab
+    shape.set(1, 0, 0, 4 * MB)
+
+    def together():
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(measure, lab.ns[c], lab.outside, OUTSIDE4, port=port, seconds=3)
+                    for c, port in (("c11", 5201), ("c12", 5202))]
+            return sum(f.result() for f in both)
+
+    near(together, 4 * MB)
+
+
+@pytest.mark.vm
+def test_neighbours_are_not_counted_against_the_tenant(shape):
+    lab = shape.lab
+    shape.set(1, 0, MB, MB)
+    assert measure(lab.ns["c11"], lab.ns["c12"], lab.plan.of(1, 2), seconds=1) > 20 * MB
+    # A container's own limit is of everything.
+    shape.set(1, 1, 0, MB)
+    near(lambda: measure(lab.ns["c11"], lab.ns["c12"], lab.plan.of(1, 2)), MB)
+
+
+def test_what_is_set_twice_is_there_once(shape):
+    for _ in range(2):
+        shape.set(1, 1, MB, MB)
+    once = shape.qdiscs()
+    assert len(once) == 3 and shape.ifbs() == {f"{shape.lab.plan.port(1, 1)}o"}
+    shape.set(1, 1, MB, 0)
+    assert len(shape.qdiscs()) == 1 and shape.ifbs() == set()
+
+
+def test_the_queue_goes_when_its_interface_is_gone(shape):
+    host, plan = shape.lab.host, shape.lab.plan
+    shape.set(1, 1, MB, MB)
+    shape.set(1, 0, MB, MB)
+    kept = {f"{plan.port(1, 1)}o", f"{plan.bridge(1)}o"}
+    # Somebody else's, whatever it is called.
+    host.batch("link add foreigno type ifb", f"link add {plan.letters}x9o type ifb",
+               f"link add {plan.port(1, 9)} type veth peer name far9",
+               f"link set {plan.port(1, 9)} up")
+    others = {"foreigno", f"{plan.letters}x9o"}
+    shape.set(1, 9, MB, MB)
+    assert shape.ifbs() == kept | others | {f"{plan.port(1, 9)}o"}
+    shape.sweep()
+    assert f"{plan.port(1, 9)}o" in shape.ifbs()
+    host.batch(f"link del {plan.port(1, 9)}")
+    for _ in range(2):
+        shape.sweep()
+        assert shape.ifbs() == kept | others
+    host.batch(*(f"link del {name}" for name in others))
+
+
+def test_a_queue_that_was_removed_is_made_again(shape):
+    lab = shape.lab
+    shape.set(1, 1, 0, 5 * MB)
+    lab.host.batch(f"link del {lab.plan.port(1, 1)}o")
+    assert not lab.ns["c11"].ping(OUTSIDE4), "what led to it leads nowhere"
+    shape.set(1, 1, 0, 5 * MB)
+    assert lab.ns["c11"].ping(OUTSIDE4)
+
+
+@pytest.mark.parametrize("tenant,slot,in_,out", [
+    (1, 1, 1, 0), (1, 1, 0, (1 << 40) + 1), (0, 1, MB, MB), (1, 254, MB, MB), (2, 9, MB, MB),
+])
+def test_what_cannot_be_is_refused(shape, tenant, slot, in_, out):
+    assert shape.set(tenant, slot, in_, out, check=False).returncode == 1
+    assert shape.qdiscs() == []
