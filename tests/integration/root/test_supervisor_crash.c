@@ -236,7 +236,7 @@ static void an_ended_run_does_not_give_back_a_range_of_another(void **state)
 	sup_shutdown(s);
 }
 
-static void send_start(struct sup *s, const char *container)
+static void send_start(struct sup *s, const char *container, supervisor_reply_fn reply, void *arg)
 {
 	char *argv[] = {(char *)"/bin/sleep", (char *)"100000", NULL};
 	struct spawn_args args = {.argv = argv, .envp = argv + 2, .user = "", .working_dir = ""};
@@ -245,7 +245,7 @@ static void send_start(struct sup *s, const char *container)
 
 	assert_int_equal(spawn_args_pack(&args, &fd, &s->err), 0);
 	assert_int_equal(supervisor_client_send(
-				 s->client, MSG_CONTAINER_START, &msg, &fd, 1, NULL, NULL, &s->err),
+				 s->client, MSG_CONTAINER_START, &msg, &fd, 1, reply, arg, &s->err),
 		0);
 	close(fd);
 }
@@ -284,7 +284,7 @@ static void killed_while_starting(void **state)
 		char name[NAME_SIZE];
 
 		snprintf(name, sizeof(name), "c%d", i);
-		send_start(s, name);
+		send_start(s, name, NULL, NULL);
 		sleep_usec(next_delay_usec(&seed));
 		restart(s);
 		adopted += settle(s, name);
@@ -398,7 +398,7 @@ static void a_killed_builder_leaves_nothing(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		pid_t builder;
 
-		send_start(s, "web");
+		send_start(s, "web", NULL, NULL);
 		while (!(builder = sup_youngest_child(s)))
 			sup_poll(s, 0);
 		sleep_usec(next_delay_usec(&seed));
@@ -418,6 +418,16 @@ static void a_killed_builder_leaves_nothing(void **state)
 	sup_shutdown(s);
 }
 
+static void on_refused(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	(void)reply;
+	(void)fds;
+	(void)n_fds;
+	assert_non_null(err);
+	*(bool *)arg = true;
+}
+
 /* Asked to make what there is already, it is refused, or dies before: neither may cost it. */
 static void a_killed_builder_spares_what_was_there(void **state)
 {
@@ -429,13 +439,15 @@ static void a_killed_builder_spares_what_was_there(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct msg_container_create msg = {
 			.tenant = TENANT, .container = "web", .disk_bytes = LIMIT_UNSET};
+		bool answered = false;
 		pid_t builder;
 
 		assert_done(s, sup_call(s, MSG_CONTAINER_CREATE, &msg, NULL, 0));
-		send_start(s, "web");
-		while (!(builder = sup_youngest_child(s)))
+		send_start(s, "web", on_refused, &answered);
+		while (!(builder = sup_youngest_child(s)) && !answered)
 			sup_poll(s, 0);
-		kill(builder, SIGKILL);
+		if (builder)
+			kill(builder, SIGKILL);
 		assert_false(is_running(s, "web"));
 		assert_int_equal(sup_count_files(s, "state/pool/tenants/" TENANT), 1);
 		assert_done(s, sup_container(s, MSG_CONTAINER_REMOVE, "web"));
@@ -470,7 +482,7 @@ static void a_killed_outer_process_fails_the_start_at_once(void **state)
 	for (int i = 0; i < ROUNDS; i++) {
 		pid_t builder;
 
-		send_start(s, "web");
+		send_start(s, "web", NULL, NULL);
 		while (!(builder = sup_youngest_child(s)))
 			sup_poll(s, 0);
 		sleep_usec(next_delay_usec(&seed) + 500);
