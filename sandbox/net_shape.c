@@ -123,20 +123,19 @@ static void add_redirect(struct netlink_batch *batch, int from, int to)
 	struct tcmsg *tc = put_tc(nlh, from, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
 	const struct tc_mirred mirred = {
 		.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
-	/* One key that any packet has: no bit of it is compared. */
-	const struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} all = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
+	/* One key, which is all zero: no bit of a packet is compared, so any packet has it. */
+	const struct tc_u32_sel sel = {.flags = TC_U32_TERMINAL, .nkeys = 1};
+	uint8_t all[sizeof(sel) + sizeof(struct tc_u32_key)] = {0};
 	struct nlattr *options;
 	struct nlattr *actions;
 	struct nlattr *action;
 	struct nlattr *action_options;
 
+	memcpy(all, &sel, sizeof(sel));
 	tc->tcm_info = TC_H_MAKE(FILTER_PRIORITY << 16, htobe16(ETH_P_ALL));
 	mnl_attr_put_strz(nlh, TCA_KIND, "u32");
 	options = mnl_attr_nest_start(nlh, TCA_OPTIONS);
-	mnl_attr_put(nlh, TCA_U32_SEL, sizeof(all), &all);
+	mnl_attr_put(nlh, TCA_U32_SEL, sizeof(all), all);
 	actions = mnl_attr_nest_start(nlh, TCA_U32_ACT);
 	action = mnl_attr_nest_start(nlh, 1);
 	mnl_attr_put_strz(nlh, TCA_ACT_KIND, "mirred");

@@ -120,7 +120,8 @@ def test_a_limit_changes_under_a_connection(shape):
     changed.join()
     seen = [i["sum"]["bits_per_second"] / 8 for i in json.loads(done.stdout)["intervals"]]
     assert min(seen[:3]) < 3 * MB, "the first fills buffers"
-    near(lambda: max(seen[-4:]), 6 * MB)
+    late = sum(seen[-4:]) / 4
+    assert 4 * MB < late < 7 * MB, "half a second's figures are rough"
 
 
 @pytest.mark.vm
