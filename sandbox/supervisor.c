@@ -193,7 +193,7 @@ static void list_fds(void *arg, struct fd_list *list)
 {
 	const struct supervisor *s = arg;
 	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->pauses_fd,
-		s->fifos_fd, s->importer_fd, s->init_fd};
+		s->fifos_fd, s->importer_fd, s->files_fd, s->init_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_list_add(list, fds[i]);
