@@ -4,7 +4,6 @@
  * (import_undo.c).
  */
 #include "server/snapshot_publish.h"
-#include "sandbox/supervisor_client.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
