@@ -4,6 +4,7 @@
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/list.h"
+#include "cli/schedule.h"
 #include "croft/v1/containers.pb-c.h"
 #include "croft/v1/tenants.pb-c.h"
 
@@ -89,6 +90,8 @@ const struct column container_columns[] = {
 	{"with_init", "with croft-init", "with_init", COLUMN_PLAIN, NULL},
 	{"ephemeral", "ephemeral", "ephemeral", COLUMN_PLAIN, NULL},
 	{"oom_group", "oom group", "oom_group", COLUMN_PLAIN, NULL},
+	{"snapshots", "snapshots", .kind = COLUMN_CUSTOM, .text = schedule_text},
+	{"next_snapshot_time", "next snapshot", "next_snapshot_time", COLUMN_TIME, NULL},
 	{"cores_now", "cores now", "cores", COLUMN_PLAIN, NULL},
 	{"disk_used_bytes", "disk used", "disk_used_bytes", COLUMN_SIZE, NULL},
 	{"disk_limit_enforced", "disk limit holds", "disk_limit_enforced", COLUMN_PLAIN, NULL},

@@ -4,6 +4,7 @@
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/limits_message.h"
+#include "cli/schedule.h"
 #include "cli/usage.h"
 #include "croft/v1/containers.pb-c.h"
 
@@ -41,6 +42,7 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__CreateContainerRequest request = CROFT__V1__CREATE_CONTAINER_REQUEST__INIT;
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
+	struct schedule_message schedule;
 	struct limits_message limits;
 	char image[RESOURCE_SIZE];
 	char parent[RESOURCE_SIZE];
@@ -54,8 +56,11 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 		r = limits_message_read(&cli->options, true, &limits, err);
 	if (r == 0)
 		r = fill_container(cli, &container, policy, err);
+	if (r == 0)
+		r = schedule_read(&cli->options, &schedule, err);
 	if (r < 0)
 		return r;
+	container.snapshot_schedule = schedule_message(&schedule);
 	container.image = image;
 	container.limits = &limits.message;
 	request.parent = parent;
@@ -84,7 +89,8 @@ static int set(struct cli *cli, struct err *err)
 	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
 	const char *oom_group = options_get(&cli->options, "oom-group");
-	const char *paths[LIMIT_N + 2];
+	const char *paths[LIMIT_N + 3];
+	struct schedule_message schedule;
 	struct limits_message limits;
 	char name[RESOURCE_SIZE];
 	bool on = false;
@@ -94,18 +100,24 @@ static int set(struct cli *cli, struct err *err)
 		r = limits_message_read(&cli->options, true, &limits, err);
 	if (r == 0 && oom_group)
 		r = read_switch("oom-group", oom_group, &on, err);
+	if (r == 0)
+		r = schedule_read(&cli->options, &schedule, err);
 	if (r < 0)
 		return r;
 	memcpy(paths, limits.paths, limits.n_paths * sizeof(*paths));
 	mask.n_paths = limits.n_paths;
 	if (oom_group)
 		paths[mask.n_paths++] = "oom_group";
+	if (schedule.given)
+		paths[mask.n_paths++] = "snapshot_schedule";
 	if (!mask.n_paths)
-		return usage_error(err, "nothing to set: give a limit or --oom-group");
+		return usage_error(err, "nothing to set: give a limit, --oom-group or "
+					"--snapshot-every");
 	mask.paths = (char **)paths;
 	container.name = name;
 	container.limits = &limits.message;
 	container.oom_group = on;
+	container.snapshot_schedule = schedule_message(&schedule);
 	request.container = &container;
 	request.update_mask = &mask;
 	request.force = options_has(&cli->options, "force");
@@ -122,6 +134,7 @@ static const struct option_rule make_options[] = {
 	{.name = "ephemeral", .help = "delete the container when its run has ended"},
 	{.name = "oom-group", .help = "when memory runs out, kill the whole container"},
 	{.name = "with-init", .help = "put croft-init, which reaps and forwards signals, first"},
+	SCHEDULE_OPTIONS,
 	{.name = "no-network", .help = "loopback only, which is all that this version has"},
 	{0},
 };
@@ -131,6 +144,7 @@ static const struct option_rule set_options[] = {
 		.value = "on|off",
 		.kind = WORD_CHOICE,
 		.help = "when memory runs out, kill the whole container"},
+	SCHEDULE_OPTIONS,
 	{.name = "force", .help = "lower memory below what is in use"},
 	{0},
 };

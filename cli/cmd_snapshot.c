@@ -16,6 +16,7 @@ const struct column snapshot_columns[] = {
 	{"create_time", "CREATED", "create_time", COLUMN_TIME, NULL},
 	{"size_bytes", "SIZE", "size_bytes", COLUMN_SIZE, NULL},
 	{"image", "IMAGE", "image", COLUMN_RESOURCE, NULL},
+	{"expire_time", "EXPIRES", "expire_time", COLUMN_TIME, NULL},
 	{"uid", NULL, "uid", COLUMN_PLAIN, NULL},
 	{0},
 };

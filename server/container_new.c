@@ -5,6 +5,7 @@
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/init_args.h"
+#include "server/snapshot_schedule.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -71,6 +72,7 @@ struct wanted {
 	char image[NAME_SIZE];
 	char policy[NAME_SIZE];
 	struct limits limits;
+	struct snapshot_schedule schedule;
 };
 
 static int check_request(struct server *server, const Croft__V1__CreateContainerRequest *request,
@@ -100,6 +102,9 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 		r = name_parse_in("policies", c->policy, w->policy, err);
 	if (r == 0)
 		r = convert_limits_back(c->limits, false, &w->limits, err);
+	if (r == 0)
+		r = snapshot_schedule_read(
+			c->snapshot_schedule, clock_wall_usec(), &w->schedule, err);
 	if (r < 0)
 		return r;
 	return container_check_limits(w->tenant, &w->limits, err);
@@ -131,6 +136,7 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 	c->ephemeral = from->ephemeral;
 	c->oom_group = from->oom_group;
 	c->created_wall_usec = clock_wall_usec();
+	c->schedule = w.schedule;
 	r = container_place(server, c, err);
 	if (r < 0) {
 		model_remove_container(c);

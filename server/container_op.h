@@ -11,6 +11,7 @@ struct container_op {
 	struct limits limits;
 	uint64_t cpus[LIMITS_CPU_WORDS];
 	bool oom_group;
+	struct snapshot_schedule schedule;
 	bool holds_change; /* it set container->changing */
 	/* CreateContainer: what is waited for. */
 	int waiting;

@@ -11,6 +11,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/link.h"
+#include "server/snapshot_schedule.h"
 #include "server/store.h"
 
 #include <string.h>
@@ -27,6 +28,8 @@ static void swap(struct container_op *op)
 	c->limits = before.limits;
 	memcpy(c->cpus, before.cpus, sizeof(c->cpus));
 	c->oom_group = before.oom_group;
+	op->schedule = c->schedule;
+	c->schedule = before.schedule;
 }
 
 static void fill_message(const struct container *c, bool force, struct msg_limits *msg)
@@ -43,7 +46,7 @@ static void fill_message(const struct container *c, bool force, struct msg_limit
 static int fill(
 	struct container_op *op, const Croft__V1__UpdateContainerRequest *request, struct err *err)
 {
-	static const char *const others[] = {"oom_group", NULL};
+	static const char *const others[] = {"oom_group", "snapshot_schedule", NULL};
 	struct container *c = op->container;
 	struct tenant *t = c->tenant;
 	struct limits allowed = t->limits;
@@ -56,6 +59,12 @@ static int fill(
 	if (r < 0)
 		return r;
 	op->oom_group = update.others & 1 ? request->container->oom_group : c->oom_group;
+	op->schedule = c->schedule;
+	if (update.others & 2)
+		r = snapshot_schedule_read(request->container->snapshot_schedule, clock_wall_usec(),
+			&op->schedule, err);
+	if (r < 0)
+		return r;
 	if (!cores_empty(t->cpus)) {
 		memcpy(allowed.core_mask, t->cpus, sizeof(allowed.core_mask));
 		allowed.value[LIMIT_CORES] = LIMIT_UNSET;
@@ -76,6 +85,7 @@ static void on_committed(void *arg, const struct err *err)
 	if (!err) {
 		log_info("container-updated tenant=%s container=%s", op->container->tenant->name,
 			op->container->name);
+		snapshot_schedule_wake(op->server);
 		container_op_reply(op);
 		return;
 	}
@@ -89,12 +99,19 @@ static void on_committed(void *arg, const struct err *err)
 static void add_event(struct db_tx *tx, const struct container_op *op)
 {
 	const struct container *c = op->container;
+	char old[SCHEDULE_TEXT_SIZE];
+	char new[SCHEDULE_TEXT_SIZE];
 	struct changes changes;
 
 	changes_init(&changes);
 	changes_limits(&changes, &op->limits, &c->limits);
 	changes_cores(&changes, op->cpus, c->cpus);
 	changes_bool(&changes, "oom_group", op->oom_group, c->oom_group);
+	if (op->schedule.every_s != c->schedule.every_s || op->schedule.keep != c->schedule.keep ||
+		op->schedule.expire_s != c->schedule.expire_s)
+		changes_text(&changes, "snapshot_schedule",
+			snapshot_schedule_write(&op->schedule, old),
+			snapshot_schedule_write(&c->schedule, new));
 	if (changes.n)
 		events_add_container(tx, c, c->run.id, "container.updated", changes_end(&changes),
 			"%s/%s was changed: %s", c->tenant->name, c->name, changes.text);

@@ -98,6 +98,22 @@ static Croft__V1__Container__State shown_state(const struct container *c)
 	return (Croft__V1__Container__State)c->state;
 }
 
+static void fill_schedule(const struct snapshot_schedule *s, struct container_message *out)
+{
+	croft__v1__snapshot_schedule__init(&out->schedule);
+	google__protobuf__duration__init(&out->every);
+	google__protobuf__duration__init(&out->expire);
+	out->every.seconds = s->every_s;
+	out->expire.seconds = s->expire_s;
+	out->schedule.every = &out->every;
+	out->schedule.keep = s->keep;
+	if (s->expire_s)
+		out->schedule.expire = &out->expire;
+	convert_time(s->next_wall_usec, &out->next_snapshot);
+	out->msg.snapshot_schedule = &out->schedule;
+	out->msg.next_snapshot_time = &out->next_snapshot;
+}
+
 const ProtobufCMessage *convert_container(const struct container *c, struct container_message *out)
 {
 	Croft__V1__Container *msg = &out->msg;
@@ -126,6 +142,8 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->cores = out->cores;
 	msg->disk_used_bytes = c->disk_used_bytes;
 	msg->disk_limit_enforced = c->disk_enforced;
+	if (c->schedule.every_s)
+		fill_schedule(&c->schedule, out);
 	if (c->run.id[0]) {
 		fill_run(&c->run, out);
 		msg->run = &out->run;

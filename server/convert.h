@@ -32,6 +32,10 @@ struct container_message {
 	Google__Protobuf__Timestamp created;
 	Google__Protobuf__Timestamp started;
 	Google__Protobuf__Timestamp ended;
+	Croft__V1__SnapshotSchedule schedule;
+	Google__Protobuf__Duration every;
+	Google__Protobuf__Duration expire;
+	Google__Protobuf__Timestamp next_snapshot;
 	char name[RESOURCE_SIZE];
 	char image[RESOURCE_SIZE];
 	char policy[RESOURCE_SIZE];

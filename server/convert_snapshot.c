@@ -26,5 +26,10 @@ const ProtobufCMessage *convert_snapshot(const struct snapshot *s, struct snapsh
 		msg->n_init_args++;
 	msg->with_init = s->with_init;
 	msg->oom_group = s->oom_group;
+	msg->automatic = s->automatic;
+	if (s->expire_wall_usec) {
+		convert_time(s->expire_wall_usec, &out->expires);
+		msg->expire_time = &out->expires;
+	}
 	return &msg->base;
 }

@@ -9,6 +9,7 @@ struct snapshot_message {
 	Croft__V1__Snapshot msg;
 	struct limits_message limits;
 	Google__Protobuf__Timestamp created;
+	Google__Protobuf__Timestamp expires;
 	char name[RESOURCE_SIZE];
 	char image[RESOURCE_SIZE];
 	char policy[RESOURCE_SIZE];

@@ -124,8 +124,14 @@ static const char plans[] =
 	" || iif(disk_by_plan, '', ' disk');"
 	"ALTER TABLE tenants DROP COLUMN disk_by_plan;";
 
-static const char *const steps[] = {
-	first, end_note, runs_by_name, image_config, image_aliases, snapshots, imports, plans};
+/* schedule: see snapshot_schedule.h; "": none. */
+static const char snapshot_schedules[] =
+	"ALTER TABLE containers ADD COLUMN schedule TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE snapshots ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE snapshots ADD COLUMN expire_wall INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
+	snapshots, imports, plans, snapshot_schedules};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

@@ -131,6 +131,14 @@ struct tenant {
 	struct usage_totals own_totals;
 };
 
+/* See snapshot_schedule.h. */
+struct snapshot_schedule {
+	int64_t every_s; /* 0: none */
+	unsigned keep;
+	int64_t expire_s; /* 0: never */
+	int64_t next_wall_usec;
+};
+
 struct container {
 	struct map_node by_name;
 	unsigned refs;
@@ -163,11 +171,12 @@ struct container {
 	bool end_pending;    /* a RUN_ENDED is being committed */
 	struct msg_run_ended *early_end; /* owned: ended before its start was committed */
 	struct map snapshots;		 /* snapshot.h; owned */
-	char pending[NAME_SIZE + 16];	 /* container_pending.h; "": nothing */
-	bool pending_begun;		 /* and is being carried out */
-	struct event *stop_timer;	 /* owned: SIGKILL after the stop signal */
-	struct server *stop_server;	 /* for the timer */
-	unsigned reboots;		 /* since reboot_boot_usec */
+	struct snapshot_schedule schedule;
+	char pending[NAME_SIZE + 16]; /* container_pending.h; "": nothing */
+	bool pending_begun;	      /* and is being carried out */
+	struct event *stop_timer;     /* owned: SIGKILL after the stop signal */
+	struct server *stop_server;   /* for the timer */
+	unsigned reboots;	      /* since reboot_boot_usec */
 	uint64_t reboot_boot_usec;
 	struct log_source *logs;	/* owned */
 	struct waiter_list end_waiters; /* the run has ended and is committed */

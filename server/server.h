@@ -16,6 +16,7 @@ struct import_table;
 struct link;
 struct request_table;
 struct sampler;
+struct snapshot_timer;
 
 struct server {
 	const struct config *config;
@@ -28,6 +29,7 @@ struct server {
 	struct exec_table *execs;
 	struct import_table *imports;
 	struct sampler *sampler;
+	struct snapshot_timer *snapshot_timer;
 	struct grpc_server *grpc;
 	char boot_id[BOOT_ID_LEN];
 	int64_t started_wall_usec;

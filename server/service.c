@@ -18,6 +18,7 @@
 #include "server/sampler.h"
 #include "server/server.h"
 #include "server/shutdown.h"
+#include "server/snapshot_schedule.h"
 #include "server/store.h"
 #include "server/svc.h"
 #include "server/svc_policies.h"
@@ -149,6 +150,8 @@ static int assemble(struct service *service, struct startup *startup, struct err
 	if (r == 0)
 		r = sampler_create(server, err);
 	if (r == 0)
+		r = snapshot_schedule_create(server, err);
+	if (r == 0)
 		r = open_api(server, startup, err);
 	return r;
 }
@@ -161,6 +164,7 @@ static void take_apart(struct service *service)
 	if (server->db)
 		db_stop(server->db);
 	sampler_destroy(server);
+	snapshot_schedule_destroy(server);
 	grpc_server_destroy(server->grpc);
 	link_destroy(server->link);
 	/* The end of the link may have queued more: rows of starts that were lost. */

@@ -9,8 +9,10 @@
 struct snapshot {
 	struct map_node by_name;
 	struct container *container;
-	bool visible;  /* its making is committed */
-	bool dropping; /* it is being removed, or is to be */
+	bool visible;		  /* its making is committed */
+	bool dropping;		  /* it is being removed, or is to be */
+	bool automatic;		  /* made by a schedule */
+	int64_t expire_wall_usec; /* 0: never */
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
 	int64_t created_wall_usec;

@@ -11,6 +11,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/link.h"
+#include "server/snapshot_schedule.h"
 #include "server/store.h"
 
 #include <event2/event.h>
@@ -42,6 +43,7 @@ struct snapshot_op *snapshot_op_new(
 void snapshot_op_free(struct snapshot_op *op)
 {
 	op->container->changing = false;
+	snapshot_schedule_wake(op->server);
 	container_unref(op->container);
 	free(op);
 }
@@ -78,6 +80,31 @@ static void add_event(
 		c->tenant->name, c->name, what);
 }
 
+/* Nobody waits for what a schedule asks for, so an event tells; with the next time on record. */
+static void record_failure(struct snapshot_op *op, const char *name)
+{
+	const struct container *c = op->container;
+	struct db_tx *tx = db_tx_new();
+	struct details d;
+
+	details_init(&d);
+	details_text(&d, "snapshot", name);
+	details_text(&d, "code", err_code_name((enum err_code)op->err.code));
+	details_text(&d, "reason", op->err.reason);
+	details_text(&d, "message", op->err.msg);
+	store_put_container(tx, c);
+	events_add_container(tx, c, c->run.id, "snapshot.failed", details_end(&d),
+		"%s of %s/%s, due by its schedule, could not be made: %s", name, c->tenant->name,
+		c->name, op->err.msg);
+	db_commit(op->server->db, tx, NULL, NULL);
+}
+
+void snapshot_op_failed(struct snapshot_op *op, const char *name)
+{
+	record_failure(op, name);
+	snapshot_op_free(op);
+}
+
 /* --- making --- */
 
 int snapshot_check_new(const struct container *c, const char *name, struct err *err)
@@ -107,6 +134,8 @@ int snapshot_check_new(const struct container *c, const char *name, struct err *
 static void undo(struct snapshot_op *op)
 {
 	fail(op);
+	if (op->snapshot->automatic)
+		record_failure(op, op->snapshot->name);
 	op->snapshot->dropping = true;
 	snapshot_drop(op);
 }
@@ -147,6 +176,8 @@ static void on_made(
 	op->snapshot->visible = true;
 	tx = db_tx_new();
 	store_put_snapshot(tx, op->snapshot);
+	if (op->snapshot->automatic)
+		store_put_container(tx, op->container); /* when the next is due */
 	add_event(tx, op->snapshot, "snapshot.created", "made");
 	if (op->mutation)
 		mutation_store(op->mutation, tx, convert_snapshot(op->snapshot, &message));

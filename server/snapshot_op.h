@@ -25,6 +25,8 @@ void snapshot_op_free(struct snapshot_op *op);
 int snapshot_check_new(const struct container *container, const char *name, struct err *err);
 /* Makes op->snapshot, which is new in the model; answers, and frees op. */
 void snapshot_make(struct snapshot_op *op);
+/* Ends op, whose snapshot by schedule came to nothing before it was begun: tells of op->err. */
+void snapshot_op_failed(struct snapshot_op *op, const char *name);
 /* Removes op->snapshot; answers, and frees op. Goes on by itself after a failure on the way. */
 void snapshot_drop(struct snapshot_op *op);
 /* After each reconciliation: removes what is half made or half removed. */

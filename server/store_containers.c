@@ -1,6 +1,7 @@
 /* Statements on containers and their runs; see store.h. */
 #include "server/init_args.h"
 #include "server/limits_text.h"
+#include "server/snapshot_schedule.h"
 #include "server/store.h"
 
 #include <stdio.h>
@@ -12,22 +13,23 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 	uint8_t args[INIT_ARGS_BYTES_MAX];
 	char limits[LIMITS_TEXT_SIZE];
 	char cpus[CPUS_TEXT_SIZE];
+	char schedule[SCHEDULE_TEXT_SIZE];
 	size_t args_size = init_args_write(c->init_args, args);
 
 	db_tx_write(tx,
 		"INSERT INTO containers (uid, tenant_uid, name, image, policy, limits, cpus,"
 		" init_args, with_init, ephemeral, oom_group, launching, deleting, created_wall,"
-		" pending)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+		" pending, schedule)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
 		" ON CONFLICT (uid) DO UPDATE SET name=?3, image=?4, policy=?5, limits=?6, cpus=?7,"
 		" init_args=?8, with_init=?9, oom_group=?11, launching=?12, deleting=?13,"
-		" pending=?15",
-		"sssssssbdddddis", c->uid, c->tenant->uid, c->name, c->image, c->policy,
+		" pending=?15, schedule=?16",
+		"sssssssbdddddiss", c->uid, c->tenant->uid, c->name, c->image, c->policy,
 		limits_text_write(&c->limits, limits),
 		limits_format_cores(c->cpus, cpus, sizeof(cpus)), (const void *)args, args_size,
 		(int)c->with_init, (int)c->ephemeral, (int)c->oom_group, (int)c->launching,
 		(int)(c->state == CONTAINER_DELETING || c->condemned), c->created_wall_usec,
-		c->pending);
+		c->pending, snapshot_schedule_write(&c->schedule, schedule));
 }
 
 void store_delete_container(struct db_tx *tx, const struct container *c)

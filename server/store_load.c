@@ -6,6 +6,7 @@
 #include "server/container_pending.h"
 #include "server/init_args.h"
 #include "server/limits_text.h"
+#include "server/snapshot_schedule.h"
 #include "server/store.h"
 
 #include <string.h>
@@ -159,6 +160,7 @@ static int load_alias(sqlite3_stmt *row, void *arg, struct err *err)
 static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct load *load = arg;
+	char schedule[SCHEDULE_TEXT_SIZE];
 	char limits[LIMITS_TEXT_SIZE];
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
@@ -196,6 +198,9 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	db_column_text(row, 14, c->pending, sizeof(c->pending));
 	if (!container_pending_is_valid(c->pending))
 		return damaged("container's pending change", err);
+	db_column_text(row, 15, schedule, sizeof(schedule));
+	if (snapshot_schedule_parse(schedule, &c->schedule) < 0)
+		return damaged("container's snapshot schedule", err);
 	/* Held until that is done. */
 	c->changing = c->pending[0];
 	return r;
@@ -389,7 +394,7 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 		r = db_query(db,
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
 			" with_init, ephemeral, oom_group, launching, deleting, created_wall, "
-			"pending"
+			"pending, schedule"
 			" FROM containers",
 			load_container, &load, err, "");
 	if (r == 0)

@@ -14,13 +14,13 @@ void store_put_snapshot(struct db_tx *tx, const struct snapshot *s)
 
 	db_tx_write(tx,
 		"INSERT INTO snapshots (uid, container_uid, name, state, size_bytes, created_wall,"
-		" image, policy, limits, init_args, with_init, oom_group)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+		" image, policy, limits, init_args, with_init, oom_group, automatic, expire_wall)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 		" ON CONFLICT (uid) DO UPDATE SET state=?4, size_bytes=?5",
-		"sssduisssbdd", s->uid, s->container->uid, s->name,
+		"sssduisssbdddi", s->uid, s->container->uid, s->name,
 		(int)(s->visible && !s->dropping), s->size_bytes, s->created_wall_usec, s->image,
 		s->policy, limits_text_write(&s->limits, limits), (const void *)args, args_size,
-		(int)s->with_init, (int)s->oom_group);
+		(int)s->with_init, (int)s->oom_group, (int)s->automatic, s->expire_wall_usec);
 }
 
 void store_delete_snapshot(struct db_tx *tx, const struct snapshot *s)
@@ -69,6 +69,8 @@ static int fill(sqlite3_stmt *row, struct snapshot *s, struct err *err)
 			(size_t)sqlite3_column_bytes(row, 9), &s->init_args, err);
 	s->with_init = sqlite3_column_int(row, 10);
 	s->oom_group = sqlite3_column_int(row, 11);
+	s->automatic = sqlite3_column_int(row, 12);
+	s->expire_wall_usec = sqlite3_column_int64(row, 13);
 	return r;
 }
 
@@ -95,6 +97,7 @@ int store_load_snapshots(struct db *db, struct model *model, struct err *err)
 
 	return db_query(db,
 		"SELECT uid, container_uid, name, state, size_bytes, created_wall, image, policy,"
-		" limits, init_args, with_init, oom_group FROM snapshots ORDER BY container_uid",
+		" limits, init_args, with_init, oom_group, automatic, expire_wall FROM snapshots "
+		"ORDER BY container_uid",
 		load_snapshot, &load, err, "");
 }

@@ -218,7 +218,8 @@ def test_killed_in_the_middle(box, who):
     name = "web"
     for i in range(4):
         during("rename", f"acme/{name}", f"site{i}", after=0.003 + 0.004 * i)
-        there = [n for n in (name, f"site{i}") if n in names(box)]
+        now = names(box)
+        there = [n for n in (name, f"site{i}") if n in now]
         assert len(there) == 1
         wait_until("it starts under one of them", lambda n=name, s=f"site{i}":
                    any(box.croft("start", f"acme/{x}").rc == 0 for x in (n, s)))

@@ -1,0 +1,61 @@
+"""Snapshots by the clock: made, kept so many, gone when they expire; also over restarts."""
+
+import datetime
+import re
+import time
+
+from croft_harness import wait_until
+
+
+def names(daemon, name="acme/web"):
+    return [s["name"].rpartition("/")[2] for s in daemon.json_lines("snapshot", "list", name)]
+
+
+def test_made_kept_and_expired(fresh_box):
+    box = fresh_box
+    box.tenant()
+    box.launch("acme/web", options=("--snapshot-every", "10s", "--snapshot-keep", "1"))
+    box.ok("create", "busybox", "acme/brief", "--snapshot-every", "10s", "--snapshot-expire",
+           "3s")
+    info = box.info("acme/web")
+    assert info["snapshot_schedule"] == {"every": "10s", "keep": 1}
+    assert info["next_snapshot_time"]
+    box.ok("snapshot", "create", "acme/web", "mine")
+    # What is due while nobody is there is made once.
+    box.kill9("croftd")
+    box.kill9("supervisor")
+    due = datetime.datetime.fromisoformat(info["next_snapshot_time"].replace("Z", "+00:00"))
+    wait_until("it is due", lambda: time.time() > due.timestamp() + 0.5, 20)
+    box.restart("croftd", "supervisor")
+    autos = wait_until("it is made", lambda: [n for n in names(box) if n != "mine"])
+    assert len(autos) == 1 and re.fullmatch(r"auto-\d{8}-\d{4}(-\d\d)?", autos[0])
+    wait_until("it is made", lambda: names(box, "acme/brief"))
+    made = box.json_lines("snapshot", "list", "acme/brief")[0]
+    assert made["automatic"] and made["expire_time"] > made["create_time"]
+    wait_until("it has expired", lambda: not names(box, "acme/brief"), 8)
+    # The next takes the place of the one before; what somebody made stays.
+    wait_until("the next is made", lambda: autos[0] not in names(box), 14)
+    assert len(names(box)) == 2 and "mine" in names(box)
+    box.ok("set", "acme/web", "--snapshot-every", "none")
+    info = box.info("acme/web")
+    assert "snapshot_schedule" not in info and "next_snapshot_time" not in info
+    assert len(names(box)) == 2
+
+
+def test_what_makes_no_sense_is_refused(box):
+    box.tenant()
+    box.ok("create", "busybox", "acme/web")
+    box.refused("set", "acme/web", "--snapshot-every", "1s", match="at least 10")
+    box.refused("set", "acme/web", "--snapshot-every", "1d", "--snapshot-keep", "101",
+                match="at most 100")
+    for wrong in (("--snapshot-keep", "3"), ("--snapshot-every", "often"),
+                  ("--snapshot-every", "-1d")):
+        assert box.croft("set", "acme/web", *wrong).rc == 2
+    box.ok("set", "acme/web", "--snapshot-every", "1d", "--snapshot-expire", "30d")
+    info = box.info("acme/web")
+    assert info["snapshot_schedule"] == {"every": "86400s", "keep": 7, "expire": "2592000s"}
+    changed = next(e for e in box.events() if e["type"] == "container.updated")
+    assert "snapshot_schedule" in changed["details_json"]
+    # It is part of what a copy is.
+    box.ok("copy", "acme/web", "acme/twin")
+    assert box.info("acme/twin")["snapshot_schedule"] == info["snapshot_schedule"]
