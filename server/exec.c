@@ -291,10 +291,12 @@ static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, enum e
 	_cleanup_close_ int args = -1;
 	int fds[4] = {-1, -1, -1, -1};
 	struct msg_exec msg = {.tty = start->tty != 0, .program = (uint8_t)program};
+	const struct image *image = model_any_image(&s->server->model, s->container->image);
 	int r = check_size(start->size, err);
 
 	if (r == 0)
-		r = exec_args_pack(start, &args, err);
+		r = exec_args_pack(
+			start, image && program == EXEC_COMMAND ? image->app : NULL, &args, err);
 	if (r < 0)
 		return r;
 	memcpy(msg.tenant, s->container->tenant->name, sizeof(msg.tenant));

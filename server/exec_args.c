@@ -2,12 +2,11 @@
 #include "server/exec_args.h"
 
 #include "base/cleanup.h"
-#include "sandbox/supervisor_client.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#define DEFAULTS_MAX 2
+#define DEFAULTS_MAX (2 + IMAGE_CONFIG_ENV_MAX)
 
 static bool has_key(const Croft__V1__ExecStart *start, const char *key_equals)
 {
@@ -37,7 +36,8 @@ static int check(const Croft__V1__ExecStart *start, struct err *err)
 	return 0;
 }
 
-int exec_args_pack(const Croft__V1__ExecStart *start, int *ret_fd, struct err *err)
+int exec_args_pack(const Croft__V1__ExecStart *start, const struct image_config *app, int *ret_fd,
+	struct err *err)
 {
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	static char term[] = "TERM=xterm";
@@ -58,6 +58,9 @@ int exec_args_pack(const Croft__V1__ExecStart *start, int *ret_fd, struct err *e
 		envp[n++] = path;
 	if (start->tty && !has_key(start, "TERM="))
 		envp[n++] = term;
+	/* What comes later replaces what came before (sandbox/become.c). */
+	for (size_t i = 0; app && app->envp[i]; i++)
+		envp[n++] = app->envp[i];
 	if (start->n_env)
 		memcpy(envp + n, start->env, start->n_env * sizeof(*envp));
 	args.argv = argv;

@@ -78,6 +78,11 @@ class TestApplications:
         # Pid 1 is croft-init, the user's; the application is its child.
         assert box.sh("acme/app", "cat /proc/1/comm").strip().endswith("croft-ini")
         assert "Uid:\t1000" in box.sh("acme/app", "cat /proc/1/status")
+        # A command finds the image's environment, and its own on top of it.
+        found = box.exec("acme/app", "env", options=["-e", "MORE=1"]).out.splitlines()
+        assert {"GREETING=hello", "PATH=/opt/bin:/bin", "HOME=/root", "MORE=1"} <= set(found)
+        found = box.exec("acme/app", "env", options=["-e", "GREETING=bye"]).out.splitlines()
+        assert "GREETING=bye" in found and "GREETING=hello" not in found
         box.ok("stop", "acme/app")
         assert box.info("acme/app")["run"]["exit"] == {"kind": "EXITED", "status": 7}
         assert "stopped by QUIT" in box.ok("logs", "acme/app")
