@@ -22,6 +22,13 @@ int become_find(const char *name, struct passwd_user *ret, struct err *err)
 	return passwd_lookup(etc, name, ret, err);
 }
 
+int become_find_image_user(const char *spec, struct passwd_user *ret, struct err *err)
+{
+	_cleanup_close_ int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return passwd_lookup_group(etc, spec, ret, err);
+}
+
 static int set_default(const char *name, const char *value, struct err *err)
 {
 	return setenv(name, value, 0) < 0 ? err_oom(err) : 0;

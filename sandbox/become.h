@@ -10,8 +10,9 @@
 
 #include <stdbool.h>
 
-/* As passwd_lookup() in the container's /etc. */
+/* As passwd_lookup() in the container's /etc; an image's as passwd_lookup_group(). */
 int become_find(const char *name, struct passwd_user *ret, struct err *err);
+int become_find_image_user(const char *spec, struct passwd_user *ret, struct err *err);
 
 /* environ: the given strings, then what a login would add where they are silent. */
 int become_set_environment(char **envp, const struct passwd_user *user, bool tty, struct err *err);

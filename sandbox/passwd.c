@@ -165,14 +165,9 @@ static int set_group(int etc_fd, const char *group, struct passwd_user *user, st
 int passwd_lookup(int etc_fd, const char *user, struct passwd_user *ret, struct err *err)
 {
 	struct passwd_user found = {.home = "/"};
-	const char *colon = strchrnul(user, ':');
-	char wanted[PASSWD_FIELD_MAX];
-	bool by_uid;
+	const char *wanted = *user ? user : "0";
+	bool by_uid = parse_id(wanted, &found.uid);
 
-	snprintf(wanted, sizeof(wanted), "%.*s", (int)(colon - user), user);
-	if (!wanted[0])
-		strcpy(wanted, "0");
-	by_uid = parse_id(wanted, &found.uid);
 	if (!find_user(etc_fd, wanted, by_uid, found.uid, &found)) {
 		if (!by_uid)
 			return no_user(wanted, err);
@@ -180,14 +175,28 @@ int passwd_lookup(int etc_fd, const char *user, struct passwd_user *ret, struct 
 		if (found.uid == 0)
 			copy_field(found.home, "/root");
 	}
-	if (*colon) {
-		int r = set_group(etc_fd, colon + 1, &found, err);
-
-		if (r < 0)
-			return r;
-	} else if (found.name[0]) {
+	if (found.name[0])
 		find_groups(etc_fd, &found);
-	}
+	*ret = found;
+	return 0;
+}
+
+int passwd_lookup_group(int etc_fd, const char *spec, struct passwd_user *ret, struct err *err)
+{
+	const char *colon = strchrnul(spec, ':');
+	char user[PASSWD_FIELD_MAX];
+	struct passwd_user found;
+	int r;
+
+	snprintf(user, sizeof(user), "%.*s", (int)(colon - spec), spec);
+	r = passwd_lookup(etc_fd, user, &found, err);
+	if (r == 0 && *colon)
+		r = set_group(etc_fd, colon + 1, &found, err);
+	if (r < 0)
+		return r;
+	/* As docker has it: a number that no user has is in root's group, unless one is named. */
+	if (!*colon && !found.name[0])
+		found.gid = 0;
 	*ret = found;
 	return 0;
 }

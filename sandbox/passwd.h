@@ -23,8 +23,14 @@ struct passwd_user {
 
 /*
  * Looks up a user by name or number ("" is root) in the files below etc_fd. A number needs no
- * entry. "user:group" takes that group, a name or number, and no others. Returns 0 or -ENOENT
- * (NOT_FOUND / EXEC_NO_USER or EXEC_NO_GROUP). Files larger than 1 MiB, or that are not
+ * entry. Returns 0 or -ENOENT (NOT_FOUND / EXEC_NO_USER). Files larger than 1 MiB, or that are not
  * regular, count as empty. Source: passwd(5), group(5).
  */
 int passwd_lookup(int etc_fd, const char *user, struct passwd_user *ret, struct err *err);
+
+/*
+ * The same of an image's "user:group", which takes that group, a name or number, and no others.
+ * Without a group a user is in those of the files; a number without an entry in root's. NOT_FOUND /
+ * EXEC_NO_USER or EXEC_NO_GROUP.
+ */
+int passwd_lookup_group(int etc_fd, const char *spec, struct passwd_user *ret, struct err *err);

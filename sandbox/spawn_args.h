@@ -16,7 +16,7 @@ struct spawn_args {
 	char **argv; /* NULL-terminated, at least one */
 	char **envp; /* NULL-terminated */
 	/*
-	 * A number or a name of the container's /etc/passwd, and ":group" or not; "": root. For an
+	 * A number or a name of the container's /etc/passwd; "": root. An init's may have ":group". For an
 	 * init with neither user nor directory nothing is looked up, and its environment is envp
 	 * alone.
 	 */

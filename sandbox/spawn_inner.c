@@ -115,13 +115,6 @@ static void execute_with_init(const struct spawn *s, const struct spawn_args *ar
 	fexecve(s->request->init_fd, argv, args->envp);
 }
 
-/* As docker has it: a number that no user has is in root's group, unless one is named. */
-static void take_default_group(const char *user, struct passwd_user *found)
-{
-	if (!found->name[0] && !strchr(user, ':'))
-		found->gid = 0;
-}
-
 extern char **environ;
 
 /* The init of an application's image: a user, an environment and a directory of its own. */
@@ -132,10 +125,9 @@ static int seal_as_user(
 	int r = confine_close(s->exec_status[1], keep_fd, err);
 
 	if (r == 0)
-		r = become_find(args->user, &user, err);
+		r = become_find_image_user(args->user, &user, err);
 	if (r < 0)
 		return r;
-	take_default_group(args->user, &user);
 	r = become_set_environment(args->envp, &user, false, err);
 	args->envp = environ;
 	if (r == 0)

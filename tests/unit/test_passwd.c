@@ -113,31 +113,46 @@ static void groups_are_those_that_name_the_user(void **state)
 	assert_int_equal(f->user.n_groups, 0);
 }
 
-static void a_group_may_be_named(void **state)
+static void find_image_user(struct fixture *f, const char *spec)
 {
+	memset(&f->user, 0xee, sizeof(f->user));
+	assert_int_equal(passwd_lookup_group(f->dir, spec, &f->user, &f->err), 0);
+}
+
+static void an_image_may_name_a_group(void **state)
+{
+	static const char *const bad[] = {"alice:nobody", "alice:", "alice:65535", "alice:adm:x"};
 	struct fixture *f = *state;
 
 	put(f, "passwd", ordinary);
 	put(f, "group", groups);
-	find(f, "alice:adm");
+	find_image_user(f, "alice");
+	assert_int_equal(f->user.gid, 1001);
+	assert_int_equal(f->user.n_groups, 2);
+	find_image_user(f, "alice:adm");
 	assert_int_equal(f->user.uid, 1000);
 	assert_int_equal(f->user.gid, 4);
 	assert_int_equal(f->user.n_groups, 0);
-	find(f, "1000:77");
+	find_image_user(f, "1000:77");
 	assert_string_equal(f->user.name, "alice");
 	assert_int_equal(f->user.gid, 77);
-	find(f, "4711:adm");
+	find_image_user(f, "4711:adm");
 	assert_int_equal(f->user.uid, 4711);
 	assert_int_equal(f->user.gid, 4);
-	find(f, ":4");
+	find_image_user(f, "4711");
+	assert_int_equal(f->user.gid, 0);
+	find_image_user(f, ":4");
 	assert_int_equal(f->user.uid, 0);
 	assert_int_equal(f->user.gid, 4);
-	assert_none(f, "bob:adm");
-	assert_int_equal(passwd_lookup(f->dir, "alice:nobody", &f->user, &f->err), -ENOENT);
-	assert_string_equal(f->err.reason, "EXEC_NO_GROUP");
-	assert_int_equal(passwd_lookup(f->dir, "alice:", &f->user, &f->err), -ENOENT);
-	assert_int_equal(passwd_lookup(f->dir, "alice:65535", &f->user, &f->err), -ENOENT);
-	assert_int_equal(passwd_lookup(f->dir, "alice:adm:x", &f->user, &f->err), -ENOENT);
+	assert_int_equal(passwd_lookup_group(f->dir, "bob:adm", &f->user, &f->err), -ENOENT);
+	assert_string_equal(f->err.reason, "EXEC_NO_USER");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(passwd_lookup_group(f->dir, bad[i], &f->user, &f->err), -ENOENT);
+		assert_string_equal(f->err.reason, "EXEC_NO_GROUP");
+	}
+	/* A command's user is a name and nothing else. */
+	assert_none(f, "alice:adm");
+	assert_none(f, "0:0");
 }
 
 static void a_number_needs_no_entry(void **state)
@@ -324,7 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_fixture(users_are_found_by_name_and_number),
 		with_fixture(groups_are_those_that_name_the_user),
-		with_fixture(a_group_may_be_named),
+		with_fixture(an_image_may_name_a_group),
 		with_fixture(a_number_needs_no_entry),
 		with_fixture(numbers_out_of_the_range_are_no_users),
 		with_fixture(lines_that_do_not_parse_are_skipped),
