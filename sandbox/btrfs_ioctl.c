@@ -122,6 +122,13 @@ int btrfs_subvolume_set_readonly(int fd)
 	return call(fd, BTRFS_IOC_SUBVOL_SETFLAGS, &flags);
 }
 
+bool btrfs_subvolume_is_readonly(int fd)
+{
+	uint64_t flags;
+
+	return call(fd, BTRFS_IOC_SUBVOL_GETFLAGS, &flags) == 0 && flags & BTRFS_SUBVOL_RDONLY;
+}
+
 int btrfs_quota_enable(int fd)
 {
 	struct btrfs_ioctl_quota_ctl_args args = {.cmd = QUOTA_CTL_ENABLE_SIMPLE};

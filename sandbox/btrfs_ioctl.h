@@ -33,6 +33,7 @@ int btrfs_subvolume_snapshot(
  */
 int btrfs_subvolume_destroy(int parent_fd, const char *name);
 int btrfs_subvolume_set_readonly(int fd);
+bool btrfs_subvolume_is_readonly(int fd);
 
 /* Turns quotas on: simple ones where the kernel has them, else full ones. Idempotent. */
 int btrfs_quota_enable(int fd);

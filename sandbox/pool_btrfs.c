@@ -214,17 +214,20 @@ static int drop(int parent_fd, const char *name, bool group, struct err *err)
 		parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	uint64_t id = 0;
 	uint64_t bytes = 0;
+	bool sealed;
 	int r;
 
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd >= 0 && btrfs_is_subvolume(fd) && btrfs_subvolume_id(fd, &id) == 0)
 		btrfs_group_usage(parent_fd, btrfs_group(0, id), &bytes);
+	/* What a snapshot holds may count to whom wrote it: its own figure tells nothing. */
+	sealed = fd >= 0 && btrfs_subvolume_is_readonly(fd);
 	close_fd(&fd);
 	r = destroy(parent_fd, name, err);
 	if (r < 0)
 		return r;
-	if (bytes > DROP_SYNC_BYTES)
+	if (bytes > DROP_SYNC_BYTES || sealed)
 		btrfs_sync_later(parent_fd);
 	/*
 	 * A group with members left (their space is not free yet) stays until the sweep of a later
