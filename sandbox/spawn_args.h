@@ -16,9 +16,9 @@ struct spawn_args {
 	char **argv; /* NULL-terminated, at least one */
 	char **envp; /* NULL-terminated */
 	/*
-	 * A number or a name of the container's /etc/passwd; "": root. An init's may have ":group". For an
-	 * init with neither user nor directory nothing is looked up, and its environment is envp
-	 * alone.
+	 * A number or a name of the container's /etc/passwd; "": root. An init's may have ":group".
+	 * For an init with neither user nor directory nothing is looked up, and its environment is
+	 * envp alone.
 	 */
 	const char *user;
 	const char *working_dir; /* "": the user's home, or / for such an init */
