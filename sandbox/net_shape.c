@@ -21,9 +21,12 @@
 #define FRAME_SIZE  1514u
 #define PACKET_SIZE 1500u
 
-/* What may pass at once: the kernel's large segments go unsplit through quick lines only. */
-#define BURST_MSEC 5u
-#define BURST_MIN  8192u
+/*
+ * What may pass at once: as much as comes together while a busy host does something else. The
+ * kernel's large segments go unsplit through quick lines only.
+ */
+#define BURST_MSEC 10u
+#define BURST_MIN  32768u
 #define BURST_MAX  (1u << 20)
 
 /* What may wait: with less TCP loses so much at once that it falls behind. */
