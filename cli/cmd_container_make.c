@@ -10,7 +10,22 @@
 
 #include <string.h>
 
-#define SERVICE (&croft__v1__containers__descriptor)
+#define SERVICE	     (&croft__v1__containers__descriptor)
+#define UPKEEP_PATHS 3
+
+/* Of all that make or change a container. */
+#define UPKEEP_OPTIONS                                                                             \
+	{.name = "restart",                                                                        \
+		.value = "never|on-failure|always",                                                \
+		.kind = WORD_CHOICE,                                                               \
+		.help = "start it again when its run has ended by itself"},                        \
+		{.name = "autostart",                                                              \
+			.value = "on|off",                                                         \
+			.kind = WORD_CHOICE,                                                       \
+			.help = "start it with the host"},                                         \
+	{                                                                                          \
+		.name = "autostart-order", .value = "N", .help = "lower ones start first (0)"      \
+	}
 
 static int read_switch(const char *option, const char *text, bool *ret, struct err *err)
 {
@@ -20,17 +35,57 @@ static int read_switch(const char *option, const char *text, bool *ret, struct e
 	return 0;
 }
 
+/* --restart, --autostart, --autostart-order: as far as they are given. Adds their mask paths. */
+static int read_upkeep(const struct options *o, Croft__V1__Container *c,
+	const char *paths[static UPKEEP_PATHS], size_t *n, struct err *err)
+{
+	static const char *const policies[] = {"never", "on-failure", "always"};
+	const char *restart = options_get(o, "restart");
+	const char *autostart = options_get(o, "autostart");
+	const char *order = options_get(o, "autostart-order");
+	bool on = false;
+	uint64_t value = 0;
+	int r = 0;
+
+	*n = 0;
+	for (size_t i = 0; restart && i < ARRAY_SIZE(policies); i++)
+		if (!strcmp(restart, policies[i]))
+			c->restart_policy = (Croft__V1__Container__RestartPolicy)(i + 1);
+	if (restart && !c->restart_policy)
+		return usage_error(
+			err, "--restart takes never, on-failure or always, not \"%.40s\"", restart);
+	if (autostart)
+		r = read_switch("autostart", autostart, &on, err);
+	if (r == 0 && order)
+		r = cli_number("--autostart-order", order, 9999, &value, err);
+	if (r < 0)
+		return r;
+	c->autostart = on;
+	c->autostart_order = (uint32_t)value;
+	if (restart)
+		paths[(*n)++] = "restart_policy";
+	if (autostart)
+		paths[(*n)++] = "autostart";
+	if (order)
+		paths[(*n)++] = "autostart_order";
+	return 0;
+}
+
 /* Everything but limits and names. */
 static int fill_container(const struct cli *cli, Croft__V1__Container *c,
 	char policy[static RESOURCE_SIZE], struct err *err)
 {
 	const struct options *o = &cli->options;
+	const char *paths[UPKEEP_PATHS];
+	size_t n;
 
 	c->with_init = options_has(o, "with-init");
 	c->ephemeral = options_has(o, "ephemeral");
 	c->oom_group = options_has(o, "oom-group");
 	c->n_init_args = o->n_rest;
 	c->init_args = (char **)o->rest;
+	if (read_upkeep(o, c, paths, &n, err) < 0)
+		return -EINVAL;
 	if (!options_has(o, "policy"))
 		return 0;
 	c->policy = policy;
@@ -89,8 +144,9 @@ static int set(struct cli *cli, struct err *err)
 	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
 	const char *oom_group = options_get(&cli->options, "oom-group");
-	const char *paths[LIMIT_N + 3];
+	const char *paths[LIMIT_N + 3 + UPKEEP_PATHS];
 	struct schedule_message schedule;
+	size_t n_upkeep = 0;
 	struct limits_message limits;
 	char name[RESOURCE_SIZE];
 	bool on = false;
@@ -110,9 +166,12 @@ static int set(struct cli *cli, struct err *err)
 		paths[mask.n_paths++] = "oom_group";
 	if (schedule.given)
 		paths[mask.n_paths++] = "snapshot_schedule";
+	r = read_upkeep(&cli->options, &container, paths + mask.n_paths, &n_upkeep, err);
+	if (r < 0)
+		return r;
+	mask.n_paths += n_upkeep;
 	if (!mask.n_paths)
-		return usage_error(err, "nothing to set: give a limit, --oom-group or "
-					"--snapshot-every");
+		return usage_error(err, "nothing to set: give a limit or another option");
 	mask.paths = (char **)paths;
 	container.name = name;
 	container.limits = &limits.message;
@@ -135,6 +194,7 @@ static const struct option_rule make_options[] = {
 	{.name = "oom-group", .help = "when memory runs out, kill the whole container"},
 	{.name = "with-init", .help = "put croft-init, which reaps and forwards signals, first"},
 	SCHEDULE_OPTIONS,
+	UPKEEP_OPTIONS,
 	{.name = "no-network", .help = "loopback only, which is all that this version has"},
 	{0},
 };
@@ -145,6 +205,7 @@ static const struct option_rule set_options[] = {
 		.kind = WORD_CHOICE,
 		.help = "when memory runs out, kill the whole container"},
 	SCHEDULE_OPTIONS,
+	UPKEEP_OPTIONS,
 	{.name = "force", .help = "lower memory below what is in use"},
 	{0},
 };

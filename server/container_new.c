@@ -73,6 +73,7 @@ struct wanted {
 	char policy[NAME_SIZE];
 	struct limits limits;
 	struct snapshot_schedule schedule;
+	struct upkeep upkeep;
 };
 
 static int check_request(struct server *server, const Croft__V1__CreateContainerRequest *request,
@@ -105,6 +106,8 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 	if (r == 0)
 		r = snapshot_schedule_read(
 			c->snapshot_schedule, clock_wall_usec(), &w->schedule, err);
+	if (r == 0)
+		r = convert_upkeep_back(c, UPKEEP_ALL, c->ephemeral, &w->upkeep, err);
 	if (r < 0)
 		return r;
 	return container_check_limits(w->tenant, &w->limits, err);
@@ -116,7 +119,7 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 	const Croft__V1__Container *from = request->container;
 	char **init_args = NULL;
 	struct container *c;
-	struct wanted w;
+	struct wanted w = {0};
 	int r = check_request(server, request, &w, err);
 
 	if (r == 0)
@@ -131,6 +134,7 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 	memcpy(c->image, w.image, sizeof(c->image));
 	memcpy(c->policy, w.policy, sizeof(c->policy));
 	c->limits = w.limits;
+	c->upkeep = w.upkeep;
 	c->init_args = init_args;
 	c->with_init = from->with_init;
 	c->ephemeral = from->ephemeral;

@@ -12,6 +12,7 @@ struct container_op {
 	uint64_t cpus[LIMITS_CPU_WORDS];
 	bool oom_group;
 	struct snapshot_schedule schedule;
+	struct upkeep upkeep;
 	bool holds_change; /* it set container->changing */
 	/* CreateContainer: what is waited for. */
 	int waiting;

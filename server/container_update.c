@@ -13,6 +13,7 @@
 #include "server/link.h"
 #include "server/snapshot_schedule.h"
 #include "server/store.h"
+#include "server/upkeep.h"
 
 #include <string.h>
 
@@ -25,11 +26,13 @@ static void swap(struct container_op *op)
 	op->limits = c->limits;
 	memcpy(op->cpus, c->cpus, sizeof(op->cpus));
 	op->oom_group = c->oom_group;
+	op->upkeep = c->upkeep;
 	c->limits = before.limits;
 	memcpy(c->cpus, before.cpus, sizeof(c->cpus));
 	c->oom_group = before.oom_group;
 	op->schedule = c->schedule;
 	c->schedule = before.schedule;
+	c->upkeep = before.upkeep;
 }
 
 static void fill_message(const struct container *c, bool force, struct msg_limits *msg)
@@ -46,7 +49,9 @@ static void fill_message(const struct container *c, bool force, struct msg_limit
 static int fill(
 	struct container_op *op, const Croft__V1__UpdateContainerRequest *request, struct err *err)
 {
-	static const char *const others[] = {"oom_group", "snapshot_schedule", NULL};
+	/* Behind the second, in the order of enum upkeep_field. */
+	static const char *const others[] = {"oom_group", "snapshot_schedule", "restart_policy",
+		"autostart", "autostart_order", NULL};
 	struct container *c = op->container;
 	struct tenant *t = c->tenant;
 	struct limits allowed = t->limits;
@@ -63,6 +68,10 @@ static int fill(
 	if (update.others & 2)
 		r = snapshot_schedule_read(request->container->snapshot_schedule, clock_wall_usec(),
 			&op->schedule, err);
+	op->upkeep = c->upkeep;
+	if (r == 0)
+		r = convert_upkeep_back(
+			request->container, update.others >> 2, c->ephemeral, &op->upkeep, err);
 	if (r < 0)
 		return r;
 	if (!cores_empty(t->cpus)) {
@@ -112,6 +121,10 @@ static void add_event(struct db_tx *tx, const struct container_op *op)
 		changes_text(&changes, "snapshot_schedule",
 			snapshot_schedule_write(&op->schedule, old),
 			snapshot_schedule_write(&c->schedule, new));
+	changes_text(&changes, "restart_policy", upkeep_restart_name(op->upkeep.restart),
+		upkeep_restart_name(c->upkeep.restart));
+	changes_bool(&changes, "autostart", op->upkeep.autostart, c->upkeep.autostart);
+	changes_number(&changes, "autostart_order", op->upkeep.order, c->upkeep.order);
 	if (changes.n)
 		events_add_container(tx, c, c->run.id, "container.updated", changes_end(&changes),
 			"%s/%s was changed: %s", c->tenant->name, c->name, changes.text);

@@ -1,6 +1,8 @@
 /* Messages made from the model; see convert.h. Pure: reads the model, allocates nothing. */
 #include "server/convert.h"
 
+#include "server/upkeep.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +39,35 @@ int convert_timeout_ms(const Google__Protobuf__Duration *duration, uint32_t unse
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "TIMEOUT_INVALID", "timeout",
 			"a timeout is 0 to %u seconds", max / 1000);
 	*ret = (uint32_t)duration->seconds * 1000 + (uint32_t)(duration->nanos / 1000000);
+	return 0;
+}
+
+int convert_upkeep_back(const Croft__V1__Container *msg, unsigned fields, bool ephemeral,
+	struct upkeep *upkeep, struct err *err)
+{
+	struct upkeep u = *upkeep;
+
+	if (fields & 1u << UPKEEP_RESTART) {
+		if (msg->restart_policy < 0 ||
+			msg->restart_policy > CROFT__V1__CONTAINER__RESTART_POLICY__ALWAYS)
+			return err_set_subject(err, ERR_INVALID_ARGUMENT, "UPKEEP_INVALID",
+				"restart_policy", "there is no restart policy %d",
+				(int)msg->restart_policy);
+		u.restart = msg->restart_policy ? (enum restart_policy)(msg->restart_policy - 1)
+						: RESTART_NEVER;
+	}
+	if (fields & 1u << UPKEEP_AUTOSTART)
+		u.autostart = msg->autostart;
+	if (fields & 1u << UPKEEP_ORDER)
+		u.order = msg->autostart_order;
+	if (u.order > UPKEEP_ORDER_MAX)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "UPKEEP_INVALID",
+			"autostart_order", "an order is 0 to %u", UPKEEP_ORDER_MAX);
+	if (ephemeral && (u.restart != RESTART_NEVER || u.autostart))
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "UPKEEP_INVALID", "ephemeral",
+			"an ephemeral container goes when its run has ended: nothing can start it "
+			"again");
+	*upkeep = u;
 	return 0;
 }
 
@@ -144,6 +175,13 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->disk_limit_enforced = c->disk_enforced;
 	if (c->schedule.every_s)
 		fill_schedule(&c->schedule, out);
+	msg->restart_policy = (Croft__V1__Container__RestartPolicy)(c->upkeep.restart + 1);
+	msg->autostart = c->upkeep.autostart;
+	msg->autostart_order = c->upkeep.order;
+	if (c->restart_wall_usec) {
+		convert_time(c->restart_wall_usec, &out->restart);
+		msg->restart_time = &out->restart;
+	}
 	if (c->run.id[0]) {
 		fill_run(&c->run, out);
 		msg->run = &out->run;

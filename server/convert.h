@@ -36,6 +36,7 @@ struct container_message {
 	Google__Protobuf__Duration every;
 	Google__Protobuf__Duration expire;
 	Google__Protobuf__Timestamp next_snapshot;
+	Google__Protobuf__Timestamp restart;
 	char name[RESOURCE_SIZE];
 	char image[RESOURCE_SIZE];
 	char policy[RESOURCE_SIZE];
@@ -88,6 +89,15 @@ struct limits_update {
 int convert_limits_update(const Croft__V1__Limits *msg, const Google__Protobuf__FieldMask *mask,
 	bool tenant, const char *const *others, struct limits *limits,
 	struct limits_update *ret_update, struct err *err);
+
+/*
+ * Takes over what a request says of a container's upkeep; of `fields`, what is 1 << enum
+ * upkeep_field. An ephemeral container is never restarted: INVALID_ARGUMENT / UPKEEP_INVALID.
+ */
+enum upkeep_field { UPKEEP_RESTART, UPKEEP_AUTOSTART, UPKEEP_ORDER };
+#define UPKEEP_ALL 7u
+int convert_upkeep_back(const Croft__V1__Container *msg, unsigned fields, bool ephemeral,
+	struct upkeep *upkeep, struct err *err);
 
 /* Milliseconds of a duration; NULL gives `unset`. INVALID_ARGUMENT below 0 or above max. */
 int convert_timeout_ms(const Google__Protobuf__Duration *duration, uint32_t unset, uint32_t max,

@@ -130,8 +130,16 @@ static const char snapshot_schedules[] =
 	"ALTER TABLE snapshots ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE snapshots ADD COLUMN expire_wall INTEGER NOT NULL DEFAULT 0;";
 
+/* What croftd does unasked: restarts, and what starts with the host. */
+static const char upkeep[] =
+	"ALTER TABLE containers ADD COLUMN restart TEXT NOT NULL DEFAULT 'never';"
+	"ALTER TABLE containers ADD COLUMN autostart INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE containers ADD COLUMN start_order INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE containers ADD COLUMN restart_due INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
-	snapshots, imports, plans, snapshot_schedules};
+	snapshots, imports, plans, snapshot_schedules, upkeep};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

@@ -174,6 +174,22 @@ void changes_text(struct changes *c, const char *path, const char *old, const ch
 	say(c, path, old, new);
 }
 
+void changes_number(struct changes *c, const char *path, uint64_t old, uint64_t new)
+{
+	char before[24];
+	char after[24];
+
+	if (old == new)
+		return;
+	snprintf(before, sizeof(before), "%" PRIu64, old);
+	snprintf(after, sizeof(after), "%" PRIu64, new);
+	details_open(&c->details, path);
+	details_number(&c->details, "old", old);
+	details_number(&c->details, "new", new);
+	details_close(&c->details);
+	say(c, path, before, after);
+}
+
 void changes_bool(struct changes *c, const char *path, bool old, bool new)
 {
 	if (old == new)

@@ -49,6 +49,7 @@ void changes_limits(struct changes *c, const struct limits *old, const struct li
 void changes_cores(struct changes *c, const uint64_t old[static LIMITS_CPU_WORDS],
 	const uint64_t new[static LIMITS_CPU_WORDS]);
 void changes_text(struct changes *c, const char *path, const char *old, const char *new);
+void changes_number(struct changes *c, const char *path, uint64_t old, uint64_t new);
 void changes_bool(struct changes *c, const char *path, bool old, bool new);
 /* Closes the details. Returns their text. */
 const char *changes_end(struct changes *c);

@@ -91,6 +91,8 @@ void container_unref(struct container *container)
 	log_source_close(container->logs);
 	if (container->stop_timer)
 		event_free(container->stop_timer);
+	if (container->restart_timer)
+		event_free(container->restart_timer);
 	for (char **arg = container->init_args; arg && *arg; arg++)
 		free(*arg);
 	free(container->init_args);

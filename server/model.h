@@ -76,6 +76,16 @@ struct unsure_sample {
 	struct fault_report reported;
 };
 
+/* As in croft.v1.Container.RestartPolicy, but for its zero. */
+enum restart_policy { RESTART_NEVER, RESTART_ON_FAILURE, RESTART_ALWAYS };
+
+/* What is done for a container unasked; see upkeep.h. */
+struct upkeep {
+	enum restart_policy restart;
+	bool autostart;
+	uint32_t order; /* lower ones are started first */
+};
+
 /* One boot of a container, or a tenant's own cgroup directory as long as it exists. */
 struct run {
 	uint64_t key; /* in the database; 0: there is none */
@@ -156,6 +166,7 @@ struct container {
 	bool with_init;
 	bool ephemeral;
 	bool oom_group;
+	struct upkeep upkeep;
 	int64_t created_wall_usec;
 
 	enum container_state state;
@@ -176,6 +187,11 @@ struct container {
 	bool pending_begun;	      /* and is being carried out */
 	struct event *stop_timer;     /* owned: SIGKILL after the stop signal */
 	struct server *stop_server;   /* for the timer */
+	bool restart_due;	      /* its run ended by itself: another is to follow */
+	bool queued;		      /* in the upkeep queue, which starts it */
+	unsigned restarts;	      /* since it last ran for long, or was started by hand */
+	int64_t restart_wall_usec;    /* when the timer fires; 0: it does not run */
+	struct event *restart_timer;  /* owned */
 	unsigned reboots;	      /* since reboot_boot_usec */
 	uint64_t reboot_boot_usec;
 	struct log_source *logs;	/* owned */

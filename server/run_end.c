@@ -14,6 +14,7 @@
 #include "server/link.h"
 #include "server/logs.h"
 #include "server/store.h"
+#include "server/upkeep.h"
 
 #include <event2/event.h>
 #include <inttypes.h>
@@ -172,6 +173,7 @@ static struct db_tx *build(struct run_end *end)
 	add_end_event(tx, c);
 	if (end->reboot_loop)
 		add_reboot_limit_event(tx, c);
+	upkeep_add_event(tx, c);
 	return tx;
 }
 
@@ -224,6 +226,17 @@ static void decide_reboot(struct run_end *end)
 		c->reboots);
 }
 
+/* The end may be told again when croftd was killed before it was acknowledged: the same comes out.
+ */
+static void decide_restart(struct run_end *end)
+{
+	struct container *c = end->container;
+
+	if (!end->was_stopped && !c->killed && !c->condemned && !c->ephemeral &&
+		!c->tenant->deleting && !end->server->shutting_down)
+		upkeep_decide(c);
+}
+
 /* What was refused at once has committed nothing, so its event goes alone. */
 static void tell_reboot_failed(struct server *server, struct container *c, const struct err *err)
 {
@@ -274,6 +287,8 @@ static void finish(struct run_end *end)
 	if (c->state == CONTAINER_STOPPED && (c->condemned || c->ephemeral)) {
 		c->condemned = true;
 		delete_continue(server, c);
+	} else if (c->state == CONTAINER_STOPPED) {
+		upkeep_after_end(server, c);
 	}
 	run_end_free(end);
 }
@@ -356,6 +371,7 @@ static void take(struct server *server, struct container *c, const struct msg_ru
 	run->end_wall_usec = msg->end_wall_usec;
 	classify(c, msg, run);
 	decide_reboot(end);
+	decide_restart(end);
 	end->point = (struct usage_point){.sequence = run->last.sequence + 1,
 		.boot_usec = msg->end_boot_usec,
 		.wall_usec = msg->end_wall_usec,
@@ -402,6 +418,7 @@ void run_end_lost(struct server *server, struct container *c)
 	run->exit = RUN_EXIT_UNKNOWN;
 	run->end_boot_usec = run->last.boot_usec;
 	run->end_wall_usec = run->last.wall_usec ? run->last.wall_usec : clock_wall_usec();
+	decide_restart(end);
 	end->point.wall_usec = clock_wall_usec();
 	/* BOOTTIME began anew with another boot, and then says nothing about the gap's length. */
 	end->point.boot_usec = !strcmp(run->boot_id, server->boot_id) ? clock_boot_usec()

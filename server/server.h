@@ -17,6 +17,7 @@ struct link;
 struct request_table;
 struct sampler;
 struct snapshot_timer;
+struct upkeep_queue;
 
 struct server {
 	const struct config *config;
@@ -30,6 +31,8 @@ struct server {
 	struct import_table *imports;
 	struct sampler *sampler;
 	struct snapshot_timer *snapshot_timer;
+	struct upkeep_queue *upkeep;	  /* NULL: nothing is being started unasked */
+	char autostart_boot[BOOT_ID_LEN]; /* the boot for which autostart is through */
 	struct grpc_server *grpc;
 	char boot_id[BOOT_ID_LEN];
 	int64_t started_wall_usec;

@@ -22,6 +22,7 @@
 #include "server/store.h"
 #include "server/svc.h"
 #include "server/svc_policies.h"
+#include "server/upkeep.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -59,6 +60,7 @@ static void on_ready(struct server *server)
 {
 	grpc_server_set_healthy(server->grpc, true);
 	plan_rollout_resume(server);
+	upkeep_resume(server);
 }
 
 /* Runs that the database believes to be open: the supervisor will say what became of them. */
@@ -83,6 +85,9 @@ static int open_state(struct server *server, const struct startup *startup, stru
 
 	if (r == 0)
 		r = store_load(server->db, &server->model, &server->next_run_key, err);
+	if (r == 0)
+		r = store_load_setting(server->db, STORE_AUTOSTART_BOOT, server->autostart_boot,
+			sizeof(server->autostart_boot), err);
 	server->requests = request_table_create();
 	if (r == 0)
 		r = server->requests ? request_table_load(server->requests, server->db, err)
@@ -160,6 +165,8 @@ static void take_apart(struct service *service)
 {
 	struct server *server = &service->server;
 
+	/* Nothing is started any more, whatever is called back from here on. */
+	server->shutting_down = true;
 	/* What was promised is committed while there is still somebody to be told. */
 	if (server->db)
 		db_stop(server->db);
@@ -177,6 +184,7 @@ static void take_apart(struct service *service)
 	request_table_destroy(server->requests);
 	policies_forget(server);
 	model_finish(&server->model);
+	upkeep_finish(server);
 	shutdown_finish(server);
 	db_close(server->db);
 	for (size_t i = 0; i < ARRAY_SIZE(service->signals); i++)

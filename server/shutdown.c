@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
+#include "server/store.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -111,6 +112,15 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
 	finish(stop, &err);
 }
 
+/* What has autostart starts with the next croftd, be it in this boot of the host or another. */
+static void forget_autostart(struct server *server)
+{
+	struct db_tx *tx = db_tx_new_essential();
+
+	store_setting(tx, STORE_AUTOSTART_BOOT, "");
+	db_commit(server->db, tx, NULL, NULL);
+}
+
 int shutdown_host(struct server *server, void (*done)(void *arg, const struct err *err), void *arg,
 	struct err *err)
 {
@@ -132,6 +142,7 @@ int shutdown_host(struct server *server, void (*done)(void *arg, const struct er
 	stop->arg = arg;
 	server->shutting_down = true;
 	log_info("host-shutdown");
+	forget_autostart(server);
 	/* One more than there are containers, so that it cannot end inside this loop. */
 	stop->waiting = 1;
 	for (c = model_next_container(&server->model, NULL); c; c = next) {

@@ -16,6 +16,7 @@
 #include "server/link.h"
 #include "server/reconcile.h"
 #include "server/store.h"
+#include "server/upkeep.h"
 
 #include <string.h>
 
@@ -351,6 +352,10 @@ int start_container(struct server *server, const struct start_request *request, 
 	if (request->launch) {
 		store_put_container(request->tx, c);
 		events_add_created(request->tx, c);
+	}
+	if (c->restart_due) {
+		upkeep_cancel(c);
+		store_put_container(request->tx, c);
 	}
 	store_add_run(request->tx, &c->run, c->tenant, c);
 	db_commit(server->db, request->tx, on_committed, start);

@@ -28,6 +28,12 @@ void store_delete_container(struct db_tx *tx, const struct container *container)
 void store_put_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 void store_delete_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 
+/* Single values. */
+#define STORE_AUTOSTART_BOOT "autostart_boot"
+void store_setting(struct db_tx *tx, const char *key, const char *value);
+/* Before the database's thread has started: "" where there is none. */
+int store_load_setting(struct db *db, const char *key, char *out, size_t size, struct err *err);
+
 /* A run that is about to start, is confirmed, has ended, or never was. container may be NULL. */
 void store_add_run(struct db_tx *tx, const struct run *run, const struct tenant *tenant,
 	const struct container *container);

@@ -8,6 +8,7 @@
 #include "server/limits_text.h"
 #include "server/snapshot_schedule.h"
 #include "server/store.h"
+#include "server/upkeep.h"
 
 #include <string.h>
 
@@ -162,6 +163,7 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	struct load *load = arg;
 	char schedule[SCHEDULE_TEXT_SIZE];
 	char limits[LIMITS_TEXT_SIZE];
+	char restart[16];
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
 	struct container *c;
@@ -203,6 +205,12 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 		return damaged("container's snapshot schedule", err);
 	/* Held until that is done. */
 	c->changing = c->pending[0];
+	db_column_text(row, 16, restart, sizeof(restart));
+	if (r == 0 && upkeep_restart_parse(restart, &c->upkeep.restart) < 0)
+		return damaged("restart policy", err);
+	c->upkeep.autostart = sqlite3_column_int(row, 17);
+	c->upkeep.order = (uint32_t)sqlite3_column_int(row, 18);
+	c->restart_due = sqlite3_column_int(row, 19);
 	return r;
 }
 
@@ -393,8 +401,8 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 	if (r == 0)
 		r = db_query(db,
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
-			" with_init, ephemeral, oom_group, launching, deleting, created_wall, "
-			"pending, schedule"
+			" with_init, ephemeral, oom_group, launching, deleting, created_wall,"
+			" pending, schedule, restart, autostart, start_order, restart_due"
 			" FROM containers",
 			load_container, &load, err, "");
 	if (r == 0)
@@ -409,4 +417,24 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 		free(map_object(node, struct tenant_by_uid, node));
 	}
 	return r < 0 ? err_wrap(err, r, "read the state") : 0;
+}
+
+static int take_setting(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	char **out = arg;
+
+	(void)err;
+	*out = strdup((const char *)sqlite3_column_text(row, 0));
+	return *out ? 0 : err_oom(err);
+}
+
+int store_load_setting(struct db *db, const char *key, char *out, size_t size, struct err *err)
+{
+	_cleanup_free_ char *value = NULL;
+	int r = db_query(
+		db, "SELECT value FROM settings WHERE key=?1", take_setting, &value, err, "s", key);
+
+	if (r == 0)
+		snprintf(out, size, "%s", value ? value : "");
+	return r;
 }

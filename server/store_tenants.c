@@ -1,4 +1,4 @@
-/* Statements on tenants, their users and images; see store.h. */
+/* Statements on tenants, their users, images and settings; see store.h. */
 #include "base/cleanup.h"
 #include "base/wire.h"
 #include "server/limits_text.h"
@@ -78,4 +78,12 @@ void store_put_import(struct db_tx *tx, const char *image)
 void store_delete_import(struct db_tx *tx, const char *image)
 {
 	db_tx_write(tx, "DELETE FROM imports WHERE image=?1", "s", image);
+}
+
+void store_setting(struct db_tx *tx, const char *key, const char *value)
+{
+	db_tx_write(tx,
+		"INSERT INTO settings (key, value) VALUES (?1, ?2)"
+		" ON CONFLICT (key) DO UPDATE SET value=?2",
+		"ss", key, value);
 }

@@ -8,6 +8,8 @@
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
+#include "server/store.h"
+#include "server/upkeep.h"
 
 #include <string.h>
 
@@ -36,6 +38,7 @@ static void start(struct container_op *op)
 		.arg = op};
 	struct err err;
 
+	op->container->restarts = 0;
 	request.tx = db_tx_new();
 	container_op_store(op, request.tx);
 	if (start_container(op->server, &request, &err) < 0)
@@ -97,11 +100,26 @@ static struct container_op *find_with_timeout(struct grpc_call *call,
 	return NULL;
 }
 
+/* It does not run, but would again in a moment. */
+static void cancel_restart(struct container_op *op)
+{
+	struct container *c = op->container;
+	struct db_tx *tx = db_tx_new();
+
+	upkeep_cancel(c);
+	c->restarts = 0;
+	store_put_container(tx, c);
+	container_op_store(op, tx);
+	db_commit(op->server->db, tx, on_reply_stored, op);
+}
+
 static void stop(struct container_op *op, uint32_t timeout_ms)
 {
 	struct err err;
 
-	if (stop_container(op->server, op->container, timeout_ms, on_stopped, op, &err) < 0)
+	if (op->container->state == CONTAINER_STOPPED && op->container->restart_due)
+		cancel_restart(op);
+	else if (stop_container(op->server, op->container, timeout_ms, on_stopped, op, &err) < 0)
 		container_op_fail(op, &err);
 }
 
