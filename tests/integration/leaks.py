@@ -1,5 +1,6 @@
 """What an instance holds of the host, and whether a test left more of it than it found."""
 
+import glob
 import os
 import struct
 import time
@@ -35,6 +36,14 @@ def tree(path):
         for name in folders + files:
             found.add(os.path.relpath(os.path.join(folder, name), path))
     return found
+
+
+def _half_made(daemon):
+    """What a snapshot or copy leaves when it is not finished: a container that stands still, and
+    trees beside the containers' (to be seen on a plain pool only)."""
+    patterns = ("supervisor/pauses/*", "pool/tenants/*/*.new*", "pool/tenants/*/*.part",
+                "pool/tenants/*/*.snapshots/*.part")
+    return {path for p in patterns for path in glob.glob(f"{daemon.state}/{p}")}
 
 
 def _processes(daemon):
@@ -76,7 +85,7 @@ class Holdings:
             loops=kernel.loops_of(daemon.base),
             processes=_processes(daemon),
             ranges=held_ranges(daemon.instance_id) if daemon.instance_id else 0,
-            files=tree(daemon.run),
+            files=tree(daemon.run) | _half_made(daemon),
             images=pool_images(daemon),
         )
 
@@ -93,7 +102,7 @@ class Holdings:
         if self.ranges > other.ranges:
             more.append(f"{self.ranges - other.ranges} id ranges")
         for name in sorted(self.files - other.files):
-            more.append(f"file {name} in the run directory")
+            more.append(f"file {name}" + ("" if name[0] == "/" else " in the run directory"))
         for name in sorted(self.images - other.images):
             more.append(f"{name} in the pool")
         return more
