@@ -67,7 +67,7 @@ static int fill_limits(struct tenant_op *op, const Croft__V1__UpdateTenantReques
 	tenant_op_hold_plan(op, plan);
 	op->own_limits = (op->own_limits | set) & ~reset;
 	plan_apply(&plan->limits, own, op->own_limits, &op->limits);
-	op->disk_unenforced = op->disk_unenforced && !(op->own_limits & (1u << LIMIT_DISK));
+	op->disk_unenforced = op->disk_unenforced && !(set & (1u << LIMIT_DISK));
 	return 0;
 }
 
@@ -106,7 +106,8 @@ static int fill(
 		return fill_limits(op, request, &own, update.limits, err);
 	op->limits = own;
 	op->own_limits |= update.limits;
-	op->disk_unenforced = op->disk_unenforced && !(op->own_limits & (1u << LIMIT_DISK));
+	/* Also for what it has already: a limit that is asked for is held or refused. */
+	op->disk_unenforced = op->disk_unenforced && !(update.limits & (1u << LIMIT_DISK));
 	return 0;
 }
 

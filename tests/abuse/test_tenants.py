@@ -82,6 +82,16 @@ def on_containers(tenant):
         ("Containers/FreezeContainer", {"name": name}),
         ("Containers/ThawContainer", {"name": name}),
         ("Containers/DeleteContainer", {"name": name, "force": True}),
+        ("Containers/CopyContainer", {"name": name, "container_id": "copy"}),
+        ("Containers/RenameContainer", {"name": name, "container_id": "renamed"}),
+        ("Containers/RebuildContainer", {"name": name, **image}),
+        ("Containers/PushFiles", {"start": {"name": name, "path": "/tmp"}}),
+        ("Containers/PullFiles", {"name": name, "path": "/etc/passwd"}),
+        ("Snapshots/CreateSnapshot", {"parent": name, "snapshot_id": "mine"}),
+        ("Snapshots/GetSnapshot", {"name": f"{name}/snapshots/mine"}),
+        ("Snapshots/ListSnapshots", {"parent": name}),
+        ("Snapshots/RestoreSnapshot", {"name": f"{name}/snapshots/mine"}),
+        ("Snapshots/DeleteSnapshot", {"name": f"{name}/snapshots/mine"}),
         ("Containers/Exec", {"start": {"name": name, "args": ["/bin/true"]}}),
         ("Containers/GetLogs", {"name": name}),
         ("Tenants/GetTenant", {"name": f"tenants/{tenant}"}),
@@ -98,6 +108,13 @@ OPERATOR_ONLY = [
     ("Tenants/ResumeTenant", {"name": "tenants/acme"}),
     ("Tenants/BindTenant", {"name": "tenants/other", "uid": ACME}),
     ("Tenants/DeleteTenant", {"name": "tenants/other", "force": True}),
+    ("Plans/CreatePlan", {"plan_id": "mine"}),
+    ("Plans/GetPlan", {"name": "plans/default"}),
+    ("Plans/ListPlans", {}),
+    ("Plans/UpdatePlan", {"plan": {"name": "plans/default", "limits": {"pids": 10000}}}),
+    ("Plans/DeletePlan", {"name": "plans/default"}),
+    ("Snapshots/PublishSnapshot",
+     {"name": "tenants/acme/containers/web/snapshots/mine", "image_id": "mine"}),
     ("Images/ImportImage", {"start": {"image_id": "mine"}}),
     ("Images/DeleteImage", {"name": "images/busybox"}),
     ("Images/SetImageAlias", {"name": "images/busybox", "alias": "mine"}),
@@ -136,6 +153,7 @@ def test_control_its_own_is_there(two):
         if method not in ("Containers/GetContainer",):
             continue
         assert code == "OK", words
+    two.ok("snapshot", "create", "other/web", "mine")
     own = calls(two, OTHER, [m for m in on_containers("other")
                              if m[0].split("/")[1].startswith(("Get", "List", "Exec"))])
     assert [c for _, c, _, _ in own] == ["OK"] * len(own), own

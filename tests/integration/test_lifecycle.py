@@ -367,7 +367,7 @@ class TestPoolWithoutLimits:
         box.terminate("croftd")
         state = sqlite3.connect(f"{box.state}/server/croft.db")
         with state:
-            state.execute("UPDATE tenants SET disk_by_plan = 0")
+            state.execute("UPDATE tenants SET own_limits = own_limits || ' disk'")
         state.close()
         box.restart("croftd")
         assert box.cgroup("acme").pids_max() == 100
