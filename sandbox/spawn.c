@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -152,6 +153,43 @@ static int make_channels(struct build *b, struct err *err)
 	return 0;
 }
 
+/* A change of user ids forgets that we end with the supervisor, which may have ended meanwhile. */
+static void end_with_parent(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+}
+
+/*
+ * What is held in a user namespace (inotify, fanotify, more namespaces) is counted to its maker
+ * too, at every level up (kernel/ucount.c). Made by root, all containers would share root's own
+ * bounds: one could use up what the others have, and the host's daemons. So the range's root makes
+ * it, who is nobody else.
+ */
+static pid_t clone_as(uid_t maker, struct clone_args *args)
+{
+	pid_t parent = getppid();
+	cap_t caps = cap_get_proc();
+	pid_t pid = 0;
+
+	if (!caps)
+		return -errno;
+	/* Leaving user id 0 takes the effective capabilities; coming back gives them. */
+	if (setresuid((uid_t)-1, maker, (uid_t)-1) < 0 || cap_set_proc(caps) < 0)
+		pid = -errno;
+	if (pid == 0) {
+		pid = sys_clone3(args);
+		if (pid == 0)
+			return 0;
+	}
+	if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0)
+		_exit(1);
+	end_with_parent(parent);
+	cap_free(caps);
+	return pid;
+}
+
 static int clone_outer(struct build *b, struct err *err)
 {
 	struct clone_args args = {
@@ -164,7 +202,7 @@ static int clone_outer(struct build *b, struct err *err)
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)b->shared.join.into_fd;
 	}
-	pid = sys_clone3(&args);
+	pid = clone_as(b->shared.id_base, &args);
 	if (pid == 0) {
 		/* Only the builder holds the ends whose closing tells the others of its death. */
 		close(b->shared.control[0]);
@@ -199,12 +237,15 @@ static int make_root(struct build *b, struct err *err)
 	const struct msg_container_start *msg = &b->request->msg;
 	_cleanup_close_ int image = -1;
 	_cleanup_close_ int upper = -1;
+	pid_t parent = getppid();
 	int r = pool_image_open(b->request->pool, msg->image, &image, err);
 
 	if (r == 0)
 		r = pool_upper_open(b->request->pool, msg->tenant, msg->container, &upper, err);
-	if (r == 0)
-		r = rootfs_mount(image, upper, b->userns_fd, b->shared.id_base, &b->root_fd, err);
+	if (r < 0)
+		return r;
+	r = rootfs_mount(image, upper, b->userns_fd, b->shared.id_base, &b->root_fd, err);
+	end_with_parent(parent);
 	return r;
 }
 
