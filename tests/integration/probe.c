@@ -8,7 +8,11 @@
  *   eat BYTES SECONDS     touches so much memory: "BYTES", then holds it
  *   burn THREADS SECONDS  that many processes at full speed
  *   fds                   every open descriptor and what it is
+ *   repeat SECONDS NR [ARG...]  a call until it fails: "TIMES ERRNO", then holds what it got
+ *   hunt SECONDS          attaches to every process that it can: "ATTACHED FOREIGN", of which the
+ *                         second are those whose program is none that can be seen in here
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -35,7 +40,7 @@ static const char *name_of_errno(int e)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: probe call|call32|forks|eat|burn|fds ...\n");
+	fprintf(stderr, "usage: probe call|call32|forks|eat|burn|fds|repeat|hunt ...\n");
 	return 2;
 }
 
@@ -193,6 +198,69 @@ static int do_fds(void)
 	return 0;
 }
 
+static int do_repeat(int argc, char **argv)
+{
+	long a[N_ARGS] = {0};
+	long times = 0;
+
+	if (argc < 2 || argc > 2 + N_ARGS)
+		return usage();
+	for (int i = 2; i < argc; i++)
+		a[i - 2] = parse_arg(argv[i]);
+	while (times < 1000000 &&
+		syscall(strtol(argv[1], NULL, 0), a[0], a[1], a[2], a[3], a[4], a[5]) >= 0)
+		times++;
+	printf("%ld %s\n", times, name_of_errno(errno));
+	fflush(stdout);
+	sleep((unsigned)strtoul(argv[0], NULL, 0));
+	return 0;
+}
+
+/* Whether a traced process runs something that is no file of the container's. */
+static bool is_foreign(pid_t pid)
+{
+	char path[64];
+	char target[4096];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	return access(target, F_OK) < 0;
+}
+
+static int do_hunt(int argc, char **argv)
+{
+	long attached = 0, foreign = 0;
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	time_t end;
+
+	if (argc != 1 || !proc)
+		return usage();
+	end = time(NULL) + strtol(argv[0], NULL, 0);
+	while (time(NULL) < end) {
+		rewinddir(proc);
+		while ((entry = readdir(proc))) {
+			pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+			if (pid <= 1 || pid == getpid() ||
+				ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
+				continue;
+			attached++;
+			foreign += is_foreign(pid);
+			ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
+			if (waitpid(pid, NULL, __WALL) == pid)
+				ptrace(PTRACE_DETACH, pid, NULL, NULL);
+		}
+	}
+	closedir(proc);
+	printf("%ld %ld\n", attached, foreign);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -209,5 +277,9 @@ int main(int argc, char **argv)
 		return do_burn(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "fds"))
 		return do_fds();
+	if (!strcmp(argv[1], "repeat"))
+		return do_repeat(argc - 2, argv + 2);
+	if (!strcmp(argv[1], "hunt"))
+		return do_hunt(argc - 2, argv + 2);
 	return usage();
 }
