@@ -112,6 +112,17 @@ int net_plan_check(const struct net_plan *plan, struct err *err)
 	return 0;
 }
 
+int net_resolvers_check(const struct net_resolvers *resolvers, struct err *err)
+{
+	bool good = resolvers->n <= NET_RESOLVERS_MAX;
+
+	for (uint32_t i = 0; good && i < resolvers->n; i++)
+		good = resolvers->list[i].size == IPV4_SIZE || resolvers->list[i].size == IPV6_SIZE;
+	return good ? 0
+		    : err_set_subject(err, ERR_INVALID_ARGUMENT, "NETWORK_INVALID", "dns",
+			      "there may be %d resolvers, each an address", NET_RESOLVERS_MAX);
+}
+
 static uint32_t bounded(unsigned bits, uint32_t max)
 {
 	return bits >= 32 || 1u << bits > max ? max : 1u << bits;

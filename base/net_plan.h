@@ -45,6 +45,14 @@ struct net_plan {
 	uint32_t bridge_ports; /* containers on one bridge; further ones get further bridges */
 };
 
+#define NET_RESOLVERS_MAX 4
+
+/* Whom containers ask for names outside. Fixed size, as the plan. */
+struct net_resolvers {
+	uint32_t n;
+	struct net_address list[NET_RESOLVERS_MAX];
+};
+
 /* A tenant's network. */
 struct net_network {
 	char bridge[NET_IFNAME_SIZE];
@@ -81,6 +89,9 @@ bool net_plan_is_on(const struct net_plan *plan);
  * NETWORK_INVALID) with a sentence.
  */
 int net_plan_check(const struct net_plan *plan, struct err *err);
+
+/* Checks resolvers that a peer sent: their number and form. Returns 0 or -EINVAL. */
+int net_resolvers_check(const struct net_resolvers *resolvers, struct err *err);
 
 /* How many networks the pools hold, and how many containers each; 0 without a pool. */
 uint32_t net_plan_networks(const struct net_plan *plan);

@@ -82,6 +82,7 @@ static int fill_container(const struct cli *cli, Croft__V1__Container *c,
 	c->with_init = options_has(o, "with-init");
 	c->ephemeral = options_has(o, "ephemeral");
 	c->oom_group = options_has(o, "oom-group");
+	c->no_network = options_has(o, "no-network");
 	c->n_init_args = o->n_rest;
 	c->init_args = (char **)o->rest;
 	if (read_upkeep(o, c, paths, &n, err) < 0)
@@ -195,7 +196,7 @@ static const struct option_rule make_options[] = {
 	{.name = "with-init", .help = "put croft-init, which reaps and forwards signals, first"},
 	SCHEDULE_OPTIONS,
 	UPKEEP_OPTIONS,
-	{.name = "no-network", .help = "loopback only, which is all that this version has"},
+	{.name = "no-network", .help = "loopback only, also where the host has a network"},
 	{0},
 };
 

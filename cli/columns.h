@@ -9,7 +9,8 @@ extern const struct column plan_list_columns[], plan_columns[];
 extern const struct column container_list_columns[], container_columns[];
 extern const struct column image_list_columns[], image_columns[];
 extern const struct column usage_columns[], usage_record_columns[];
-extern const struct column event_columns[], policy_columns[], host_columns[], version_columns[];
+extern const struct column network_columns[], forward_columns[], event_columns[], policy_columns[],
+	host_columns[], version_columns[];
 
 /* croft.v1.Limits fields of a message with a field `limits`: "none" to people when unset. */
 const char *columns_cpu(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);

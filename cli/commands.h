@@ -25,6 +25,8 @@ extern const struct command cmd_copy, cmd_rename, cmd_rebuild;
 extern const struct command cmd_exec, cmd_shell;
 extern const struct command cmd_logs, cmd_events;
 extern const struct command cmd_push, cmd_pull;
+extern const struct command cmd_network_show, cmd_network_set;
+extern const struct command cmd_forward_add, cmd_forward_list, cmd_forward_delete;
 extern const struct command cmd_usage_show, cmd_usage_export;
 extern const struct command cmd_policy_list, cmd_policy_show, cmd_policy_check;
 extern const struct command cmd_host_info, cmd_host_shutdown;

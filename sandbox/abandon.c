@@ -80,6 +80,7 @@ void abandon_start(struct container *c)
 		.cgroups = s->cgroups,
 		.runs_fd = s->runs_fd,
 		.fifos_fd = s->fifos_fd,
+		.names_fd = s->names_fd,
 		.ids = s->ids,
 		.id_base = c->file.id_base,
 		.pool = c->makes_upper ? s->pool : NULL,

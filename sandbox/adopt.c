@@ -152,6 +152,7 @@ static int start_removal(const struct cgroup_id *id, void *arg, struct err *err)
 		.cgroups = s->cgroups,
 		.runs_fd = s->runs_fd,
 		.fifos_fd = s->fifos_fd,
+		.names_fd = s->names_fd,
 		.ids = s->ids,
 	};
 	options.arg = stray;

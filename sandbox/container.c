@@ -415,6 +415,7 @@ static void start_teardown(struct container *c)
 		.end_wall_usec = c->end_wall_usec,
 		.runs_fd = c->s->runs_fd,
 		.fifos_fd = c->s->fifos_fd,
+		.names_fd = c->s->names_fd,
 		.cgroups = c->s->cgroups,
 		.ids = c->s->ids,
 	};

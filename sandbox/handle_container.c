@@ -99,6 +99,29 @@ static bool run_id_is_valid(const char run_id[static RUN_ID_SIZE])
 	       strspn(run_id, "0123456789abcdef") == RUN_ID_SIZE - 1;
 }
 
+/* Its place is in the pools, its network nobody else's, and no running container has its slot. */
+static int check_seat(struct supervisor *s, const struct msg_container_start *in, struct err *err)
+{
+	struct net_place place;
+
+	if (!in->net_number && !in->net_slot)
+		return 0;
+	if (net_plan_place(&s->net_plan, in->net_number, in->net_slot, &place) < 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "NETWORK_INVALID",
+			"the container's place in the network is not in the host's pools");
+	for (const struct container *c = s->containers; c; c = c->next) {
+		bool same_tenant = !strcmp(c->cgroup.tenant, in->tenant);
+
+		if (c->state == CONTAINER_ENDED || c->file.net_number != in->net_number)
+			continue;
+		if (!same_tenant || (c->file.net_slot == in->net_slot &&
+					    strcmp(c->cgroup.container, in->container) != 0))
+			return err_set(err, ERR_INVALID_ARGUMENT, "NETWORK_INVALID",
+				"the container's place in the network is taken");
+	}
+	return 0;
+}
+
 static int check_start(struct supervisor *s, const struct msg_container_start *in,
 	struct confinement *ret, struct err *err)
 {
@@ -109,9 +132,11 @@ static int check_start(struct supervisor *s, const struct msg_container_start *i
 		return -EINVAL;
 	if (!name_field_is_valid(in->image) || !name_field_is_valid(in->policy) ||
 		!run_id_is_valid(in->run_id) || in->oom_group > 1 || in->with_init > 1 ||
-		in->create > 1)
+		in->create > 1 || in->net_add > NET_ADD_TENANT || in->net_smtp > 1)
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
 			"the request to start is malformed");
+	if (check_seat(s, in, err) < 0)
+		return -EINVAL;
 	if (handler_check_ready(s, err) < 0)
 		return -EAGAIN;
 	if (task_check_unclaimed(s, CLAIM_TENANT, in->tenant, err) < 0 ||
@@ -149,6 +174,8 @@ HANDLER(handle_container_start)
 		return;
 	}
 	container_move(c, CONTAINER_STARTING);
+	c->file.net_number = in->net_number;
+	c->file.net_slot = in->net_slot;
 	task->fds[0] = take_fd(&fds[0]);
 	task->u.spawn = (struct spawn_request){
 		.msg = *in,
@@ -159,6 +186,10 @@ HANDLER(handle_container_start)
 		.cgroups = s->cgroups,
 		.ids = s->ids,
 		.confinement = confinement,
+		.net_owner = supervisor_net_owner(s),
+		.net_plan = &s->net_plan,
+		.names_fd = s->names_fd,
+		.libexec_path = s->config.libexec_path,
 	};
 	task->tenant = task->u.spawn.msg.tenant;
 	task->needs_pool = true;

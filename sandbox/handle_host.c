@@ -4,6 +4,8 @@
 #include "sandbox/container.h"
 #include "sandbox/exec_session.h"
 #include "sandbox/handlers.h"
+#include "sandbox/net_filter.h"
+#include "sandbox/net_names.h"
 #include "sandbox/policies.h"
 
 #include <fcntl.h>
@@ -158,9 +160,16 @@ static int leave_host(struct task *task, struct job_output *out, struct err *err
 {
 	struct supervisor *s = task->s;
 	struct pool_config config = supervisor_pool_config(s);
-	int r = cgroup_for_each(s->cgroups, remove_cgroup, s, err);
+	struct net_owner owner = supervisor_net_owner(s);
+	int r = net_bridge_remove(&owner, NULL, err);
 
 	(void)out;
+	if (r == 0 && net_plan_is_on(&s->net_plan))
+		r = net_filter_change(s->config.libexec_path, &s->net_plan, NET_DROP, NULL, 0, err);
+	if (r == 0)
+		r = net_names_unmount(s->host_mounts_fd, s->config.run_path, err);
+	if (r == 0)
+		r = cgroup_for_each(s->cgroups, remove_cgroup, s, err);
 	if (r == 0)
 		r = cgroup_root_remove(s->cgroups, err);
 	return r < 0 ? r : pool_detach(&config, err);

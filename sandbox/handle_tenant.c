@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "sandbox/container.h"
 #include "sandbox/handlers.h"
+#include "sandbox/net_names.h"
 
 #include <string.h>
 
@@ -80,12 +81,18 @@ HANDLER(handle_tenant_set)
 
 static int remove_tenant(struct task *task, struct job_output *out, struct err *err)
 {
+	struct net_owner owner = supervisor_net_owner(task->s);
 	struct cgroup_id id;
 	int r;
 
 	(void)out;
 	tenant_id(task->u.tenant.tenant, &id);
-	r = cgroup_remove(task->s->cgroups, &id, err);
+	/* The directory goes last: as long as it is there, the tenant is listed. */
+	r = net_bridge_remove(&owner, id.tenant, err);
+	if (r == 0 && task->s->names_fd >= 0)
+		r = net_names_forget(task->s->names_fd, id.tenant, err);
+	if (r == 0)
+		r = cgroup_remove(task->s->cgroups, &id, err);
 	return r < 0 ? r : pool_tenant_remove(task->s->pool, id.tenant, err);
 }
 

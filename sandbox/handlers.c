@@ -37,6 +37,8 @@ static const struct handler handlers[] = {
 	[MSG_CONTAINER_COPY] = {handle_container_copy, 0, 0},
 	[MSG_CONTAINER_RENAME] = {handle_container_rename, 0, 0},
 	[MSG_CONTAINER_RESET] = {handle_container_rebuild, 0, 0},
+	[MSG_NET_RULES] = {handle_net_rules, 1, 1},
+	[MSG_NET_CONFIG] = {handle_net_config, 0, 0},
 };
 
 const struct handler *handler_for(uint32_t op)

@@ -35,6 +35,8 @@ HANDLER(handle_snapshot_publish);
 HANDLER(handle_container_copy);
 HANDLER(handle_container_rename);
 HANDLER(handle_container_rebuild);
+HANDLER(handle_net_config);
+HANDLER(handle_net_rules);
 
 /* Answers at once: an empty reply, or the error. */
 void handler_answer(

@@ -153,6 +153,39 @@ static int mount_on(int mount_fd, int root_fd, const char *name, struct err *err
 	return r < 0 ? err_sys(err, r, "mount /%s", name) : 0;
 }
 
+/* The place in /etc to mount on. Returns the descriptor, or -errno: there can be none. */
+static int open_etc_target(int root_fd, const char *name)
+{
+	_cleanup_close_ int etc = sys_openat2(root_fd, "etc",
+		O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+	_cleanup_close_ int made = -1;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (etc < 0)
+		return etc;
+	made = openat(etc, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (made < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(etc, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? -EISDIR : take_fd(&fd);
+}
+
+int mounts_cover_etc(int root_fd, const char *name, int mount_fd, struct err *err)
+{
+	_cleanup_close_ int target = mount_fd < 0 ? -1 : open_etc_target(root_fd, name);
+	int r;
+
+	/* Nor does a full disk keep a container from starting. */
+	if (target < 0)
+		return 0;
+	r = attach(mount_fd, target);
+	return r < 0 ? err_sys(err, r, "mount /etc/%s", name) : 0;
+}
+
 /* Binds an open file onto a new empty file `name` in the directory. */
 static int bind_file(int source_fd, int dir_fd, const char *name)
 {

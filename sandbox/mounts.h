@@ -21,6 +21,13 @@ int mounts_open_target(int root_fd, const char *name, int *ret_fd, struct err *e
 int mounts_make_dev(int root_fd, int *ret_console_fd, struct err *err);
 
 /*
+ * Puts a mount (-1: none) of a file over /etc/NAME, whatever the image has there: a symbolic link
+ * is covered, not followed, and what is missing is made. Where that cannot be (no /etc, or a
+ * directory of that name) the container goes without. Returns 0 or -errno.
+ */
+int mounts_cover_etc(int root_fd, const char *name, int mount_fd, struct err *err);
+
+/*
  * Mounts /proc and /sys, masked, and the cgroup view. The caller is in the container's pid, net and
  * ipc namespaces, its root is the container's, and a fully visible procfs is still mounted
  * somewhere in its mount namespace (the kernel asks for one).

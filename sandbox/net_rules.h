@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/net_plan.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -123,3 +124,16 @@ int net_rules_parse(const void *data, size_t size, struct net_rules *ret, struct
 #define NET_TABLE_SIZE 24
 /* The name of the tables of rules; with counters, that of the others. */
 void net_rules_table(const struct net_plan *plan, int counters, char ret[static NET_TABLE_SIZE]);
+
+/* --- net_rows.c --- */
+
+/*
+ * Packs rows of a plan into a sealed memfd, the caller's, for croft-net. Returns it or -errno. They
+ * are checked by whoever takes them.
+ */
+int net_rows_pack(const struct net_plan *plan, enum net_op op, const struct net_row *rows,
+	uint32_t n, struct err *err);
+struct net_row net_row_tenant(uint32_t number, const struct net_caps *caps);
+struct net_row net_row_container(uint32_t number, uint32_t slot);
+/* The caps of a tenant that asks for nothing. */
+struct net_caps net_caps_default(bool smtp);

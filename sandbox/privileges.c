@@ -24,7 +24,7 @@ static const struct {
 	{CAP_FOWNER, "the same"},
 	{CAP_FSETID, "the same"},
 	{CAP_KILL, "signals to other users' processes"},
-	{CAP_NET_ADMIN, "attaching the device program"},
+	{CAP_NET_ADMIN, "interfaces, addresses, rules; attaching the device program"},
 	{CAP_SYS_CHROOT, "entering a container's mounts"},
 	{CAP_BPF, "loading the device program"},
 	{CAP_SYS_NICE, "cpu sets"},

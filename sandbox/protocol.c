@@ -38,6 +38,8 @@ static const struct {
 	[MSG_CONTAINER_COPY] = {sizeof(struct msg_copy), sizeof(struct msg_empty)},
 	[MSG_CONTAINER_RENAME] = {sizeof(struct msg_rename), sizeof(struct msg_empty)},
 	[MSG_CONTAINER_RESET] = {sizeof(struct msg_container_create), sizeof(struct msg_empty)},
+	[MSG_NET_RULES] = {sizeof(struct msg_empty), sizeof(struct msg_empty)},
+	[MSG_NET_CONFIG] = {sizeof(struct msg_net_config), sizeof(struct msg_empty)},
 	[MSG_EVENT_CONTAINER] = {sizeof(struct msg_event_container), 0},
 	[MSG_EVENT_TENANT] = {sizeof(struct msg_tenant), 0},
 	[MSG_EVENT_RUN_ENDED] = {sizeof(struct msg_run_ended), 0},

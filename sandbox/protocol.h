@@ -15,8 +15,10 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "base/net_plan.h"
 #include "sandbox/counters.h"
 #include "sandbox/image_import.h"
+#include "sandbox/net_rules.h"
 
 #include <stdint.h>
 
@@ -60,6 +62,8 @@ enum msg_op {
 	MSG_CONTAINER_COPY,   /* msg_copy -> msg_empty */
 	MSG_CONTAINER_RENAME, /* msg_rename -> msg_empty: it must be stopped */
 	MSG_CONTAINER_RESET,  /* msg_container_create -> msg_empty: a new upper; likewise */
+	MSG_NET_RULES,	      /* msg_empty + rows for croft-net -> msg_empty */
+	MSG_NET_CONFIG,	      /* msg_net_config -> msg_empty: before what has a network starts */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -134,7 +138,14 @@ struct msg_container_start {
 	uint8_t with_init;
 	uint8_t create; /* make its upper first (launch: one round trip) */
 	struct limits limits;
+	uint32_t net_number; /* of its tenant's network; 0: loopback only */
+	uint32_t net_slot;
+	uint8_t net_add;  /* enum net_add */
+	uint8_t net_smtp; /* with NET_ADD_TENANT: whether it may send mail */
 };
+
+/* What the packet filter does not know yet when a container starts. */
+enum net_add { NET_ADD_NOTHING, NET_ADD_PLACE, NET_ADD_TENANT /* the place, too */ };
 
 /*
  * fds of a started container: its counter directories (counters_n_dirs()), the read end of its
@@ -299,6 +310,11 @@ struct msg_publish {
 	char snapshot[NAME_SIZE];
 	char base[NAME_SIZE]; /* the image that it was made from */
 	char image[NAME_SIZE];
+};
+
+struct msg_net_config {
+	struct net_plan plan;
+	struct net_resolvers resolvers;
 };
 
 enum run_state { RUN_STARTING = 1, RUN_RUNNING, RUN_FROZEN, RUN_STOPPING, RUN_ENDED };

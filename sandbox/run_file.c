@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define STATE_MAGIC   0x6e757243u /* "Crun" */
-#define STATE_VERSION 1u
+#define STATE_VERSION 2u
 #define FILE_NAME_MAX (2 * NAME_SIZE + 8)
 #define STAT_SIZE     2048 /* 52 numbers and a name */
 

@@ -26,6 +26,8 @@ struct run_file {
 	uint32_t oom_group;
 	uint64_t start_boot_usec;
 	int64_t start_wall_usec;
+	uint32_t net_number; /* its place in its tenant's network; 0: none */
+	uint32_t net_slot;
 	struct msg_run_ended final;
 };
 

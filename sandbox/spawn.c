@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "sandbox/namespaces.h"
+#include "sandbox/net_filter.h"
+#include "sandbox/net_names.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/syscalls.h"
 
@@ -30,15 +32,21 @@ struct build {
 	struct spawn_request *request;
 	struct job_output *out;
 	struct cgroup_id cgroup;
+	struct net_seat seat;
+	struct net_filter filter; /* beside us, until the cable is made */
 	bool has_range;
 	bool has_fifo;
 	bool has_cgroup;
 	bool has_upper; /* made by this request */
 	bool has_join;
 	bool has_file;
+	bool has_name;
+	bool has_cable;
 	pid_t outer_pid;
 	int userns_fd;
 	int root_fd;
+	int hosts_fd; /* with a network, as the next */
+	int resolv_fd;
 	int stdout_read_fd;
 	int init_pidfd;
 	int console_fd;
@@ -249,10 +257,35 @@ static int make_root(struct build *b, struct err *err)
 	return r;
 }
 
+/* Its name is known to the others, and theirs to it, from its first instruction on. */
+static int make_name(struct build *b, struct err *err)
+{
+	const struct spawn_request *rq = b->request;
+	struct net_place place;
+	int r;
+
+	if (!rq->msg.net_number)
+		return 0;
+	r = net_plan_place(rq->net_plan, rq->msg.net_number, rq->msg.net_slot, &place);
+	if (r < 0)
+		return err_sys(err, r, "find the container's addresses");
+	b->has_name = true;
+	r = net_names_put(rq->names_fd, rq->msg.tenant, rq->msg.container, &place, err);
+	return r < 0 ? r
+		     : net_names_open(
+			       rq->names_fd, rq->msg.tenant, &b->hosts_fd, &b->resolv_fd, err);
+}
+
 static int send_go(struct build *b, struct err *err)
 {
+	const int fds[OUTER_MOUNT_N] = {
+		[OUTER_ROOT] = b->root_fd,
+		[OUTER_HOSTS] = b->hosts_fd,
+		[OUTER_RESOLV] = b->resolv_fd,
+	};
 	struct outer_message message = {.step = OUTER_GO};
-	int r = fd_send(b->shared.control[0], &message, sizeof(message), &b->root_fd, 1);
+	size_t n = b->hosts_fd < 0 ? 1 : OUTER_MOUNT_N;
+	int r = fd_send(b->shared.control[0], &message, sizeof(message), fds, n);
 
 	return r < 0 ? err_sys(err, r, "hand over the root") : 0;
 }
@@ -284,6 +317,40 @@ static int await_ready(struct build *b, struct err *err)
 	return 0;
 }
 
+/* The slowest part of a first start, and nothing waits for it but the cable. */
+static int start_filter(struct build *b, struct err *err)
+{
+	const struct msg_container_start *msg = &b->request->msg;
+	const struct net_caps caps = net_caps_default(msg->net_smtp);
+	bool tenant_too = msg->net_add == NET_ADD_TENANT;
+	_cleanup_close_ int rows_fd = -1;
+	struct net_row rows[2];
+
+	if (!msg->net_number || !msg->net_add)
+		return 0;
+	rows[0] = net_row_container(msg->net_number, msg->net_slot);
+	rows[1] = net_row_tenant(msg->net_number, &caps);
+	rows_fd = net_rows_pack(b->request->net_plan, NET_ADD, rows, tenant_too ? 2 : 1, err);
+	return rows_fd < 0 ? rows_fd
+			   : net_filter_start(b->request->libexec_path, rows_fd, &b->filter, err);
+}
+
+/* Init is held at its barrier: it finds its network as it is to be. */
+static int connect_network(struct build *b, struct err *err)
+{
+	struct spawn_request *rq = b->request;
+	int r;
+
+	if (!rq->msg.net_number)
+		return 0;
+	r = net_filter_wait(&b->filter, err);
+	if (r < 0)
+		return r;
+	r = net_links_attach(&rq->net_owner, &b->seat, b->file.pid, b->init_pidfd, err);
+	b->has_cable = r == 0;
+	return r < 0 ? err_wrap(err, r, "connect the container's network") : 0;
+}
+
 /* From here on a restarted supervisor finds the run. */
 static int save_run(struct build *b, struct err *err)
 {
@@ -297,6 +364,8 @@ static int save_run(struct build *b, struct err *err)
 	memcpy(file->run_id, msg->run_id, sizeof(file->run_id));
 	file->id_base = b->shared.id_base;
 	file->oom_group = msg->oom_group;
+	file->net_number = msg->net_number;
+	file->net_slot = msg->net_slot;
 	file->start_boot_usec = clock_boot_usec();
 	file->start_wall_usec = clock_wall_usec();
 	r = clock_boot_id(file->boot_id);
@@ -336,7 +405,9 @@ static int build(struct build *b, struct err *err)
 		return r;
 	b->has_range = true;
 	report_progress(b, false);
-	r = make_fifo(b, err);
+	r = start_filter(b, err);
+	if (r == 0)
+		r = make_fifo(b, err);
 	if (r == 0)
 		r = make_upper(b, err);
 	if (r == 0)
@@ -347,12 +418,17 @@ static int build(struct build *b, struct err *err)
 		r = clone_outer(b, err);
 	if (r == 0)
 		r = map_ids(b, err);
+	/* Before the root, which may cost this process its view of the mounts (rootfs.c). */
+	if (r == 0)
+		r = make_name(b, err);
 	if (r == 0)
 		r = make_root(b, err);
 	if (r == 0)
 		r = send_go(b, err);
 	if (r == 0)
 		r = await_ready(b, err);
+	if (r == 0)
+		r = connect_network(b, err);
 	if (r == 0)
 		r = save_run(b, err);
 	return r < 0 ? r : release_init(b, err);
@@ -414,6 +490,11 @@ static void take_back(struct build *b)
 		b->out->lost = true;
 		return;
 	}
+	net_filter_wait(&b->filter, NULL);
+	if (b->has_cable)
+		net_links_detach(&b->seat, NULL);
+	if (b->has_name)
+		net_names_remove(rq->names_fd, msg->tenant, msg->container, NULL);
 	if (b->has_file)
 		run_file_remove(rq->runs_fd, msg->tenant, msg->container, NULL);
 	if (b->has_fifo) {
@@ -422,6 +503,8 @@ static void take_back(struct build *b)
 		spawn_fifo_name(msg->tenant, msg->container, name);
 		unlinkat(rq->fifos_fd, name, 0);
 	}
+	close_fd(&b->resolv_fd);
+	close_fd(&b->hosts_fd);
 	close_fd(&b->root_fd);
 	if (b->has_upper)
 		pool_upper_remove(rq->pool, msg->tenant, msg->container, NULL);
@@ -443,6 +526,8 @@ int spawn_run(void *arg, struct job_output *out, struct err *err)
 			.exec_status = {-1, -1}},
 		.userns_fd = -1,
 		.root_fd = -1,
+		.hosts_fd = -1,
+		.resolv_fd = -1,
 		.stdout_read_fd = -1,
 		.init_pidfd = -1,
 		.console_fd = -1,
@@ -450,6 +535,10 @@ int spawn_run(void *arg, struct job_output *out, struct err *err)
 	int r;
 
 	b.shared.join.into_fd = -1;
+	b.seat = (struct net_seat){.plan = rq->net_plan,
+		.tenant = rq->msg.tenant,
+		.number = rq->msg.net_number,
+		.slot = rq->msg.net_slot};
 	memcpy(b.cgroup.tenant, rq->msg.tenant, sizeof(b.cgroup.tenant));
 	memcpy(b.cgroup.container, rq->msg.container, sizeof(b.cgroup.container));
 	signal(SIGPIPE, SIG_IGN);

@@ -15,6 +15,7 @@
 #include "sandbox/confine.h"
 #include "sandbox/idrange.h"
 #include "sandbox/job.h"
+#include "sandbox/net_links.h"
 #include "sandbox/pool.h"
 #include "sandbox/protocol.h"
 #include "sandbox/run_file.h"
@@ -29,6 +30,11 @@ struct spawn_request {
 	struct pool *pool;
 	struct idrange_registry *ids;
 	struct confinement confinement;
+	struct net_owner net_owner;
+	/* With a network: */
+	const struct net_plan *net_plan;
+	int names_fd;
+	const char *libexec_path; /* croft-net's */
 };
 
 /* Which descriptor is which in the job's result. */

@@ -17,8 +17,11 @@ struct spawn {
 
 enum outer_step { OUTER_GO = 1, OUTER_READY, OUTER_FAILED };
 
-/* Between builder and outer. OUTER_GO carries the root's mount; OUTER_READY init's pidfd and the
- * console's master. */
+/*
+ * Between builder and outer. OUTER_GO carries the root's mount and, with a network, those of hosts
+ * and resolv.conf; OUTER_READY init's pidfd and the console's master.
+ */
+enum outer_mount { OUTER_ROOT, OUTER_HOSTS, OUTER_RESOLV, OUTER_MOUNT_N };
 struct outer_message {
 	uint32_t step;
 	int32_t pid;

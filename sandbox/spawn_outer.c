@@ -20,18 +20,27 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-static int receive_root(const struct spawn *s, int *ret_root_fd, struct err *err)
+static void receive_mounts(const struct spawn *s, int mounts[static OUTER_MOUNT_N])
 {
 	struct outer_message message;
 	int fds[FD_PASS_MAX];
 	size_t n_fds;
 	ssize_t n = fd_recv(s->control[1], &message, sizeof(message), fds, &n_fds);
 
-	if (n != (ssize_t)sizeof(message) || message.step != OUTER_GO || n_fds != 1)
+	if (n != (ssize_t)sizeof(message) || message.step != OUTER_GO ||
+		(n_fds != 1 && n_fds != OUTER_MOUNT_N))
 		_exit(1); /* the builder died */
-	*ret_root_fd = fds[0];
-	(void)err;
-	return 0;
+	for (size_t i = 0; i < OUTER_MOUNT_N; i++)
+		mounts[i] = i < n_fds ? fds[i] : -1;
+}
+
+static int mount_names(const int mounts[static OUTER_MOUNT_N], struct err *err)
+{
+	int r = mounts_cover_etc(mounts[OUTER_ROOT], "hosts", mounts[OUTER_HOSTS], err);
+
+	return r < 0 ? r
+		     : mounts_cover_etc(
+			       mounts[OUTER_ROOT], "resolv.conf", mounts[OUTER_RESOLV], err);
 }
 
 /* Our ids become those of the range; then /proc/PID of our children can be written by us. */
@@ -170,12 +179,14 @@ struct outer_result {
 
 static int build(const struct spawn *s, struct outer_result *ret, struct err *err)
 {
-	_cleanup_close_ int root_fd = -1;
 	_cleanup_close_ int old_root_fd = -1;
-	int r = receive_root(s, &root_fd, err);
+	int mounts[OUTER_MOUNT_N];
+	int root_fd;
+	int r;
 
-	if (r == 0)
-		r = become_outer_root(err);
+	receive_mounts(s, mounts);
+	root_fd = mounts[OUTER_ROOT];
+	r = become_outer_root(err);
 	if (r == 0)
 		r = join_cgroups(s, err);
 	if (r == 0)
@@ -184,6 +195,8 @@ static int build(const struct spawn *s, struct outer_result *ret, struct err *er
 		r = attach_root(root_fd, err);
 	if (r == 0)
 		r = mounts_make_dev(root_fd, &ret->console_fd, err);
+	if (r == 0)
+		r = mount_names(mounts, err);
 	if (r == 0)
 		r = clone_init(s, &ret->init_pidfd, err);
 	if (r < 0)

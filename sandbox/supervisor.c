@@ -41,6 +41,12 @@ struct pool_config supervisor_pool_config(const struct supervisor *s)
 	return config;
 }
 
+struct net_owner supervisor_net_owner(const struct supervisor *s)
+{
+	return (struct net_owner){
+		.instance = idrange_instance(s->ids), .private_fd = s->private_fd};
+}
+
 static int make_dir(int dirfd, const char *name, mode_t mode, int *ret_fd, struct err *err)
 {
 	if (mkdirat(dirfd, name, mode) < 0 && errno != EEXIST)
@@ -110,14 +116,17 @@ static int copy_program(const struct supervisor *s, const char *name, int *ret_f
 }
 
 /* Mounts made for containers and the pool are not the host's to see, nor to hold. */
-static int leave_host_mounts(struct err *err)
+static int leave_host_mounts(struct supervisor *s, struct err *err)
 {
+	s->host_mounts_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (s->host_mounts_fd < 0)
+		return err_sys(err, errno, "look at the mount namespace");
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_sys(err, errno, "take a mount namespace");
 	return 0;
 }
 
-static int prepare_process(struct err *err)
+static int prepare_process(struct supervisor *s, struct err *err)
 {
 	struct rlimit files = {OPEN_FILES_MAX, OPEN_FILES_MAX};
 
@@ -132,7 +141,7 @@ static int prepare_process(struct err *err)
 	/* A SIGCHLD that our starter ignored would have our children reaped by nobody's leave. */
 	inherited_reset_signals();
 	signal(SIGPIPE, SIG_IGN);
-	return leave_host_mounts(err);
+	return leave_host_mounts(s, err);
 }
 
 static void on_signal(struct watch *watch, uint32_t events)
@@ -197,6 +206,8 @@ static void list_fds(void *arg, struct fd_list *list)
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_list_add(list, fds[i]);
+	fd_list_add(list, s->names_fd);
+	fd_list_add(list, s->host_mounts_fd);
 	cgroup_root_list_fds(s->cgroups, list);
 	idrange_list_fds(s->ids, list);
 	if (s->pool)
@@ -228,10 +239,12 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 
 	memset(s, 0, sizeof(*s));
 	s->config = *config;
+	net_plan_init(&s->net_plan);
 	orphans_init(&s->orphans, s);
 	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->pauses_fd = s->fifos_fd = -1;
 	s->importer_fd = s->files_fd = s->init_fd = s->signal_fd = -1;
-	r = prepare_process(err);
+	s->names_fd = s->host_mounts_fd = -1;
+	r = prepare_process(s, err);
 	if (r == 0)
 		r = open_directories(s, err);
 	if (r == 0)
@@ -277,6 +290,8 @@ void supervisor_finish(struct supervisor *s)
 	cgroup_root_close(s->cgroups);
 	watch_stop(&s->signal_watch);
 	reactor_destroy(s->reactor);
+	close_fd(&s->host_mounts_fd);
+	close_fd(&s->names_fd);
 	close_fd(&s->signal_fd);
 	close_fd(&s->files_fd);
 	close_fd(&s->init_fd);

@@ -10,6 +10,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/idrange.h"
 #include "sandbox/job.h"
+#include "sandbox/net_bridge.h"
 #include "sandbox/orphans.h"
 #include "sandbox/pool.h"
 #include "sandbox/protocol.h"
@@ -65,7 +66,10 @@ struct supervisor {
 	struct disk_use *disk_uses; /* see disk_use.h */
 	struct exec_session *execs;
 	uint64_t next_exec_id;
-	bool adopting; /* strays are being removed, whose id ranges must not be taken */
+	struct net_plan net_plan; /* without a pool until croftd has told */
+	int names_fd;		  /* the hosts files (net_names.h); -1: no network yet */
+	int host_mounts_fd;	  /* the mount namespace that we were started in */
+	bool adopting;		  /* strays are being removed, whose id ranges must not be taken */
 	bool shutting_down;
 	struct watch signal_watch;
 	int signal_fd;
@@ -83,3 +87,5 @@ void supervisor_finish(struct supervisor *s);
 
 /* The pool's configuration, as pool.h wants it. */
 struct pool_config supervisor_pool_config(const struct supervisor *s);
+/* Whose interfaces are ours. */
+struct net_owner supervisor_net_owner(const struct supervisor *s);

@@ -65,6 +65,7 @@ struct task {
 		struct msg_copy copy;
 		struct msg_rename rename;
 		struct msg_publish publish;
+		struct msg_net_config net_config;
 		struct spawn_request spawn;
 		struct exec_request exec;
 	} u;

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/net_names.h"
 #include "sandbox/spawn.h"
 
 #include <fcntl.h>
@@ -78,7 +79,9 @@ int teardown_run(struct teardown_request *rq, struct job_output *out, struct err
 		return r;
 	spawn_fifo_name(id.tenant, id.container, fifo);
 	unlinkat(rq->fifos_fd, fifo, 0);
-	if (has_range)
+	if (rq->file.net_number && rq->names_fd >= 0)
+		r = net_names_remove(rq->names_fd, id.tenant, id.container, err);
+	if (r == 0 && has_range)
 		r = idrange_put(rq->ids, rq->file.id_base, err);
 	if (r < 0)
 		return r;
@@ -111,6 +114,8 @@ int teardown_stray_run(struct teardown_stray *stray, struct job_output *out, str
 	r = run_file_remove(stray->runs_fd, id->tenant, id->container, err);
 	spawn_fifo_name(id->tenant, id->container, fifo);
 	unlinkat(stray->fifos_fd, fifo, 0);
+	if (r == 0 && stray->names_fd >= 0)
+		r = net_names_remove(stray->names_fd, id->tenant, id->container, err);
 	if (r == 0 && stray->pool)
 		r = pool_upper_remove(stray->pool, id->tenant, id->container, err);
 	if (r == 0 && stray->id_base)

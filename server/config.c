@@ -88,6 +88,86 @@ static int set_interval(struct config *c, void *field, size_t size, const char *
 	return 0;
 }
 
+static int set_pool(struct config *c, void *field, size_t size, const char *value)
+{
+	struct net_pool *pool = field;
+	struct net_address base;
+
+	(void)size;
+	if (net_parse_pool(value, &base) < 0 || base.size != (pool == &c->net.ipv4 ? 4 : 16))
+		return -EINVAL;
+	pool->base = base;
+	return 0;
+}
+
+/* A whole number below 10000; -EINVAL otherwise. */
+static int read_number(const char *value, uint32_t max)
+{
+	size_t digits = strspn(value, "0123456789");
+	uint32_t number = 0;
+
+	if (digits < 1 || digits > 4 || value[digits])
+		return -EINVAL;
+	for (size_t i = 0; i < digits; i++)
+		number = number * 10 + (uint32_t)(value[i] - '0');
+	return number <= max ? (int)number : -EINVAL;
+}
+
+static int set_prefix_length(struct config *c, void *field, size_t size, const char *value)
+{
+	int number = read_number(value, 128);
+
+	(void)c;
+	(void)size;
+	if (number < 0)
+		return number;
+	*(uint8_t *)field = (uint8_t)number;
+	return 0;
+}
+
+static int set_bridge_prefix(struct config *c, void *field, size_t size, const char *value)
+{
+	return net_prefix_name_is_valid(value) ? set_text(c, field, size, value) : -EINVAL;
+}
+
+static int set_bridge_ports(struct config *c, void *field, size_t size, const char *value)
+{
+	int number = read_number(value, NET_BRIDGE_PORTS_MAX);
+
+	(void)c;
+	(void)size;
+	if (number < 0)
+		return number;
+	*(uint32_t *)field = (uint32_t)number;
+	return 0;
+}
+
+/* Addresses between commas. */
+static int set_dns(struct config *c, void *field, size_t size, const char *value)
+{
+	struct net_resolvers *resolvers = field;
+	struct net_resolvers list = {0};
+
+	(void)c;
+	(void)size;
+	while (*value) {
+		size_t len = strcspn(value, ",");
+		char text[NET_TEXT_MAX];
+
+		if (len >= sizeof(text) || list.n == NET_RESOLVERS_MAX)
+			return -EINVAL;
+		memcpy(text, value, len);
+		text[len] = '\0';
+		if (net_parse_address(text, &list.list[list.n++]) < 0)
+			return -EINVAL;
+		value += len;
+		if (*value == ',' && !*++value)
+			return -EINVAL;
+	}
+	*resolvers = list;
+	return list.n ? 0 : -EINVAL;
+}
+
 static int add_listen(struct config *c, void *field, size_t size, const char *value)
 {
 	bool is_unix = !strncmp(value, "unix:/", 6);
@@ -135,6 +215,20 @@ static const struct setting {
 		"the program (default: the one installed with croftd)"},
 	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path", "DIR",
 		"seccomp profiles of your own (default: /etc/croft/policies)"},
+	{"ipv4-pool", set_pool, FIELD(net.ipv4), "an IPv4 network such as 10.80.0.0/12", "CIDR",
+		"where containers' networks are cut from (default: loopback only)"},
+	{"ipv4-tenant-prefix", set_prefix_length, FIELD(net.ipv4.tenant_prefix), "a prefix length",
+		"LENGTH", "of a tenant's network (default: 24)"},
+	{"ipv6-pool", set_pool, FIELD(net.ipv6), "an IPv6 network such as fd00:1234::/48", "CIDR",
+		"the same for IPv6 (default: none)"},
+	{"ipv6-tenant-prefix", set_prefix_length, FIELD(net.ipv6.tenant_prefix), "a prefix length",
+		"LENGTH", "of a tenant's network (default: 64)"},
+	{"bridge-prefix", set_bridge_prefix, FIELD(net.prefix_name), "1 to 4 letters, a to z",
+		"LETTERS", "what names of interfaces begin with (default: cft)"},
+	{"bridge-ports", set_bridge_ports, FIELD(net.bridge_ports), "a number of ports", "N",
+		"containers on one bridge (default: 1000)"},
+	{"dns", set_dns, FIELD(dns), "1 to 4 addresses with commas between them", "ADDRESS,...",
+		"whom containers ask for names (default: whom the host asks)"},
 	{"log-level", set_level, FIELD(log_level), "error, warning, info or debug", "LEVEL",
 		"error, warning, info or debug (default: $CROFT_LOG, or info)"},
 };
@@ -252,6 +346,7 @@ static void set_defaults(struct config *c)
 	snprintf(c->run, sizeof(c->run), "%s", DEFAULT_RUN);
 	snprintf(c->cgroup_parent, sizeof(c->cgroup_parent), "%s", DEFAULT_PARENT);
 	c->sample_interval_ms = 10000;
+	net_plan_init(&c->net);
 }
 
 static bool is_config_flag(const char *name, size_t len)
@@ -312,6 +407,8 @@ int config_parse(
 		r = read_file(&c, file, err);
 	if (r == 0)
 		r = read_flags(&c, argc, argv, NULL, err);
+	if (r == 0)
+		r = net_plan_check(&c.net, err);
 	if (r < 0)
 		return r;
 	if (!c.n_listen) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/net_plan.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@ struct config {
 	char supervisor[CONFIG_PATH_MAX]; /* "": the one installed with croftd */
 	char policy_dir[CONFIG_PATH_MAX]; /* "": the supervisor's own */
 	char log_level[16];		  /* "": as $CROFT_LOG says */
+	struct net_plan net;		  /* without a pool: loopback only */
+	struct net_resolvers dns;	  /* none: the host's own */
 };
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };

@@ -5,6 +5,7 @@
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/init_args.h"
+#include "server/network.h"
 #include "server/snapshot_schedule.h"
 
 #include <errno.h>
@@ -138,10 +139,13 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 	c->init_args = init_args;
 	c->with_init = from->with_init;
 	c->ephemeral = from->ephemeral;
+	c->no_network = from->no_network;
 	c->oom_group = from->oom_group;
 	c->created_wall_usec = clock_wall_usec();
 	c->schedule = w.schedule;
 	r = container_place(server, c, err);
+	if (r == 0)
+		r = network_place(server, c, err);
 	if (r < 0) {
 		model_remove_container(c);
 		return r;

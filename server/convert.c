@@ -168,6 +168,9 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->with_init = c->with_init;
 	msg->ephemeral = c->ephemeral;
 	msg->oom_group = c->oom_group;
+	msg->no_network = c->no_network;
+	msg->ipv4_address = (char *)net_format(&c->ipv4, out->ipv4);
+	msg->ipv6_address = (char *)net_format(&c->ipv6, out->ipv6);
 	msg->state = shown_state(c);
 	msg->create_time = &out->created;
 	msg->cores = out->cores;

@@ -41,6 +41,8 @@ struct container_message {
 	char image[RESOURCE_SIZE];
 	char policy[RESOURCE_SIZE];
 	char cores[CORES_TEXT_SIZE];
+	char ipv4[NET_TEXT_MAX];
+	char ipv6[NET_TEXT_MAX];
 };
 
 struct image_message {

@@ -138,8 +138,36 @@ static const char upkeep[] =
 	"ALTER TABLE containers ADD COLUMN restart_due INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
+/*
+ * Networks and places in them: each number is given to one at a time, whatever croftd believes.
+ * A container without a row has not been given a place yet; one with slot NULL is to have none.
+ * The `next` columns are where the search for a free number goes on, so that one that was just
+ * given back is not given again at once.
+ */
+static const char networks[] =
+	"CREATE TABLE networks (number INTEGER PRIMARY KEY,"
+	" tenant_uid TEXT NOT NULL UNIQUE REFERENCES tenants(uid) ON DELETE CASCADE,"
+	" next_slot INTEGER NOT NULL);"
+
+	"CREATE TABLE network_cursor (id INTEGER PRIMARY KEY CHECK (id = 1),"
+	" next INTEGER NOT NULL);"
+
+	"CREATE TABLE container_networks ("
+	" container_uid TEXT PRIMARY KEY REFERENCES containers(uid) ON DELETE CASCADE,"
+	" number INTEGER REFERENCES networks(number), slot INTEGER,"
+	" UNIQUE (number, slot)) WITHOUT ROWID;";
+
+/* Ports of the host that lead to containers. address '': every one; protocol as in IP headers. */
+static const char forwards[] =
+	"CREATE TABLE forwards (address TEXT NOT NULL, protocol INTEGER NOT NULL,"
+	" first INTEGER NOT NULL, last INTEGER NOT NULL, target INTEGER NOT NULL,"
+	" container_uid TEXT NOT NULL REFERENCES containers(uid) ON DELETE CASCADE,"
+	" PRIMARY KEY (address, protocol, first)) WITHOUT ROWID;"
+	"CREATE INDEX forwards_by_container ON forwards(container_uid);"
+	"ALTER TABLE networks ADD COLUMN smtp INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
-	snapshots, imports, plans, snapshot_schedules, upkeep};
+	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

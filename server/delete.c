@@ -8,6 +8,7 @@
 #include "server/events.h"
 #include "server/link.h"
 #include "server/logs.h"
+#include "server/network.h"
 #include "server/snapshot.h"
 #include "server/store.h"
 
@@ -92,22 +93,30 @@ static void give_up(struct deletion *d)
 	deletion_free(d);
 }
 
-static void on_row_deleted(void *arg, const struct err *err)
+static void on_all_gone(void *arg, const struct err *err)
 {
 	struct deletion *d = arg;
 	struct container *c = d->container;
 
-	if (err) {
-		d->err = *err;
-		give_up(d);
-		return;
-	}
+	(void)err;
 	log_info("container-deleted tenant=%s container=%s", c->tenant->name, c->name);
 	model_remove_container(c);
 	/* After it: whoever follows its output sees that nothing more can come. */
 	logs_remove(d->server, c->uid);
 	waiters_call(&c->gone_waiters, NULL);
 	deletion_free(d);
+}
+
+static void on_row_deleted(void *arg, const struct err *err)
+{
+	struct deletion *d = arg;
+
+	if (err) {
+		d->err = *err;
+		give_up(d);
+	} else if (!network_forget_forwards(d->server, d->container, on_all_gone, d)) {
+		on_all_gone(d, NULL);
+	}
 }
 
 static void delete_row(struct deletion *d)

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -300,8 +301,50 @@ void model_remove_tenant(struct model *model, struct tenant *tenant)
 	tenant_unref(tenant);
 }
 
+void model_forward_key(const struct net_forward *ports, char ret[static FORWARD_KEY_SIZE])
+{
+	char address[NET_TEXT_MAX];
+
+	snprintf(ret, FORWARD_KEY_SIZE, "%s/%05hu/%s",
+		ports->protocol == IPPROTO_TCP ? "tcp" : "udp", ports->first,
+		ports->listen.size ? net_format(&ports->listen, address) : "*");
+}
+
+struct forward *model_add_forward(struct container *c, const struct net_forward *ports)
+{
+	struct forward *forward = calloc(1, sizeof(*forward));
+
+	if (!forward)
+		return NULL;
+	forward->container = c;
+	forward->ports = *ports;
+	model_forward_key(ports, forward->key);
+	map_insert(&c->tenant->forwards, &forward->by_key, forward->key);
+	return forward;
+}
+
+void model_remove_forward(struct forward *forward)
+{
+	map_remove(&forward->container->tenant->forwards, &forward->by_key);
+	free(forward);
+}
+
+static void remove_forwards(struct container *c)
+{
+	struct map_node *next;
+
+	for (struct map_node *node = map_after(&c->tenant->forwards, ""); node; node = next) {
+		struct forward *forward = map_object(node, struct forward, by_key);
+
+		next = map_after(&c->tenant->forwards, forward->key);
+		if (forward->container == c)
+			model_remove_forward(forward);
+	}
+}
+
 void model_remove_container(struct container *container)
 {
+	remove_forwards(container);
 	container->gone = true;
 	map_remove(&container->tenant->containers, &container->by_name);
 	container_unref(container);

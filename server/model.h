@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "base/net_plan.h"
 #include "sandbox/supervisor_client.h"
 #include "server/container_state.h"
 #include "server/map.h"
@@ -25,6 +26,8 @@
 #define SUSPEND_REASON_MAX  256
 #define END_NOTE_SIZE	    96
 #define TENANTS_MAX	    4096
+#define FORWARDS_MAX	    256 /* of a tenant */
+#define FORWARD_KEY_SIZE    (NET_TEXT_MAX + 12)
 #define IMAGES_MAX	    4096
 #define IMAGE_ALIASES_MAX   32 /* of one image */
 #define INIT_ARGS_MAX	    64
@@ -48,6 +51,16 @@ int waiters_add(struct waiter_list *list, void (*fn)(void *arg, const struct err
 	struct err *err);
 /* Empties the list and calls each; err is NULL when what they waited for happened. */
 void waiters_call(struct waiter_list *list, const struct err *err);
+
+/* Ports of the host that lead to a container. */
+struct forward {
+	struct map_node by_key;
+	char key[FORWARD_KEY_SIZE]; /* "tcp/00080/192.0.2.1": one host has each once */
+	struct container *container;
+	struct net_forward ports; /* family 0: every one that the container has */
+	bool visible;		  /* its making is committed */
+	bool changing;
+};
 
 /* As in croft.v1.Exit.Kind. */
 enum run_exit {
@@ -135,6 +148,12 @@ struct tenant {
 	uint32_t uids[TENANT_UIDS_MAX];
 	size_t n_uids;
 	int64_t created_wall_usec;
+	uint32_t net_number;	/* of its network; 0: none */
+	uint32_t net_next_slot; /* where the search for a free one goes on */
+	bool net_smtp;		/* may connect to port 25 outside */
+	bool net_filtered;	/* the packet filter knows it */
+	uint8_t net_filtered_slots[NET_SLOT_MAX / 8 + 1]; /* and may know these places of it */
+	struct map forwards;				  /* of its containers */
 	struct map containers;
 	struct run own; /* its directory: a check on the sum of its containers */
 	struct usage_totals totals;
@@ -167,6 +186,11 @@ struct container {
 	bool ephemeral;
 	bool oom_group;
 	struct upkeep upkeep;
+	bool no_network;
+	uint32_t net_slot;	 /* its place in its tenant's network; 0: none */
+	bool net_filtered;	 /* the packet filter knows it */
+	struct net_address ipv4; /* what follows from it */
+	struct net_address ipv6;
 	int64_t created_wall_usec;
 
 	enum container_state state;
@@ -237,7 +261,8 @@ struct model {
 	struct map plans; /* server/plan.h */
 	struct map images;
 	struct map aliases;
-	struct map bindings; /* of local user ids to tenants */
+	struct map bindings;	  /* of local user ids to tenants */
+	uint32_t net_next_number; /* where the search for a free network goes on */
 };
 
 void model_finish(struct model *model);
@@ -273,6 +298,12 @@ struct image_alias *model_any_alias(const struct model *model, const char *name)
 void model_remove_alias(struct model *model, struct image_alias *alias);
 /* Gives it to an image, NULL for none, instead of the one that has it. */
 void image_alias_move(struct image_alias *alias, struct image *image);
+
+/* Adds a forward of a container, whose key must be free. NULL when out of memory. */
+struct forward *model_add_forward(struct container *container, const struct net_forward *ports);
+/* The key of a forward of these ports. */
+void model_forward_key(const struct net_forward *ports, char ret[static FORWARD_KEY_SIZE]);
+void model_remove_forward(struct forward *forward);
 
 /* Takes an object out; it is freed with its last reference. An image's aliases go with it. */
 void model_remove_tenant(struct model *model, struct tenant *tenant);

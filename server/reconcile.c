@@ -17,6 +17,7 @@
 #include "server/import.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
+#include "server/network.h"
 #include "server/sampler.h"
 #include "server/server.h"
 #include "server/snapshot_op.h"
@@ -249,6 +250,29 @@ static void on_host_info(
 		step_done(server);
 }
 
+static void on_net_filter(void *arg, const struct err *err)
+{
+	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
+		step_done(arg);
+}
+
+static void on_net_config(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct server *server = arg;
+	struct err failure;
+
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (err)
+		log_error("network-refused error=\"%s\"", err->msg);
+	else if (net_plan_is_on(&server->config->net) &&
+		 network_replace_filter(server, on_net_filter, server, &failure) == 0)
+		return;
+	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
+		step_done(server);
+}
+
 static void on_listed_again(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -298,13 +322,17 @@ static void finish(struct server *server)
 void reconcile_begin(struct server *server)
 {
 	static const struct msg_empty empty;
+	struct msg_net_config net;
 	struct err err;
 
 	forget_seen(server);
-	/* One step for the list, one for the host's figures. */
-	server->reconcile_waiting = 2;
+	network_fill_config(server, &net);
+	/* One step for the network, one for the list, one for the host's figures. */
+	server->reconcile_waiting = 3;
 	if (link_send_early(
-		    server->link, MSG_HOST_INFO, &empty, NULL, 0, on_host_info, server, &err) < 0 ||
+		    server->link, MSG_NET_CONFIG, &net, NULL, 0, on_net_config, server, &err) < 0 ||
+		link_send_early(server->link, MSG_HOST_INFO, &empty, NULL, 0, on_host_info, server,
+			&err) < 0 ||
 		link_send_early(server->link, MSG_LIST, &empty, NULL, 0, on_listed, server, &err) <
 			0)
 		log_error("reconciliation-failed error=\"%s\"", err.msg);

@@ -13,6 +13,7 @@
 #include "server/exec.h"
 #include "server/import.h"
 #include "server/link.h"
+#include "server/network.h"
 #include "server/plan_rollout.h"
 #include "server/request_ids.h"
 #include "server/sampler.h"
@@ -94,6 +95,7 @@ static int open_state(struct server *server, const struct startup *startup, stru
 				     : err_oom(err);
 	if (r < 0)
 		return r;
+	network_load(server);
 	expect_open_runs(server);
 	return db_start(server->db, server->base, &config, err);
 }
@@ -117,8 +119,9 @@ static int open_api(struct server *server, struct startup *startup, struct err *
 	static const struct grpc_handler *const handlers[] = {svc_tenants_handlers,
 		svc_plans_handlers, svc_containers_handlers, svc_container_runs_handlers,
 		svc_exec_handlers, svc_files_handlers, svc_logs_handlers, svc_images_handlers,
-		svc_snapshots_handlers, svc_policies_handlers, svc_usage_handlers,
-		svc_events_handlers, svc_host_handlers, NULL};
+		svc_snapshots_handlers, svc_networks_handlers, svc_forwards_handlers,
+		svc_policies_handlers, svc_usage_handlers, svc_events_handlers, svc_host_handlers,
+		NULL};
 	struct grpc_server_config config = {.base = server->base,
 		.handlers = handlers,
 		.authorize = auth_authorize,

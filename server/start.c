@@ -14,6 +14,7 @@
 #include "server/cores.h"
 #include "server/events.h"
 #include "server/link.h"
+#include "server/network.h"
 #include "server/reconcile.h"
 #include "server/store.h"
 #include "server/upkeep.h"
@@ -133,7 +134,6 @@ static bool wants_init(struct server *server, const struct container *c)
 static void fill_message(struct server *server, const struct container *c, bool create,
 	struct msg_container_start *msg)
 {
-	memset(msg, 0, sizeof(*msg));
 	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
 	memcpy(msg->container, c->name, sizeof(msg->container));
 	memcpy(msg->image, c->image, sizeof(msg->image));
@@ -288,6 +288,7 @@ static void on_started(
 	struct start *start = arg;
 
 	start->spawned = !err;
+	network_note_filter(start->container, err);
 	if (err) {
 		start->spawn_err = *err;
 		start->lost = !strcmp(err->reason, "SUPERVISOR_GONE");
@@ -305,17 +306,23 @@ static int begin(struct start *start, struct err *err)
 	struct container *c = start->container;
 	struct server *server = start->server;
 	_cleanup_close_ int args = -1;
-	struct msg_container_start msg;
+	struct msg_container_start msg = {0};
 	int r = start_check(server, c, err);
 
 	if (r == 0)
 		r = container_place(server, c, err);
+	/* One that was made before the host had a network gets its place now. */
+	if (r == 0)
+		r = network_place(server, c, err);
 	if (r == 0)
 		r = pack_args(server, c, &args, err);
+	if (r == 0)
+		r = network_fill_start(server, c, &msg, err);
 	if (r < 0)
 		return r;
 	run_init(server, c);
 	fill_message(server, c, start->request.launch, &msg);
+	network_fill_filter(c, &msg);
 	r = link_send(server->link, MSG_CONTAINER_START, &msg, &args, 1, on_started, start, err);
 	if (r < 0) {
 		c->run = start->before;
@@ -352,6 +359,8 @@ int start_container(struct server *server, const struct start_request *request, 
 	if (request->launch) {
 		store_put_container(request->tx, c);
 		events_add_created(request->tx, c);
+	} else {
+		store_put_place(request->tx, c);
 	}
 	if (c->restart_due) {
 		upkeep_cancel(c);

@@ -27,6 +27,15 @@ void store_put_container(struct db_tx *tx, const struct container *container);
 void store_delete_container(struct db_tx *tx, const struct container *container);
 void store_put_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 void store_delete_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
+/* A container's place in its tenant's network (part of store_put_container()), and all of them. */
+void store_put_place(struct db_tx *tx, const struct container *container);
+/* Inserts or changes the tenant's network: whether it may send mail. */
+void store_put_network(struct db_tx *tx, const struct tenant *tenant);
+void store_add_forward(
+	struct db_tx *tx, const struct container *container, const struct forward *forward);
+void store_delete_forward(struct db_tx *tx, const struct forward *forward);
+void store_put_net_cursor(struct db_tx *tx, const struct model *model);
+int store_load_networks(struct db *db, struct model *model, struct err *err);
 
 /* Single values. */
 #define STORE_AUTOSTART_BOOT "autostart_boot"

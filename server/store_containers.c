@@ -35,6 +35,7 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 		c->pending, snapshot_schedule_write(&c->schedule, schedule),
 		upkeep_restart_name(c->upkeep.restart), (int)c->upkeep.autostart,
 		(int)c->upkeep.order, (int)c->restart_due);
+	store_put_place(tx, c);
 }
 
 void store_delete_container(struct db_tx *tx, const struct container *c)

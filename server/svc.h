@@ -13,6 +13,8 @@ extern const struct grpc_handler svc_files_handlers[];
 extern const struct grpc_handler svc_logs_handlers[];
 extern const struct grpc_handler svc_images_handlers[];
 extern const struct grpc_handler svc_snapshots_handlers[];
+extern const struct grpc_handler svc_forwards_handlers[];
+extern const struct grpc_handler svc_networks_handlers[];
 extern const struct grpc_handler svc_policies_handlers[];
 extern const struct grpc_handler svc_usage_handlers[];
 extern const struct grpc_handler svc_events_handlers[];

@@ -5,6 +5,7 @@
 #include "google/protobuf/empty.pb-c.h"
 #include "server/convert.h"
 #include "server/link.h"
+#include "server/network.h"
 #include "server/server.h"
 #include "server/shutdown.h"
 
@@ -29,7 +30,10 @@ static void reply_info(struct grpc_call *call)
 	Croft__V1__HostInfo reply = CROFT__V1__HOST_INFO__INIT;
 	struct server *server = grpc_call_app(call);
 	const struct msg_host_info *host = &server->host;
+	const struct net_plan *plan = &server->config->net;
 	Google__Protobuf__Timestamp started;
+	char ipv4_pool[NET_TEXT_MAX];
+	char ipv6_pool[NET_TEXT_MAX];
 	char driver[sizeof(host->pool_driver) + 1];
 	struct container *c = NULL;
 	struct utsname name = {0};
@@ -56,6 +60,12 @@ static void reply_info(struct grpc_call *call)
 		reply.containers += c->visible;
 		reply.running += c->visible && container_state_is_live(c->state);
 	}
+	reply.ipv4_pool = (char *)net_format_prefix(&plan->ipv4.base, ipv4_pool);
+	reply.ipv6_pool = (char *)net_format_prefix(&plan->ipv6.base, ipv6_pool);
+	if (net_plan_is_on(plan))
+		reply.bridge_prefix = (char *)plan->prefix_name;
+	reply.networks_max = net_plan_networks(plan);
+	reply.networks = network_count(server);
 	reply.boot_id = server->boot_id;
 	reply.start_time = &started;
 	reply.supervisor_connected = link_is_connected(server->link);

@@ -7,6 +7,7 @@
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
+#include "server/network.h"
 #include "server/store.h"
 #include "server/tenant_op.h"
 
@@ -21,19 +22,26 @@ static void give_up(struct tenant_op *op, const struct err *err)
 	tenant_op_fail(op, err);
 }
 
-static void on_row_deleted(void *arg, const struct err *err)
+/* Its network's number is free from here on. */
+static void on_all_gone(void *arg)
 {
 	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
 	struct tenant_op *op = arg;
 
-	if (err) {
-		give_up(op, err);
-		return;
-	}
 	log_info("tenant-deleted tenant=%s", op->tenant->name);
 	model_remove_tenant(&op->server->model, op->tenant);
 	mutation_reply(op->mutation, &empty.base);
 	tenant_op_free(op);
+}
+
+static void on_row_deleted(void *arg, const struct err *err)
+{
+	struct tenant_op *op = arg;
+
+	if (err)
+		give_up(op, err);
+	else
+		network_forget_filter(op->server, op->tenant, on_all_gone, op);
 }
 
 static void on_removed(

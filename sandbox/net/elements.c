@@ -26,16 +26,45 @@ static void begin(struct elements *e)
 	fputs(e->n++ ? ", " : e->start, e->out);
 }
 
-static void put_bridge(struct elements *e)
+/*
+ * The tenant's bridges beyond the first, also those it may yet get: where br_netfilter is on, what
+ * a bridge passes on comes by here under that bridge's name. Nothing is routed but by the first.
+ */
+static void put_shard_names(struct elements *e, void (*put)(struct elements *e, const char *name))
+{
+	struct net_shard shard;
+
+	for (uint32_t i = 1; net_plan_shard(e->plan, e->row->tenant, i, &shard) == 0; i++)
+		put(e, shard.bridge);
+}
+
+static void put_name(struct elements *e, const char *name)
 {
 	begin(e);
-	fprintf(e->out, "\"%s\"", e->network.bridge);
+	fprintf(e->out, "\"%s\"", name);
+}
+
+static void put_name_twice(struct elements *e, const char *name)
+{
+	begin(e);
+	fprintf(e->out, "\"%s\" . \"%s\"", name, name);
+}
+
+static void put_bridge(struct elements *e)
+{
+	put_name(e, e->network.bridge);
+	put_shard_names(e, put_name);
 }
 
 static void put_neighbours(struct elements *e)
 {
-	begin(e);
-	fprintf(e->out, "\"%s\" . \"%s\"", e->network.bridge, e->network.bridge);
+	put_name_twice(e, e->network.bridge);
+	put_shard_names(e, put_name_twice);
+}
+
+static void put_shards(struct elements *e)
+{
+	put_shard_names(e, put_name);
 }
 
 static void put_caps(struct elements *e)
@@ -242,6 +271,7 @@ static const struct set {
 	{TABLE_RULES, "bridge", "set", "nd_macs", "typeof iifname . @th,208,48", NET_CONTAINER,
 	 put_mac_number},
 	{TABLE_RULES, "inet", "set", "bridges", "type ifname", NET_TENANT, put_bridge},
+	{TABLE_RULES, "inet", "set", "shards", "type ifname", NET_TENANT, put_shards},
 	{TABLE_RULES, "inet", "set", "neighbours", "type ifname . ifname", NET_TENANT,
 	 put_neighbours},
 	{TABLE_RULES, "inet", "map", "caps", "type ifname : verdict", NET_TENANT, put_caps},

@@ -181,6 +181,12 @@ static void write_forward_chains(const struct text *t)
 	write_base_chain(t, "inet", t->table, "forward", "filter", "forward", 0);
 	write_own(t, "inet", t->table, "forward", "iifname", "goto from_tenant");
 	write_own(t, "inet", t->table, "forward", "oifname", "goto to_tenant");
+	/*
+	 * br_netfilter would make a connection of what only passes a shard, before it comes to
+	 * where it is routed and may need another address.
+	 */
+	write_base_chain(t, "inet", t->table, "untracked", "filter", "prerouting", -300);
+	RULES(t, "inet", "untracked", "iifname @shards notrack");
 	RULES(t, "inet", "from_tenant_new", "ct state new iifname vmap @caps");
 	write_base_chain(t, "inet", t->table, "prerouting", "filter", "prerouting", -150);
 	write_own(t, "inet", t->table, "prerouting", "iifname", "goto from_tenant_new");

@@ -132,6 +132,7 @@ class Daemon:
         self.log = f"{self.base}/log"
         self.reaper = Reaper()
         self.schema = schema
+        self.netns = None  # the network namespace that is its host; None: this one
         self.pids = {}
         self._arguments = {}
         self._expected_dead = set()
@@ -165,9 +166,15 @@ class Daemon:
         os.makedirs(self.state, exist_ok=True)
         os.makedirs(self.run, exist_ok=True)
         self._arguments["croftd"] = self.arguments(*more)
-        self.pids["croftd"] = self.reaper.start(self._arguments["croftd"], self.log)
+        self.pids["croftd"] = self._spawn(self._arguments["croftd"])
         self.wait_ready()
         return self
+
+    def _spawn(self, arguments):
+        if self.netns:
+            # Not `ip netns exec`, which hides the cgroups below a /sys of its own.
+            arguments = ["/usr/bin/nsenter", f"--net=/run/netns/{self.netns}", "--", *arguments]
+        return self.reaper.start(arguments, self.log)
 
     def wait_ready(self):
         wait_until("croftd answers", self._answers, 10, 0.005)
@@ -220,11 +227,11 @@ class Daemon:
     def restart(self, *which):
         """Starts again what was killed: croftd starts a supervisor itself when none answers."""
         if "croftd" in which:
-            self.pids["croftd"] = self.reaper.start(self._arguments["croftd"], self.log)
+            self.pids["croftd"] = self._spawn(self._arguments["croftd"])
         elif "supervisor" in which:
             arguments = list(self._arguments["supervisor"])
             arguments[0] = program("croft-supervisor")
-            self.reaper.start(arguments, self.log)
+            self._spawn(arguments)
         self.wait_ready()
 
     def kill_all(self):

@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import struct
+import subprocess
 
 _ESCAPES = re.compile(r"\\([0-7]{3})")
 
@@ -270,6 +271,17 @@ def loops_of(path):
         except OSError:
             continue
     return found
+
+
+def links(netns=None):
+    """Names of the network interfaces of a named namespace, or of this one; none when it is
+    gone."""
+    command = ["ip", "-o", "link"]
+    if netns:
+        command[1:1] = ["-netns", netns]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          check=False)
+    return {line.split(": ")[1].split("@")[0] for line in done.stdout.splitlines()}
 
 
 def status_field(pid, name):

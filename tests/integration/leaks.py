@@ -2,7 +2,9 @@
 
 import glob
 import os
+import re
 import struct
+import subprocess
 import time
 
 import kernel
@@ -68,13 +70,29 @@ def pool_images(daemon):
     return found
 
 
+def _links(daemon):
+    """Interfaces of Croft's in the host that it runs in: their names begin with its prefix."""
+    return {name for name in kernel.links(daemon.netns) if re.match(r"cft\d", name)}
+
+
+def _tables(daemon):
+    """Tables of the packet filter. On a host of its own; this one's may be another instance's."""
+    if not daemon.netns:
+        return set()
+    done = subprocess.run(["ip", "netns", "exec", daemon.netns, "nft", "list", "tables"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          check=False)
+    return set(done.stdout.splitlines())
+
+
 class Holdings:
     """One look at everything; `-` tells what is in this one and not in the other."""
 
-    def __init__(self, *, cgroups, mounts, loops, processes, ranges, files, images):
+    def __init__(self, *, cgroups, mounts, loops, processes, ranges, files, images,
+                 links):
         self.cgroups, self.mounts, self.loops = cgroups, mounts, loops
         self.processes, self.ranges, self.files = processes, ranges, files
-        self.images = images
+        self.images, self.links = images, links
 
     @classmethod
     def look(cls, daemon):
@@ -87,6 +105,7 @@ class Holdings:
             ranges=held_ranges(daemon.instance_id) if daemon.instance_id else 0,
             files=tree(daemon.run) | _half_made(daemon),
             images=pool_images(daemon),
+            links=_links(daemon) | _tables(daemon),
         )
 
     def __sub__(self, other):
@@ -105,12 +124,14 @@ class Holdings:
             more.append(f"file {name}" + ("" if name[0] == "/" else " in the run directory"))
         for name in sorted(self.images - other.images):
             more.append(f"{name} in the pool")
+        for name in sorted(self.links - other.links):
+            more.append(f"{name} of the network")
         return more
 
 
 NOTHING = Holdings(
     cgroups=set(), mounts=set(), loops=set(), processes=set(), ranges=0, files=set(),
-    images=set(),
+    images=set(), links=set(),
 )
 
 

@@ -10,6 +10,7 @@
 #include "croft/v1/events.pb-c.h"
 #include "croft/v1/host.pb-c.h"
 #include "croft/v1/images.pb-c.h"
+#include "croft/v1/networks.pb-c.h"
 #include "croft/v1/plans.pb-c.h"
 #include "croft/v1/policies.pb-c.h"
 #include "croft/v1/tenants.pb-c.h"
@@ -277,6 +278,8 @@ static void column_paths_are_fields(void **state)
 		{image_columns, &croft__v1__image__descriptor},
 		{usage_columns, &croft__v1__resource_usage__descriptor},
 		{usage_record_columns, &croft__v1__usage_record__descriptor},
+		{forward_columns, &croft__v1__forward__descriptor},
+		{network_columns, &croft__v1__network__descriptor},
 		{event_columns, &croft__v1__event__descriptor},
 		{policy_columns, &croft__v1__policy__descriptor},
 		{host_columns, &croft__v1__host_info__descriptor},

@@ -42,7 +42,7 @@ static void help_names_every_flag_with_its_default(void **state)
 		"nobody", "--cgroup-parent NAME", "default: croft)", "--sample-interval SECONDS",
 		"default: 10)", "--pool-driver btrfs|plain", "--pool-size SIZE", "256M",
 		"--supervisor FILE", "--policy-dir DIR", "--log-level LEVEL", "or info)",
-		"--version\n"};
+		"--ipv4-pool CIDR", "--ipv6-pool CIDR", "--dns ADDRESS,...", "--version\n"};
 	const char *usage = config_usage();
 	int defaults = 0;
 
@@ -52,7 +52,7 @@ static void help_names_every_flag_with_its_default(void **state)
 			fail_msg("no \"%s\" in:\n%s", words[i], usage);
 	for (const char *p = usage; (p = strstr(p, "(default: ")); p++)
 		defaults++;
-	assert_int_equal(defaults, 12);
+	assert_int_equal(defaults, 19);
 }
 
 static void the_socket_follows_the_run_directory(void **state)
@@ -70,6 +70,28 @@ static void the_socket_follows_the_run_directory(void **state)
 	assert_string_equal(c.listen[1], "tcp:[::1]:7");
 }
 
+static void a_network_takes_a_pool(void **state)
+{
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&c, &action, &err, NULL, NULL, NULL, NULL), 0);
+	assert_false(net_plan_is_on(&c.net));
+	assert_int_equal(parse(&c, &action, &err, "--ipv4-pool=10.0.0.0/8", "--bridge-prefix=ab",
+				 "--ipv4-tenant-prefix=20", "--ipv6-pool=fd00::/48"),
+		0);
+	assert_true(net_plan_is_on(&c.net));
+	assert_int_equal(net_plan_networks(&c.net), 4096);
+	assert_string_equal(c.net.prefix_name, "ab");
+	/* Each is well-formed by itself; together they make no sense. */
+	assert_int_equal(parse(&c, &action, &err, "--ipv4-pool=10.1.0.0/16",
+				 "--ipv4-tenant-prefix=12", NULL, NULL),
+		-EINVAL);
+	assert_non_null(strstr(err.msg, "12"));
+}
+
 static void bad_flags_are_refused_with_their_name(void **state)
 {
 	static const struct {
@@ -78,6 +100,12 @@ static void bad_flags_are_refused_with_their_name(void **state)
 		const char *says;
 	} rows[] = {
 		{"--state", "relative", "state"},
+		{"--ipv4-pool", "fd00::/48", "ipv4-pool"},
+		{"--ipv4-pool", "10.0.0.1/8", "ipv4-pool"},
+		{"--ipv6-pool", "10.0.0.0/8", "ipv6-pool"},
+		{"--ipv4-tenant-prefix", "129", "ipv4-tenant-prefix"},
+		{"--bridge-prefix", "eth0", "bridge-prefix"},
+		{"--bridge-ports", "-1", "bridge-ports"},
 		{"--state", "", "state"},
 		{"--nonsense", "1", "nonsense"},
 		{"--listen", "http://x", "listen"},
@@ -210,6 +238,7 @@ int main(void)
 		cmocka_unit_test(defaults_are_the_documented_ones),
 		cmocka_unit_test(help_names_every_flag_with_its_default),
 		cmocka_unit_test(the_socket_follows_the_run_directory),
+		cmocka_unit_test(a_network_takes_a_pool),
 		cmocka_unit_test(bad_flags_are_refused_with_their_name),
 		cmocka_unit_test(intervals_have_fractions),
 		cmocka_unit_test(help_and_version_win),

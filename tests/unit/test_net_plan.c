@@ -230,6 +230,20 @@ static void texts_that_are_no_pool(void **state)
 			fail_msg("\"%s\" was accepted", texts[i]);
 }
 
+static void resolvers_from_a_peer_are_checked(void **state)
+{
+	struct net_resolvers resolvers = {.n = 1};
+
+	(void)state;
+	assert_int_equal(net_resolvers_check(&resolvers, NULL), -EINVAL);
+	assert_int_equal(net_parse_address("10.0.0.1", &resolvers.list[0]), 0);
+	assert_int_equal(net_resolvers_check(&resolvers, NULL), 0);
+	resolvers.n = NET_RESOLVERS_MAX + 1;
+	assert_int_equal(net_resolvers_check(&resolvers, NULL), -EINVAL);
+	resolvers.n = 0;
+	assert_int_equal(net_resolvers_check(&resolvers, NULL), 0);
+}
+
 static void networks_and_loopbacks(void **state)
 {
 	struct net_address a;
@@ -265,6 +279,7 @@ int main(void)
 		cmocka_unit_test(pools_that_make_no_sense),
 		cmocka_unit_test(a_plan_from_a_peer_is_checked),
 		cmocka_unit_test(texts_that_are_no_pool),
+		cmocka_unit_test(resolvers_from_a_peer_are_checked),
 		cmocka_unit_test(networks_and_loopbacks),
 	};
 

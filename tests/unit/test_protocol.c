@@ -40,6 +40,8 @@ static const struct {
 	{MSG_CONTAINER_COPY, sizeof(struct msg_copy), EMPTY},
 	{MSG_CONTAINER_RENAME, sizeof(struct msg_rename), EMPTY},
 	{MSG_CONTAINER_RESET, sizeof(struct msg_container_create), EMPTY},
+	{MSG_NET_RULES, EMPTY, EMPTY},
+	{MSG_NET_CONFIG, sizeof(struct msg_net_config), EMPTY},
 	{MSG_EVENT_CONTAINER, sizeof(struct msg_event_container), 0},
 	{MSG_EVENT_TENANT, sizeof(struct msg_tenant), 0},
 	{MSG_EVENT_RUN_ENDED, sizeof(struct msg_run_ended), 0},

@@ -1,0 +1,110 @@
+/*
+ * The network, as far as it is the host's: which address pools there are, whom containers ask for
+ * names, the names of those that run, and what the packet filter lets through. What earlier
+ * supervisors left is put right here.
+ */
+#include "base/cleanup.h"
+#include "sandbox/container.h"
+#include "sandbox/handlers.h"
+#include "sandbox/net_filter.h"
+#include "sandbox/net_names.h"
+
+#include <fcntl.h>
+
+/* True for a container whose name is due: it has a network, and its run has not ended. */
+static bool has_name(const char *tenant, const char *container, void *arg)
+{
+	const struct container *c = container_find(arg, tenant, container);
+
+	return c && c->file.net_number && c->state != CONTAINER_STOPPING &&
+	       c->state != CONTAINER_ENDED;
+}
+
+static int open_names(void)
+{
+	return open(NET_NAMES_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int configure(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct supervisor *s = task->s;
+	_cleanup_close_ int names = -1;
+	int r;
+
+	(void)out;
+	if (!net_plan_is_on(&task->u.net_config.plan))
+		return 0;
+	r = net_names_mount(s->host_mounts_fd, s->config.run_path, err);
+	if (r < 0)
+		return r;
+	names = open_names();
+	if (names < 0)
+		return err_sys(err, errno, "open the names");
+	r = net_names_set_resolvers(names, &task->u.net_config.resolvers, err);
+	if (r == 0)
+		r = net_names_keep_only(names, has_name, task->s, err);
+	return r < 0 ? r : net_filter_forwarding_on(&task->u.net_config.plan, err);
+}
+
+/* Only now may something start that has a network. */
+static void configured(struct task *task, struct job_result *result)
+{
+	struct supervisor *s = task->s;
+
+	if (result->r == 0 && net_plan_is_on(&task->u.net_config.plan) && s->names_fd < 0) {
+		s->names_fd = open_names();
+		if (s->names_fd < 0)
+			result->r = err_sys(&result->err, errno, "open the names");
+	}
+	if (result->r == 0)
+		s->net_plan = task->u.net_config.plan;
+	handler_answer(s, &task->request, result->r, &result->err);
+}
+
+HANDLER(handle_net_config)
+{
+	const struct msg_net_config *in = msg;
+	struct task *task;
+	bool refused;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	refused = net_plan_check(&in->plan, &err) < 0 ||
+		  net_resolvers_check(&in->resolvers, &err) < 0;
+	task = handler_task(s, request, refused ? &err : NULL);
+	if (!task)
+		return;
+	task->u.net_config = *in;
+	task->fn = configure;
+	task->done = configured;
+	task_start(task);
+}
+
+static int filter(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct supervisor *s = task->s;
+
+	(void)out;
+	return net_filter_apply(s->config.libexec_path, &s->net_plan, task->fds[0], err);
+}
+
+/* The rows are looked at in the worker: there may be many. */
+HANDLER(handle_net_rules)
+{
+	struct task *task;
+	bool refused = !net_plan_is_on(&s->net_plan);
+	struct err err;
+
+	(void)msg;
+	(void)n_fds;
+	if (refused)
+		err_set(&err, ERR_FAILED_PRECONDITION, "NO_NETWORK",
+			"this host has no network for containers");
+	task = handler_task(s, request, refused ? &err : NULL);
+	if (!task)
+		return;
+	task->fds[0] = take_fd(&fds[0]);
+	task->fn = filter;
+	task_start(task);
+}
