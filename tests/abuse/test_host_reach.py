@@ -145,3 +145,22 @@ def test_the_daemons_session_keyring_stays_outside(canary, keyring_box):
               f"print(libc.syscall({REQUEST_KEY}, b'user', b'{name}', None, 0))")
     found = run_program([sys.executable, "-c", script], uid=HOST_USER)
     assert found.out.strip() == str(serial), found
+
+
+def test_a_policy_that_others_may_write_is_not_used(bare_daemon):
+    """Whoever writes a policy says what tenants may do; and an image says nothing of it."""
+    for name, mode, owner in (("mine", 0o644, 0), ("group", 0o664, 0), ("world", 0o646, 0),
+                              ("theirs", 0o644, HOST_USER)):
+        path = f"{bare_daemon.policies}/{name}.json"
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}, f)
+        os.chmod(path, mode)
+        os.chown(path, owner, owner)
+    os.mkfifo(f"{bare_daemon.policies}/fifo.json")
+    bare_daemon.start()
+    bare_daemon.busybox()
+    bare_daemon.tenant()
+    bare_daemon.launch("acme/web", options=["--policy", "mine"])
+    for name in ("group", "world", "theirs", "fifo"):
+        bare_daemon.refused("launch", "busybox", "acme/x", "--policy", name,
+                            match="belongs to root")
