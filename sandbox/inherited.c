@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define CPU_BYTES	   1024 /* 8192 CPUs, the most that Linux can be built for; it takes more */
 #define TIMER_SLACK_NSEC   50000      /* prctl(2), PR_SET_TIMERSLACK: that of pid 1 */
@@ -26,11 +27,16 @@
 
 void inherited_reset_signals(void)
 {
+	/* The kernel's struct sigaction, which is all zeros for SIG_DFL whatever its order. */
+	static const uint64_t by_default[8];
 	sigset_t none;
 
-	/* Fails for SIGKILL and SIGSTOP, which cannot be ignored, and for 32 and 33, libc's own. */
+	/*
+	 * Not by signal(3), which knows nothing of 32 and 33, libc's own: they are inherited as
+	 * well. Fails for SIGKILL and SIGSTOP, which cannot be ignored.
+	 */
 	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+		syscall(SYS_rt_sigaction, number, by_default, NULL, sizeof(uint64_t));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
