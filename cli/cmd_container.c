@@ -74,8 +74,8 @@ const struct column container_list_columns[] = {
 	{"pids", "PIDS", .kind = COLUMN_CUSTOM, .text = columns_pids},
 	{"disk_used_bytes", "DISK USED", "disk_used_bytes", COLUMN_SIZE, NULL},
 	{"ipv4", "IPV4", "ipv4_address", COLUMN_PLAIN, NULL},
-	{"ipv6", "IPV6", "ipv6_address", COLUMN_PLAIN, NULL},
-	{"start_time", "STARTED", "run.start_time", COLUMN_TIME, NULL},
+	{"ipv6", NULL, "ipv6_address", COLUMN_PLAIN, NULL},
+	{"start_time", NULL, "run.start_time", COLUMN_TIME, NULL},
 	{"exit", "ENDED", .kind = COLUMN_CUSTOM, .text = exit_text},
 	{0},
 };
