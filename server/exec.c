@@ -116,11 +116,6 @@ int exec_resize(struct exec_session *s, const Croft__V1__WindowSize *size, struc
 	return r;
 }
 
-void exec_resume_output(struct exec_session *s)
-{
-	exec_io_resume(&s->io);
-}
-
 int exec_signal(struct exec_session *s, uint32_t signal, struct err *err)
 {
 	struct msg_exec_signal msg = {.exec_id = s->id, .signal = (int32_t)signal};
@@ -227,6 +222,32 @@ void exec_hang_up(struct exec_session *s)
 	/* Before it has started, the reply's handler does the same. */
 	if (s->started)
 		disconnect(s);
+}
+
+/* --- what the call tells --- */
+
+void exec_half_closed(struct grpc_call *call)
+{
+	struct exec_session *s = grpc_call_data(call);
+
+	if (s)
+		exec_close_input(s);
+}
+
+void exec_writable(struct grpc_call *call)
+{
+	struct exec_session *s = grpc_call_data(call);
+
+	if (s)
+		exec_io_resume(&s->io);
+}
+
+void exec_cancelled(struct grpc_call *call)
+{
+	struct exec_session *s = grpc_call_data(call);
+
+	if (s)
+		exec_hang_up(s);
 }
 
 /* --- the start --- */

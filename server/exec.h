@@ -46,10 +46,13 @@ void exec_close_input(struct exec_session *session);
 /* INVALID_ARGUMENT for more rows or columns than a terminal can have. */
 int exec_resize(struct exec_session *session, const Croft__V1__WindowSize *size, struct err *err);
 int exec_signal(struct exec_session *session, uint32_t signal, struct err *err);
-/* The client reads again. */
-void exec_resume_output(struct exec_session *session);
 /* The client is gone: SIGHUP, and SIGKILL some seconds later. */
 void exec_hang_up(struct exec_session *session);
+
+/* As struct grpc_handler has them, of every method whose call holds a session. */
+void exec_half_closed(struct grpc_call *call);
+void exec_writable(struct grpc_call *call);
+void exec_cancelled(struct grpc_call *call);
 
 /* The supervisor's word that a command has ended. */
 void exec_ended(struct server *server, const struct msg_exec_ended *msg);

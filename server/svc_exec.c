@@ -107,36 +107,12 @@ static void message(struct grpc_call *call, const ProtobufCMessage *message_)
 	}
 }
 
-static void half_closed(struct grpc_call *call)
-{
-	struct exec_session *session = grpc_call_data(call);
-
-	if (session)
-		exec_close_input(session);
-}
-
-static void writable(struct grpc_call *call)
-{
-	struct exec_session *session = grpc_call_data(call);
-
-	if (session)
-		exec_resume_output(session);
-}
-
-static void cancelled(struct grpc_call *call)
-{
-	struct exec_session *session = grpc_call_data(call);
-
-	if (session)
-		exec_hang_up(session);
-}
-
 const struct grpc_handler svc_exec_handlers[] = {
 	{.path = "/croft.v1.Containers/Exec",
 		.start = start,
 		.message = message,
-		.half_closed = half_closed,
-		.writable = writable,
-		.cancelled = cancelled},
+		.half_closed = exec_half_closed,
+		.writable = exec_writable,
+		.cancelled = exec_cancelled},
 	{.path = NULL},
 };

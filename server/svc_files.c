@@ -145,14 +145,6 @@ static void push_message(struct grpc_call *call, const ProtobufCMessage *message
 	exec_hang_up(session);
 }
 
-static void push_half_closed(struct grpc_call *call)
-{
-	struct exec_session *session = grpc_call_data(call);
-
-	if (session)
-		exec_close_input(session);
-}
-
 static void pull_start(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__PullFilesRequest *request = (const void *)message;
@@ -167,31 +159,15 @@ static void pull_start(struct grpc_call *call, const ProtobufCMessage *message)
 	exec_close_input(session);
 }
 
-static void writable(struct grpc_call *call)
-{
-	struct exec_session *session = grpc_call_data(call);
-
-	if (session)
-		exec_resume_output(session);
-}
-
-static void cancelled(struct grpc_call *call)
-{
-	struct exec_session *session = grpc_call_data(call);
-
-	if (session)
-		exec_hang_up(session);
-}
-
 const struct grpc_handler svc_files_handlers[] = {
 	{.path = "/croft.v1.Containers/PushFiles",
 		.start = push_start,
 		.message = push_message,
-		.half_closed = push_half_closed,
-		.cancelled = cancelled},
+		.half_closed = exec_half_closed,
+		.cancelled = exec_cancelled},
 	{.path = "/croft.v1.Containers/PullFiles",
 		.start = pull_start,
-		.writable = writable,
-		.cancelled = cancelled},
+		.writable = exec_writable,
+		.cancelled = exec_cancelled},
 	{.path = NULL},
 };
