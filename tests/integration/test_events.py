@@ -2,11 +2,8 @@
 
 import json
 
-import pytest
 
 from croft_harness import wait_until
-
-pytestmark = pytest.mark.vm
 
 
 def told(daemon, resource=None):

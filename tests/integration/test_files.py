@@ -10,7 +10,6 @@ import pytest
 
 from croft_harness import wait_until
 
-pytestmark = pytest.mark.vm
 
 MIB = 1 << 20
 

@@ -9,7 +9,6 @@ import pytest
 from croft_harness import wait_until
 from test_usage import quantity
 
-pytestmark = pytest.mark.vm
 
 FULL = "disk of croftd's state is full"
 

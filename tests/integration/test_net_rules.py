@@ -12,8 +12,6 @@ import net_rules as rules
 from net_lab import (FORWARDS, FRAMES, HOST4, HOST6, OUTSIDE4, OUTSIDE6, ROWS, SECOND4,
                      answer_once, lab, sockets)  # noqa: F401
 
-pytestmark = pytest.mark.vm
-
 
 @pytest.fixture
 def filtered(lab):
