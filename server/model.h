@@ -201,6 +201,7 @@ struct container {
 	bool kill_wanted;    /* to be killed as soon as it has started */
 	bool launching;	     /* a launch whose start is not confirmed */
 	bool condemned;	     /* goes when its run has ended, or is found not to exist */
+	bool stop_asked;     /* the present run was sent its stop signal */
 	bool killed;	     /* Croft killed the present run, so a SIGKILL tells nothing */
 	bool delete_pending; /* a deletion is under way */
 	bool end_pending;    /* a RUN_ENDED is being committed */

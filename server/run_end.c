@@ -336,7 +336,7 @@ static struct run_end *make_end(struct server *server, struct container *c)
 		return NULL;
 	end->server = server;
 	end->container = container_ref(c);
-	end->was_stopped = c->state == CONTAINER_STOPPING;
+	end->was_stopped = c->stop_asked;
 	c->end_pending = true;
 	c->launching = false;
 	/* Until the commit it holds its name and shows that it is on its way down. */

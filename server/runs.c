@@ -23,6 +23,7 @@ void run_init(struct server *server, struct container *c)
 {
 	make_run(server, &c->run);
 	c->killed = false;
+	c->stop_asked = false;
 }
 
 /* Opens the counters behind the directories, which are closed. Returns the cgroup's inode. */

@@ -101,6 +101,7 @@ static int ask(struct server *server, struct container *c, uint32_t timeout_ms, 
 		r = link_send(server->link, MSG_CONTAINER_SIGNAL, &msg, NULL, 0, NULL, NULL, err);
 	if (r < 0)
 		return r;
+	c->stop_asked = true;
 	c->state = CONTAINER_STOPPING;
 	arm_timer(server, c, timeout_ms);
 	return 0;
