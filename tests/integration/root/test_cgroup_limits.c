@@ -196,10 +196,19 @@ static void hold_memory(struct fixture *f, const struct cgroup_id *id, size_t by
 	close(ready[1]);
 }
 
+static void assert_killed(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
 static void test_refuses_memory_below_use(void **state)
 {
 	struct fixture *f = *state;
-	int status;
+	uint64_t kills;
 
 	set(f, &f->web, LIMIT_MEMORY, 128 * MIB);
 	hold_memory(f, &f->web, 40 * MIB);
@@ -213,14 +222,22 @@ static void test_refuses_memory_below_use(void **state)
 	assert_kernel(f, &f->web, CGROUP_PIDS, "pids.max", "max", "pids.max", "max");
 	assert_int_equal(kill(f->pids[0], 0), 0);
 
-	/* Forced, it is killed: that one, which counts, and no other. */
+	/*
+	 * Forced, the larger one is killed, which counts, and on v1 no other. v2's kernel may find
+	 * nothing given back yet of one that is dying, and then takes the next.
+	 */
 	hold_memory(f, &f->web, 4 * MIB);
 	assert_ok(f, cgroup_set_limits(f->root, &f->web, &f->limits, false, true, &f->err));
-	assert_int_equal(kill(f->pids[1], 0), 0);
-	assert_int_equal(waitpid(f->pids[0], &status, 0), f->pids[0]);
-	assert_int_equal(WTERMSIG(status), SIGKILL);
-	f->pids[0] = f->pids[--f->n_pids];
-	assert_int_equal(read_counters(f, &f->web).oom_kills, 1);
+	assert_killed(f->pids[0]);
+	kills = read_counters(f, &f->web).oom_kills;
+	assert_in_range(kills, 1, is_v2(f) ? 2 : 1);
+	if (kills == 2)
+		assert_killed(f->pids[1]);
+	else
+		assert_int_equal(waitpid(f->pids[1], NULL, WNOHANG), 0);
+	if (kills == 1)
+		f->pids[0] = f->pids[1];
+	f->n_pids -= kills;
 	assert_kernel(f, &f->web, CGROUP_MEMORY, "memory.limit_in_bytes", "16777216", "memory.max",
 		"16777216");
 }
