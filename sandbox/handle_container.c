@@ -364,10 +364,14 @@ static void limits_changed(struct task *task, struct job_result *result)
 {
 	const struct msg_limits *msg = &task->u.limits;
 	struct container *c = container_find(task->s, msg->tenant, msg->container);
+	int r = result->r;
 
-	if (c && result->r == 0)
+	/* On file too, for who adopts it; unless it is ending, and its file is the teardown's. */
+	if (r == 0 && c && c->state == CONTAINER_RUNNING && c->file.oom_group != msg->oom_group) {
 		c->file.oom_group = msg->oom_group;
-	handler_answer(task->s, &task->request, result->r, &result->err);
+		r = run_file_save(task->s->runs_fd, &c->file, &result->err);
+	}
+	handler_answer(task->s, &task->request, r, &result->err);
 }
 
 HANDLER(handle_container_limits)

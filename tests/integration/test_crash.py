@@ -106,6 +106,17 @@ class TestRunning:
         box.ok("thaw", "acme/web")
         check_works(box, "acme/web")
 
+    def test_oom_group_that_was_set_live_is_kept(self, box, who):
+        """On cgroup v1 it is the supervisor that takes the whole container: it must remember."""
+        box.tenant()
+        box.launch("acme/web", memory="64M")
+        box.put_probe("acme/web")
+        box.ok("set", "acme/web", "--oom-group", "on")
+        crash(box, who)
+        box.restart(*who)
+        box.exec("acme/web", "/probe", "eat", str(200 << 20), "0")
+        box.wait_state("acme/web", "STOPPED")
+
     def test_new_containers_can_be_made(self, box, who):
         box.tenant()
         first = box.launch("acme/a")
