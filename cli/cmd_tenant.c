@@ -201,7 +201,7 @@ static int suspend(struct cli *cli, struct err *err)
 	char name[RESOURCE_SIZE];
 	int r = cli_tenant_name(cli_arg(cli, 0), name, err);
 
-	if (r == 0 && !reason)
+	if (r == 0 && (!reason || !*reason))
 		return usage_error(err, "--reason is missing: say why the tenant is suspended");
 	request.name = name;
 	request.reason = (char *)reason;

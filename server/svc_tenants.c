@@ -426,8 +426,15 @@ static void suspend_tenant(struct grpc_call *call, const ProtobufCMessage *messa
 	const Croft__V1__SuspendTenantRequest *request = (const void *)message;
 	struct mutation *m = mutation_begin(call, message, request->request_id);
 
-	if (m)
+	struct err err;
+
+	if (m && !request->reason[0]) {
+		err_set_subject(&err, ERR_INVALID_ARGUMENT, "REASON_MISSING", "reason",
+			"say why the tenant is suspended: who resumes it must know");
+		mutation_fail(m, &err);
+	} else if (m) {
 		set_suspended(m, request->name, true, request->reason);
+	}
 }
 
 static void resume_tenant(struct grpc_call *call, const ProtobufCMessage *message)

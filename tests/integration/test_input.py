@@ -259,6 +259,16 @@ class TestArguments:
                 assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT, mask
 
 
+    def test_a_suspension_needs_a_reason(self, shared):
+        with tenant(shared), shared.api() as api:
+            for request in ({}, {"reason": ""}, {"reason": "x" * 5000}, {"reason": "a\nb"}):
+                with pytest.raises(grpc.RpcError) as e:
+                    api.call("Tenants/SuspendTenant", {"name": "tenants/acme", **request})
+                assert e.value.code() == grpc.StatusCode.INVALID_ARGUMENT, request
+            assert shared.croft("tenant", "suspend", "acme", "--reason", "").rc == 2
+            assert "suspended" not in shared.json("tenant", "show", "acme")
+
+
 class TestRequestIds:
     ID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 
