@@ -1,7 +1,9 @@
-"""make demo and make bench leave nothing behind, however they end."""
+"""make demo shows what it says; and it and make bench leave nothing behind, however they end."""
 
 import contextlib
+import csv
 import os
+import re
 import signal
 import subprocess
 
@@ -78,6 +80,32 @@ def run():
         if one.child.poll() is None:
             one.child.terminate()
         one.child.communicate(timeout=30 * SLOWNESS)
+
+
+def test_what_the_demo_shows(run):
+    """The figures that it prints are those of the limits, and the CSV is what they come from."""
+    one = run("demo")
+    text, _ = one.child.communicate(timeout=60 * SLOWNESS)
+    text = text.decode()
+    assert one.child.returncode == 0, text
+    pids, denied = map(int, re.search(r"at most (\d+) pids, (\d+) forks refused", text).groups())
+    assert pids == 64 and denied > 0, text
+    peak, kills, status = re.search(r"peak ([\d.]+) MiB, (\d+) OOM kill, status (\d+)",
+                                    text).groups()
+    assert 250 < float(peak) <= 256 and int(kills) > 0 and status == "137", text
+    # Less where others keep the host busy; more never.
+    assert 0.1 < float(re.search(r"([\d.]+) CPU together", text)[1]) <= 1.05, text
+    answered, failed = map(int, re.search(r"answered (\d+) execs, (\d+) failed", text).groups())
+    assert answered > 10 and not failed, text
+    records = list(csv.DictReader(text[text.index("record_id,"):].splitlines()))
+    assert {r["final"] for r in records} == {"true"}
+    billed = sum(int(r["quantity"]) for r in records
+                 if (r["tenant"], r["meter"]) == ("acme", "cpu.used"))
+    said, counter = map(float, re.search(
+        r"CPU billed to acme ([\d.]+) s; the kernel's own counter of acme ([\d.]+) s",
+        text).groups())
+    # Each run is cut to whole microseconds.
+    assert billed / 1e6 == pytest.approx(said, abs=1e-6) == pytest.approx(counter, abs=1e-5), text
 
 
 INTERRUPTED = [("demo", moment) for moment in ("starting", "set up", "at work")]
