@@ -15,8 +15,8 @@ BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchiv
 	protobuf-c-compiler protobuf-compiler python3 python3-protobuf
 # And to test it.
 TEST_DEPS := acl binutils clang clang-format-14 crun iperf3 iproute2 libclang-rt-14-dev \
-	mmdebstrap nftables nghttp2-client podman python3-grpcio python3-h2 python3-pytest \
-	qemu-system-x86 runc skopeo uidmap umoci xz-utils zstd
+	mmdebstrap nftables nghttp2-client openssh-client podman python3-grpcio python3-h2 \
+	python3-pytest qemu-system-x86 runc skopeo uidmap umoci xz-utils zstd
 COVER_DEPS := gcovr
 
 # Installs what is missing of a list of packages; one dpkg-query when nothing is.
@@ -96,6 +96,7 @@ cover: deps deps-cover ## line coverage of the unit and root tests, in build-cov
 
 images: deps ## the images that tests boot and run, in build/images/
 	@tests/images/build
+	@tests/images/build-shell
 	@exec tests/images/build-apps
 
 demo: build ## tenants, a fork bomb, a memory bomb, CPU burners: what the kernel allowed

@@ -10,7 +10,7 @@ FOLDERS = ("tests/abuse", "tests/integration", "tests/unit", "tests/integration/
 
 def test_every_test_that_is_named_is_there():
     with open(os.path.join(ROOT, "docs", "SECURITY.md"), encoding="utf-8") as f:
-        named = re.findall(r"`(test_\w+)::(\w+)`", f.read())
+        named = re.findall(r"`(\w+)::(\w+)`", f.read())
     assert len(named) > 40
     for module, name in named:
         texts = []
@@ -20,4 +20,4 @@ def test_every_test_that_is_named_is_there():
                 if os.path.exists(path):
                     with open(path, encoding="utf-8") as f:
                         texts.append(f.read())
-        assert any(re.search(rf"(def|static void) {name}\(", t) for t in texts), (module, name)
+        assert any(re.search(rf"(def|void) {name}\(", t) for t in texts), (module, name)

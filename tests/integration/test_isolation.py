@@ -63,6 +63,7 @@ POLICY = {
     "socket AF_ALG": (41, [38, 5, 0], "EAFNOSUPPORT", "0|EAFNOSUPPORT"),
     "socket AF_VSOCK": (41, [40, 1, 0], "EAFNOSUPPORT", "0|EAFNOSUPPORT"),
     "socket AF_PACKET": (41, [17, 3, 0], "EAFNOSUPPORT", "0|EAFNOSUPPORT"),
+    "socket AF_INET SOCK_PACKET": (41, [2, 10, 0x300], "EAFNOSUPPORT", "0|EAFNOSUPPORT"),
     "socket netlink audit": (41, [16, 3, 9], "EAFNOSUPPORT", "0|EPROTONOSUPPORT"),
     "socket netlink xfrm": (41, [16, 3, 6], "EAFNOSUPPORT", "0|EPROTONOSUPPORT"),
     "socket SCTP": (41, [2, 1, 132], "EPROTONOSUPPORT", "0|EPROTONOSUPPORT"),
