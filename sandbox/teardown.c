@@ -37,10 +37,20 @@ static int read_counters(struct teardown_request *rq, const struct cgroup_id *id
 	return r;
 }
 
+static bool is_gone(int r)
+{
+	return r == -ENOENT || r == -ENODEV;
+}
+
+/*
+ * What cannot be read just now (no descriptor, no memory) would never be billed: then the cgroup
+ * stays, and this is tried again. What is gone, as after another boot, is nobody's to read.
+ */
 static int finalize(struct teardown_request *rq, const struct cgroup_id *id, struct err *err)
 {
 	struct run_file *file = &rq->file;
 	struct msg_run_ended *final = &file->final;
+	int r;
 
 	memset(final, 0, sizeof(*final));
 	memcpy(final->tenant, file->tenant, sizeof(final->tenant));
@@ -51,7 +61,10 @@ static int finalize(struct teardown_request *rq, const struct cgroup_id *id, str
 	final->end_boot_usec = rq->end_boot_usec;
 	final->end_wall_usec = rq->end_wall_usec;
 	final->exit = rq->exit;
-	final->counters_valid = read_counters(rq, id, final, NULL) == 0;
+	r = read_counters(rq, id, final, err);
+	if (r < 0 && !is_gone(r))
+		return err_wrap(err, r, "read the final counters");
+	final->counters_valid = r == 0;
 	file->ended = 1;
 	return run_file_save(rq->runs_fd, file, err);
 }

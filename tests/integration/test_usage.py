@@ -3,6 +3,9 @@
 import concurrent.futures
 import csv
 import io
+import os
+import signal
+import subprocess
 import time
 
 import pytest
@@ -68,6 +71,25 @@ class TestFinalRead:
             assert usage["cpu_usec"] > total
             total = usage["cpu_usec"]
         assert box.usage("acme")["cpu_usec"] == total
+
+    def test_what_cannot_be_read_now_is_read_later(self, box):
+        """A host short of memory or descriptors must cost nobody the bill of a run."""
+        box.tenant()
+        box.launch("acme/web")
+        cgroup = box.cgroup("acme/web")
+        in_supervisor = ["nsenter", "-t", str(box.pids["supervisor"]), "-m"]
+        name = "cpu.stat" if cgroup.unified else "cpuacct.usage"
+        path = f"{cgroup.directory('cpu' if cgroup.unified else 'cpuacct')}/{name}"
+        counted = cgroup.cpu_usec()
+        subprocess.run([*in_supervisor, "mount", "--bind", "/dev/null", path], check=True)
+        try:
+            os.kill(box.init_pid("acme/web"), signal.SIGKILL)
+            wait_until("it is tried in vain", lambda: "teardown failed" in box.read_log())
+            assert box.info("acme/web")["state"] != "STOPPED"
+        finally:
+            subprocess.run([*in_supervisor, "umount", path], check=True)
+        box.wait_state("acme/web", "STOPPED", 20)
+        assert box.usage("acme/web")["cpu_usec"] >= counted > 0
 
     def test_deleted_is_still_billed(self, box):
         box.tenant()
