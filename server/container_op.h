@@ -13,6 +13,7 @@ struct container_op {
 	bool oom_group;
 	struct snapshot_schedule schedule;
 	struct upkeep upkeep;
+	bool force;
 	bool holds_change; /* it set container->changing */
 	/* CreateContainer: what is waited for. */
 	int waiting;

@@ -1,12 +1,14 @@
-/* Changes of a stopped container's files; see container_pending.h. */
+/* Changes that outlive a crash; see container_pending.h. */
 #include "server/container_pending.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "server/container_update.h"
 #include "server/details.h"
 #include "server/events.h"
 #include "server/init_args.h"
 #include "server/link.h"
+#include "server/snapshot_schedule.h"
 #include "server/store.h"
 
 #include <event2/event.h>
@@ -19,32 +21,57 @@ union pending_msg {
 	struct msg_snapshot snapshot;
 	struct msg_container_create create;
 	struct msg_rename rename;
+	struct msg_limits limits;
 };
+
+struct kind;
 
 struct pending {
 	struct server *server;
+	const struct kind *kind;
 	struct container_op *op;     /* NULL: resumed, nobody waits */
 	struct container *container; /* a reference */
 	char old_name[NAME_SIZE];
 	struct err err;
 };
 
-/* A kind: "<word> <name>" in the row. */
+/* A kind: "<word> <name>" in the row; or the word alone, of one without a member. */
 struct kind {
 	const char *word;
 	enum msg_op msg;
-	void (*fill)(const struct container *c, const char *name, union pending_msg *ret);
+	void (*fill)(const struct pending *p, const char *name, union pending_msg *ret);
 	/* Makes the container in the model what it has become. Returns 0 or -errno. */
 	int (*apply)(struct pending *p, const char *name, struct err *err);
+	/* When that could not be committed; NULL: it stays, and is committed with the next change.
+	 */
+	void (*take_back)(struct pending *p);
+	void (*add_event)(struct pending *p, const char *name, struct db_tx *tx);
 	const char *event;
 	const char *member; /* of the event's details: what `name` names */
 	const char *done;   /* "went back to snapshot" */
 };
 
+static void add_event(struct pending *p, const char *name, struct db_tx *tx)
+{
+	const struct container *c = p->container;
+	const char *subject = name;
+	struct details d;
+
+	details_init(&d);
+	if (strcmp(p->old_name, c->name) != 0) {
+		details_text(&d, "old_name", p->old_name);
+		subject = p->old_name;
+	}
+	details_text(&d, p->kind->member, name);
+	events_add_container(tx, c, "", p->kind->event, details_end(&d), "%s/%s %s %s",
+		c->tenant->name, c->name, p->kind->done, subject);
+}
+
 /* --- restore --- */
 
-static void fill_restore(const struct container *c, const char *name, union pending_msg *ret)
+static void fill_restore(const struct pending *p, const char *name, union pending_msg *ret)
 {
+	const struct container *c = p->container;
 	struct msg_snapshot *msg = &ret->snapshot;
 	const struct snapshot *s = snapshot_any(c, name);
 
@@ -84,8 +111,10 @@ static int apply_restore(struct pending *p, const char *name, struct err *err)
 
 /* --- rename --- */
 
-static void fill_rename(const struct container *c, const char *name, union pending_msg *ret)
+static void fill_rename(const struct pending *p, const char *name, union pending_msg *ret)
 {
+	const struct container *c = p->container;
+
 	memcpy(ret->rename.tenant, c->tenant->name, sizeof(ret->rename.tenant));
 	memcpy(ret->rename.from, c->name, sizeof(ret->rename.from));
 	snprintf(ret->rename.to, sizeof(ret->rename.to), "%s", name);
@@ -104,8 +133,10 @@ static int apply_rename(struct pending *p, const char *name, struct err *err)
 
 /* --- rebuild --- */
 
-static void fill_rebuild(const struct container *c, const char *name, union pending_msg *ret)
+static void fill_rebuild(const struct pending *p, const char *name, union pending_msg *ret)
 {
+	const struct container *c = p->container;
+
 	(void)name;
 	memcpy(ret->create.tenant, c->tenant->name, sizeof(ret->create.tenant));
 	memcpy(ret->create.container, c->name, sizeof(ret->create.container));
@@ -119,26 +150,63 @@ static int apply_rebuild(struct pending *p, const char *name, struct err *err)
 	return 0;
 }
 
+/* --- limits --- */
+
+static void fill_limits(const struct pending *p, const char *name, union pending_msg *ret)
+{
+	(void)name;
+	container_update_fill(p->container, p->op, &ret->limits);
+}
+
+static int apply_limits(struct pending *p, const char *name, struct err *err)
+{
+	(void)name;
+	(void)err;
+	if (p->op)
+		container_update_swap(p->op);
+	return 0;
+}
+
+static void take_back_limits(struct pending *p)
+{
+	if (p->op)
+		container_update_swap(p->op);
+}
+
+static void add_limits_event(struct pending *p, const char *name, struct db_tx *tx)
+{
+	(void)name;
+	if (p->op)
+		container_update_add_event(tx, p->op);
+}
+
 static const struct kind kinds[] = {
-	{"restore", MSG_SNAPSHOT_RESTORE, fill_restore, apply_restore, "snapshot.restored",
-		"snapshot", "went back to snapshot"},
-	{"rename", MSG_CONTAINER_RENAME, fill_rename, apply_rename, "container.renamed", "name",
-		"is the new name of"},
-	{"rebuild", MSG_CONTAINER_RESET, fill_rebuild, apply_rebuild, "container.rebuilt", "image",
-		"was made anew from image"},
+	{"restore", MSG_SNAPSHOT_RESTORE, fill_restore, apply_restore, NULL, add_event,
+		"snapshot.restored", "snapshot", "went back to snapshot"},
+	{"rename", MSG_CONTAINER_RENAME, fill_rename, apply_rename, NULL, add_event,
+		"container.renamed", "name", "is the new name of"},
+	{"rebuild", MSG_CONTAINER_RESET, fill_rebuild, apply_rebuild, NULL, add_event,
+		"container.rebuilt", "image", "was made anew from image"},
+	{"limits", MSG_CONTAINER_LIMITS, fill_limits, apply_limits, take_back_limits,
+		add_limits_event, NULL, NULL, NULL},
 };
+
+static bool is_of_kind(const struct kind *kind, const char *pending, const char **ret_name)
+{
+	size_t length = strlen(kind->word);
+
+	if (strncmp(pending, kind->word, length) != 0)
+		return false;
+	pending += length;
+	*ret_name = kind->member && *pending == ' ' ? pending + 1 : pending;
+	return kind->member ? *pending == ' ' && name_is_valid(*ret_name) : !*pending;
+}
 
 static const struct kind *kind_of(const char *pending, const char **ret_name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		size_t length = strlen(kinds[i].word);
-
-		if (strncmp(pending, kinds[i].word, length) != 0 || pending[length] != ' ' ||
-			!name_is_valid(pending + length + 1))
-			continue;
-		*ret_name = pending + length + 1;
-		return &kinds[i];
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (is_of_kind(&kinds[i], pending, ret_name))
+			return &kinds[i];
 	return NULL;
 }
 
@@ -236,12 +304,22 @@ static void on_taken_back(void *arg, const struct err *err)
 	end(p, &p->err);
 }
 
+/* It is not done. Nobody waits where it was to be done again: then an operator is to know. */
 static void take_back(struct pending *p)
 {
 	struct db_tx *tx = db_tx_new_essential();
+	struct details d;
 
 	p->container->pending[0] = '\0';
 	store_put_container(tx, p->container);
+	if (!p->op) {
+		details_init(&d);
+		details_text(&d, "message", p->err.msg);
+		events_add_container(tx, p->container, p->container->run.id,
+			"container.limit_unenforced", details_end(&d),
+			"the limits of %s/%s are not those on record: %s",
+			p->container->tenant->name, p->container->name, p->err.msg);
+	}
 	db_commit(p->server->db, tx, on_taken_back, p);
 }
 
@@ -249,31 +327,46 @@ static void on_committed(void *arg, const struct err *err)
 {
 	struct pending *p = arg;
 
-	if (!err)
+	if (!err) {
 		log_info("container-changed tenant=%s container=%s", p->container->tenant->name,
 			p->container->name);
+		snapshot_schedule_wake(p->server);
+	} else if (p->kind->take_back) {
+		p->kind->take_back(p);
+		snprintf(p->container->pending, sizeof(p->container->pending), "%s", p->kind->word);
+		p->err = *err;
+		leave_pending(p);
+		return;
+	}
 	end(p, err);
 }
 
-static void commit(struct pending *p, const struct kind *kind, const char *name)
+static void commit(struct pending *p, const char *name)
 {
-	struct container *c = p->container;
 	struct db_tx *tx = db_tx_new_essential();
-	const char *subject = name;
-	struct details d;
 
-	details_init(&d);
-	if (strcmp(p->old_name, c->name) != 0) {
-		details_text(&d, "old_name", p->old_name);
-		subject = p->old_name;
-	}
-	details_text(&d, kind->member, name);
-	store_put_container(tx, c);
-	events_add_container(tx, c, "", kind->event, details_end(&d), "%s/%s %s %s",
-		c->tenant->name, c->name, kind->done, subject);
+	store_put_container(tx, p->container);
+	p->kind->add_event(p, name, tx);
 	if (p->op)
 		container_op_store(p->op, tx);
 	db_commit(p->server->db, tx, on_committed, p);
+}
+
+/* True when the supervisor has told that nothing was changed, and why. */
+static bool is_refusal(const struct err *err)
+{
+	return strcmp(err->reason, "SUPERVISOR_GONE") != 0 &&
+	       strcmp(err->reason, "WORKER_DIED") != 0 &&
+	       strcmp(err->reason, "WORKER_TIMEOUT") != 0;
+}
+
+/* What is to be done to files again is tried until it works: without it they are half of each. */
+static bool is_final(const struct pending *p)
+{
+	if (p->op)
+		return true;
+	/* Its run has ended meanwhile: the next attempt asks for what a stopped one has. */
+	return p->kind->take_back && strcmp(p->err.reason, "CONTAINER_NOT_RUNNING") != 0;
 }
 
 static void on_done(
@@ -281,42 +374,37 @@ static void on_done(
 {
 	struct pending *p = arg;
 	char text[sizeof(p->container->pending)];
-	const struct kind *kind;
 	const char *name;
 
 	(void)reply;
 	link_close_fds(fds, n_fds);
 	if (err) {
 		p->err = *err;
-		/* Refused by the supervisor: nothing was changed. Else nobody knows. */
-		if (p->op && strcmp(err->reason, "SUPERVISOR_GONE") != 0 &&
-			strcmp(err->reason, "WORKER_DIED") != 0 &&
-			strcmp(err->reason, "WORKER_TIMEOUT") != 0)
+		if (is_refusal(err) && is_final(p))
 			take_back(p);
 		else
 			leave_pending(p);
 		return;
 	}
 	memcpy(text, p->container->pending, sizeof(text));
-	kind = kind_of(text, &name);
+	kind_of(text, &name);
 	memcpy(p->old_name, p->container->name, sizeof(p->old_name));
-	if (kind->apply(p, name, &p->err) < 0) {
+	if (p->kind->apply(p, name, &p->err) < 0) {
 		leave_pending(p);
 		return;
 	}
 	p->container->pending[0] = '\0';
-	commit(p, kind, name);
+	commit(p, name);
 }
 
 static void carry_out(struct pending *p)
 {
 	union pending_msg msg = {0};
-	const struct kind *kind;
 	const char *name;
 
-	kind = kind_of(p->container->pending, &name);
-	kind->fill(p->container, name, &msg);
-	if (link_send(p->server->link, kind->msg, &msg, NULL, 0, on_done, p, &p->err) == 0)
+	p->kind = kind_of(p->container->pending, &name);
+	p->kind->fill(p, name, &msg);
+	if (link_send(p->server->link, p->kind->msg, &msg, NULL, 0, on_done, p, &p->err) == 0)
 		return;
 	/* Not sent, so not done; a resumed one waits for the next connection. */
 	if (p->op)
@@ -337,7 +425,7 @@ static void on_marked(void *arg, const struct err *err)
 	end(p, err);
 }
 
-/* The container is stopped, and held by op, which answers when it is done. */
+/* The container is held by op, which answers when it is done. name is "" where there is none. */
 static void begin(struct container_op *op, const char *word, const char *name)
 {
 	struct container *c = op->container;
@@ -353,7 +441,7 @@ static void begin(struct container_op *op, const char *word, const char *name)
 	p->server = op->server;
 	p->op = op;
 	p->container = container_ref(c);
-	snprintf(c->pending, sizeof(c->pending), "%s %s", word, name);
+	snprintf(c->pending, sizeof(c->pending), "%s%s%s", word, *name ? " " : "", name);
 	c->pending_begun = true;
 	tx = db_tx_new();
 	store_put_container(tx, c);
@@ -398,4 +486,9 @@ void container_pending_rename(struct container_op *op, const char *name)
 void container_pending_rebuild(struct container_op *op, const char *image)
 {
 	begin(op, "rebuild", image);
+}
+
+void container_pending_update(struct container_op *op)
+{
+	begin(op, "limits", "");
 }

@@ -1,24 +1,20 @@
 /*
- * Changing a container's limits live: checked against its tenant's, applied by the supervisor, then
- * committed. When the commit fails, the old limits are put back.
+ * Changing a container's limits live: what is asked for is checked against its tenant's. How it is
+ * brought about, whoever dies meanwhile, is container_pending.c's.
  */
 #include "server/container_update.h"
 
-#include "base/log.h"
-#include "server/container_op.h"
+#include "server/container_pending.h"
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/details.h"
 #include "server/events.h"
-#include "server/link.h"
 #include "server/snapshot_schedule.h"
-#include "server/store.h"
 #include "server/upkeep.h"
 
 #include <string.h>
 
-/* Exchanges what the container is and what the operation holds. */
-static void swap(struct container_op *op)
+void container_update_swap(struct container_op *op)
 {
 	struct container *c = op->container;
 	struct container_op before = *op;
@@ -35,15 +31,21 @@ static void swap(struct container_op *op)
 	c->upkeep = before.upkeep;
 }
 
-static void fill_message(const struct container *c, bool force, struct msg_limits *msg)
+void container_update_fill(struct container *c, struct container_op *op, struct msg_limits *ret)
 {
-	memset(msg, 0, sizeof(*msg));
-	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
-	memcpy(msg->container, c->name, sizeof(msg->container));
-	msg->oom_group = c->oom_group;
-	msg->force = force;
-	msg->running = container_state_is_live(c->state);
-	container_fill_limits(c, &msg->limits);
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->tenant, c->tenant->name, sizeof(ret->tenant));
+	memcpy(ret->container, c->name, sizeof(ret->container));
+	/* What was in force before is so again, whatever is in use by now. */
+	ret->force = !op || op->force;
+	ret->running = container_state_is_live(c->state);
+	/* The message is made from the container as it is to be. */
+	if (op)
+		container_update_swap(op);
+	ret->oom_group = c->oom_group;
+	container_fill_limits(c, &ret->limits);
+	if (op)
+		container_update_swap(op);
 }
 
 static int fill(
@@ -85,27 +87,8 @@ static int fill(
 		&op->limits, op->cpus, err);
 }
 
-static void on_committed(void *arg, const struct err *err)
-{
-	struct container_op *op = arg;
-	struct msg_limits msg;
-	struct err ignored;
-
-	if (!err) {
-		log_info("container-updated tenant=%s container=%s", op->container->tenant->name,
-			op->container->name);
-		snapshot_schedule_wake(op->server);
-		container_op_reply(op);
-		return;
-	}
-	swap(op);
-	fill_message(op->container, true, &msg);
-	link_send(op->server->link, MSG_CONTAINER_LIMITS, &msg, NULL, 0, NULL, NULL, &ignored);
-	container_op_fail(op, err);
-}
-
-/* op holds what the container was. An update to what it is already is no event. */
-static void add_event(struct db_tx *tx, const struct container_op *op)
+/* op holds what the container was. */
+void container_update_add_event(struct db_tx *tx, const struct container_op *op)
 {
 	const struct container *c = op->container;
 	char old[SCHEDULE_TEXT_SIZE];
@@ -130,32 +113,10 @@ static void add_event(struct db_tx *tx, const struct container_op *op)
 			"%s/%s was changed: %s", c->tenant->name, c->name, changes.text);
 }
 
-static void on_applied(
-	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
-{
-	struct container_op *op = arg;
-	struct container *c = op->container;
-	struct db_tx *tx;
-
-	(void)reply;
-	link_close_fds(fds, n_fds);
-	if (err) {
-		container_op_fail(op, err);
-		return;
-	}
-	swap(op);
-	tx = db_tx_new();
-	store_put_container(tx, c);
-	add_event(tx, op);
-	container_op_store(op, tx);
-	db_commit(op->server->db, tx, on_committed, op);
-}
-
 void container_update(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__UpdateContainerRequest *request = (const void *)message;
 	struct container_op *op;
-	struct msg_limits msg;
 	struct err err;
 	int r;
 
@@ -171,14 +132,10 @@ void container_update(struct grpc_call *call, const ProtobufCMessage *message)
 	r = container_op_hold(op, &err);
 	if (r == 0)
 		r = fill(op, request, &err);
-	if (r == 0) {
-		/* The message is made from the container as it is to be. */
-		swap(op);
-		fill_message(op->container, request->force, &msg);
-		swap(op);
-		r = link_send(op->server->link, MSG_CONTAINER_LIMITS, &msg, NULL, 0, on_applied, op,
-			&err);
-	}
-	if (r < 0)
+	if (r < 0) {
 		container_op_fail(op, &err);
+		return;
+	}
+	op->force = request->force;
+	container_pending_update(op);
 }

@@ -369,7 +369,8 @@ class Daemon:
         try:
             yield
         finally:
-            os.kill(self.pids[which], signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pids[which], signal.SIGCONT)
 
     def background_exec(self, name, *argv):
         """croft exec that runs on, killed at the end (its command then gets SIGHUP)."""

@@ -3,6 +3,7 @@ on, are found again, work as before, and every microsecond is on the bill."""
 
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -202,6 +203,42 @@ class TestStarting:
             box.ok("delete", "--force", name)
         wait_until("no process is left", lambda: not box.cgroup("acme").processes())
         box.launch("acme/after")
+
+
+def asked(daemon):
+    """True when a message waits for the supervisor, which is held."""
+    fds = f"/proc/{daemon.pids['supervisor']}/fd"
+    own = {os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)}
+    sockets = subprocess.run(["ss", "-xaH"], check=True, capture_output=True, text=True).stdout
+    words = (line.split() for line in sockets.splitlines() if line.startswith("u_seq"))
+    return any(state == "ESTAB" and f"socket:[{inode}]" in own and int(waiting) > 0
+               for _, state, waiting, _, _, inode, *_ in words)
+
+
+@victims
+class TestChanging:
+    def test_limits_are_what_is_shown(self, box, who):
+        """A change that nobody lived to confirm: afterwards the kernel holds what is on record."""
+        box.tenant()
+        box.launch("acme/web", pids=50, memory="64M")
+        cgroup = box.cgroup("acme/web")
+        with box.background("set", "acme/web", "--pids", "20") as change:
+            with box.held("supervisor"):
+                wait_until("it is asked", lambda: asked(box))
+                crash(box, who)
+            if who == ("croftd",):
+                wait_until("it is applied", lambda: cgroup.pids_max() == 20)
+            box.restart(*who)
+            assert change.wait(10) == 1
+        assert box.info("acme/web")["limits"]["pids"] == 50
+        wait_until("it is as before", lambda: cgroup.pids_max() == 50)
+        assert cgroup.memory_max() == 64 << 20
+        wait_until("it can be changed again", lambda: box.croft(
+            "set", "acme/web", "--pids", "30").rc == 0)
+        assert cgroup.pids_max() == 30
+        crash(box, ("croftd",))
+        box.restart("croftd")
+        assert (box.info("acme/web")["limits"]["pids"], cgroup.pids_max()) == (30, 30)
 
 
 @pytest.mark.vm
