@@ -260,7 +260,8 @@ static int step(struct session *s, struct err *err)
 		r = take_signals(s, err);
 	if (r == 0 && fds[POLL_INPUT].revents)
 		r = take_input(s, err);
-	if (r == 0 && fds[POLL_OUTPUT].revents)
+	/* Unless it was dropped meanwhile, by a signal to leave. */
+	if (r == 0 && s->message && fds[POLL_OUTPUT].revents)
 		r = put_output(s, err);
 	return r;
 }

@@ -3,81 +3,17 @@
 What the commands do is tested elsewhere; here it is how `croft` behaves as a program among others.
 """
 
-import contextlib
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
-import termios
-import time
 
 import pytest
 
 import kernel
 from croft_harness import ROOT, SLOWNESS, program, run_program, wait_until
+from terminal import terminal
 
 MEGABYTE = 1 << 20
-
-
-class Terminal:
-    """A command whose standard input, output and error are a terminal."""
-
-    def __init__(self, box, *args, rows=24, columns=80):
-        self.fd, self.far = pty.openpty()
-        self.resize(rows, columns)
-        self.text = b""
-        self.before = termios.tcgetattr(self.far)
-        self.child = subprocess.Popen(
-            [program("croft"), "--host", box.host, *args], stdin=self.far, stdout=self.far,
-            stderr=self.far, env={**os.environ, "TERM": "vt100"},
-            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
-        )
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def expect(self, what, seconds=10):
-        """Reads on until this text has come; it and what was before it are then taken."""
-        deadline = time.monotonic() + seconds * SLOWNESS
-        while what.encode() not in self.text:
-            left = deadline - time.monotonic()
-            ready = left > 0 and select.select([self.fd], [], [], left)[0]
-            if not ready:
-                raise AssertionError(f"no {what!r} in {self.text!r}")
-            self.text += os.read(self.fd, 65536)
-        taken, _, self.text = self.text.partition(what.encode())
-        return taken.decode(errors="replace")
-
-    def is_raw(self):
-        return not termios.tcgetattr(self.far)[3] & (termios.ICANON | termios.ECHO)
-
-    def wait(self, seconds=10):
-        return self.child.wait(seconds * SLOWNESS)
-
-    def is_restored(self):
-        return termios.tcgetattr(self.far) == self.before
-
-    def close(self):
-        if self.child.poll() is None:
-            self.child.kill()
-            self.child.wait()
-        os.close(self.fd)
-        os.close(self.far)
-
-
-@contextlib.contextmanager
-def terminal(box, *args, **kwargs):
-    t = Terminal(box, *args, **kwargs)
-    try:
-        yield t
-    finally:
-        t.close()
 
 
 @pytest.fixture
@@ -140,6 +76,17 @@ class TestTerminal:
                 assert t.wait() == 125
                 assert "croft: " in t.expect("\n")
                 web.restart(who)
+            assert t.is_restored()
+
+    def test_leaves_in_the_middle_of_output(self, web):
+        with terminal(web, "exec", "-t", "acme/web", "--", "yes") as t:
+            t.expect("y\r\ny")
+            # Both are there when it looks: room for output, and the signal.
+            t.child.send_signal(signal.SIGSTOP)
+            t.drain()
+            t.child.send_signal(signal.SIGTERM)
+            t.end_by(signal.SIGCONT)
+            assert t.wait() == 143
             assert t.is_restored()
 
     def test_hangup_ends_the_command(self, web):
