@@ -20,6 +20,8 @@
 #define FILE_NAME_SIZE 80
 #define DRAIN_MAX      (256u << 10)
 
+enum { PUMP_OUTPUT, PUMP_CONSOLE, PUMP_N };
+
 /* One descriptor being read. */
 struct pump {
 	struct log_source *source;
@@ -34,7 +36,7 @@ struct log_source {
 	int file;
 	off_t size;
 	bool complained;
-	struct pump pumps[2];
+	struct pump pumps[PUMP_N];
 };
 
 static LIST_HEAD(, log_reader) readers = LIST_HEAD_INITIALIZER(readers);
@@ -143,6 +145,8 @@ static void pump_finish(struct pump *pump)
 		event_free(pump->readable);
 	if (pump->pause)
 		event_free(pump->pause);
+	pump->readable = NULL;
+	pump->pause = NULL;
 	close_fd(&pump->fd);
 }
 
@@ -175,13 +179,26 @@ struct log_source *log_source_open(
 	source->file = -1;
 	snprintf(source->uid, sizeof(source->uid), "%s", uid);
 	ok = open_file(source) == 0;
-	ok = pump_init(&source->pumps[0], source, output_fd) && ok;
-	ok = pump_init(&source->pumps[1], source, console_fd) && ok;
+	ok = pump_init(&source->pumps[PUMP_OUTPUT], source, output_fd) && ok;
+	ok = pump_init(&source->pumps[PUMP_CONSOLE], source, console_fd) && ok;
 	if (ok)
 		return source;
 	log_error("logs-unavailable container=%s", uid);
 	log_source_close(source);
 	return NULL;
+}
+
+int log_source_take_console(struct log_source *source)
+{
+	struct pump *pump;
+	int fd;
+
+	if (!source)
+		return -1;
+	pump = &source->pumps[PUMP_CONSOLE];
+	fd = take_fd(&pump->fd);
+	pump_finish(pump);
+	return fd;
 }
 
 void log_source_drain(struct log_source *source)

@@ -28,6 +28,10 @@ struct server;
  */
 struct log_source *log_source_open(
 	struct server *server, const char *uid, int output_fd, int console_fd);
+/* The console's descriptor, which becomes the caller's and is read no more; -1: none. NULL is
+ * allowed.
+ */
+int log_source_take_console(struct log_source *source);
 /* Takes what is left, a bounded amount. NULL is allowed. */
 void log_source_drain(struct log_source *source);
 void log_source_close(struct log_source *source);

@@ -75,6 +75,9 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 	console = n_fds > n_dirs + 1 ? fds[n_dirs + 1] : -1;
 	if (n_fds > n_dirs + 2)
 		link_close_fds(fds + n_dirs + 2, n_fds - n_dirs - 2);
+	/* A supervisor that was started anew has none of this run, which would be hung up. */
+	if (console < 0)
+		console = log_source_take_console(c->logs);
 	log_source_close(c->logs);
 	c->logs = log_source_open(server, c->uid, output, console);
 }

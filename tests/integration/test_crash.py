@@ -321,3 +321,17 @@ class TestStopping:
             assert box.exec("acme/web", "/bin/true").rc == 0
         finally:
             other.finish()
+
+
+class TestConsole:
+    @pytest.mark.parametrize("who", ["croftd", "supervisor"])
+    def test_outlives_either(self, box, who):
+        """It is the container's: what has it open goes on, and is read as before."""
+        box.tenant()
+        box.launch("acme/web", init=["/bin/sh", "-c", "exec 3</dev/console; sleep 100000"])
+        box.sh("acme/web", "echo before >/dev/console")
+        wait_until("it is logged", lambda: "before" in box.ok("logs", "acme/web"))
+        box.kill9(who)
+        box.restart(who)
+        assert box.exec("acme/web", "/bin/sh", "-c", "echo after >/dev/console").rc == 0
+        wait_until("it is logged, too", lambda: "after" in box.ok("logs", "acme/web"))
