@@ -1,6 +1,7 @@
 """kill -9 of croftd, of the supervisor, and of both, while containers run, start and end: they run
 on, are found again, work as before, and every microsecond is on the bill."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -222,8 +223,9 @@ class TestChanging:
         box.tenant()
         box.launch("acme/web", pids=50, memory="64M")
         cgroup = box.cgroup("acme/web")
-        with box.background("set", "acme/web", "--pids", "20") as change:
+        with contextlib.ExitStack() as stack:
             with box.held("supervisor"):
+                change = stack.enter_context(box.background("set", "acme/web", "--pids", "20"))
                 wait_until("it is asked", lambda: asked(box))
                 crash(box, who)
             if who == ("croftd",):
