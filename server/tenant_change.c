@@ -63,14 +63,33 @@ static int check_children(const struct tenant_op *op, struct err *err)
 	return 0;
 }
 
-/* The tenant is as it was: so are its limits to be, of which some may have been changed. */
-static void put_back(struct tenant_op *op)
+static void on_put_back(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct tenant_op *op = arg;
+
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (err)
+		log_error("tenant-not-put-back tenant=%s error=\"%s\"", op->tenant->name, err->msg);
+	tenant_op_fail(op, &op->err);
+}
+
+/*
+ * The tenant is as it was: so are its limits to be, of which some may have been changed. Only then
+ * is the failure told, and the tenant let go: another change must not be overtaken by this.
+ */
+static void put_back(struct tenant_op *op, const struct err *why)
 {
 	struct msg_tenant_set msg;
 	struct err ignored;
 
+	op->err = *why;
 	reconcile_fill_tenant(op->tenant, true, &msg);
-	link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, NULL, NULL, &ignored);
+	/* Without a connection it is done with the next one's reconciliation. */
+	if (link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, on_put_back, op, &ignored) <
+		0)
+		tenant_op_fail(op, why);
 }
 
 static void on_committed(void *arg, const struct err *err)
@@ -83,8 +102,7 @@ static void on_committed(void *arg, const struct err *err)
 		return;
 	}
 	swap(op);
-	put_back(op);
-	tenant_op_fail(op, err);
+	put_back(op, err);
 }
 
 /* op holds what the tenant was. An update to what it is already is no event. */
@@ -128,8 +146,7 @@ static void refused(struct tenant_op *op, const struct err *err)
 		if (apply(op, &failure) == 0)
 			return;
 	}
-	put_back(op);
-	tenant_op_fail(op, &failure);
+	put_back(op, &failure);
 }
 
 static void on_set(

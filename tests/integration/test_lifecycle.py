@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 
+import grpc
 import pytest
 
 import kernel
@@ -361,6 +362,21 @@ class TestPoolWithoutLimits:
         box.refused("tenant", "set", "acme", "--disk", "5G", match="plain.*disk")
         box.ok("tenant", "set", "acme", "--pids", "50")
         assert box.cgroup("acme").pids_max() == 50
+
+    def test_a_refusal_undoes_no_later_change(self, box):
+        """What is put back after a refusal is put back before it is told."""
+        box.tenant(pids=100)
+        with box.api() as api:
+            for pids in range(100, 500):
+                limits = {"pids": 50, "disk_bytes": 64 << 20}
+                with pytest.raises(grpc.RpcError):
+                    api.call("Tenants/UpdateTenant", {
+                        "tenant": {"name": "tenants/acme", "limits": limits},
+                        "update_mask": "limits.pids,limits.diskBytes"})
+                api.call("Tenants/UpdateTenant", {
+                    "tenant": {"name": "tenants/acme", "limits": {"pids": pids}},
+                    "update_mask": "limits.pids"})
+                assert box.cgroup("acme").pids_max() == pids
 
     def test_one_from_before_is_told(self, box):
         box.tenant(pids=100)
