@@ -76,6 +76,32 @@ void reconcile_fill_tenant(const struct tenant *t, bool force, struct msg_tenant
 
 static int send_tenant(struct server *server, struct tenant *t);
 
+static void on_thawed(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
+		step_done(arg);
+}
+
+/*
+ * After the limits: a suspended tenant is frozen also when the host has booted since, and one whose
+ * suspension was not committed runs on. That is waited for, so that it overtakes no suspension that
+ * is asked for next; a freeze is not, as it may take a tenant's processes long.
+ */
+static bool send_freeze(struct server *server, const struct tenant *t)
+{
+	struct msg_freeze msg = {.frozen = t->suspended};
+	bool waits = !t->suspended;
+	struct err err;
+
+	memcpy(msg.tenant, t->name, sizeof(msg.tenant));
+	return link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0,
+		       waits ? on_thawed : NULL, server, &err) == 0 &&
+	       waits;
+}
+
 /* A limit that was asked for, on a host whose pool no longer has any: the others hold. */
 static void tell_unenforced(struct server *server, const struct tenant *t, const struct err *why)
 {
@@ -114,10 +140,13 @@ static void on_tenant_set(
 		n_fds = 0;
 	}
 	link_close_fds(fds, n_fds);
+	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0) {
+		if (send_freeze(server, t))
+			server->reconcile_waiting++;
+		step_done(server);
+	}
 	tenant_unref(t);
 	free(resend);
-	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
-		step_done(server);
 }
 
 static int send_tenant(struct server *server, struct tenant *t)
@@ -140,22 +169,6 @@ static int send_tenant(struct server *server, struct tenant *t)
 		free(resend);
 	}
 	return r;
-}
-
-/* After the limits: a suspended tenant is frozen also when the host has booted since. */
-static void send_freezes(struct server *server)
-{
-	struct map_node *node;
-	struct err err;
-
-	MAP_FOREACH(node, &server->model.tenants)
-	{
-		const struct tenant *t = map_object(node, struct tenant, by_name);
-		struct msg_freeze msg = {.frozen = t->suspended};
-
-		memcpy(msg.tenant, t->name, sizeof(msg.tenant));
-		link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, NULL, NULL, &err);
-	}
 }
 
 /* A run that was asked for, but never carried out. */
@@ -309,7 +322,6 @@ static void list_again_later(struct server *server)
 
 static void finish(struct server *server)
 {
-	send_freezes(server);
 	link_set_ready(server->link);
 	container_pending_resume_all(server);
 	snapshot_settle_all(server);
