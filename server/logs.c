@@ -1,12 +1,13 @@
 /*
- * Pumping containers' output into files; see logs.h. Must never read without bound for one
- * container, nor follow a link: the directory is croftd's, the bytes are a tenant's.
+ * Pumping containers' output to the writer of files; see logs.h. Must never read without bound for
+ * one container, nor write: that is the writer's, on its thread.
  */
 #include "server/logs.h"
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "server/log_writer.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -17,8 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILE_NAME_SIZE 80
-#define DRAIN_MAX      (256u << 10)
+#define DRAIN_MAX (256u << 10)
 
 enum { PUMP_OUTPUT, PUMP_CONSOLE, PUMP_N };
 
@@ -28,64 +28,25 @@ struct pump {
 	int fd;
 	struct event *readable;
 	struct event *pause;
+	bool held; /* until what was read before is written */
 };
 
 struct log_source {
-	struct server *server;
-	char uid[64];
-	int file;
-	off_t size;
-	bool complained;
+	LIST_ENTRY(log_source) entry;
+	struct log_writer *writer;
+	char uid[LOG_UID_SIZE];
+	struct log_file *file;
+	unsigned in_flight;   /* read, and not yet written */
+	uint64_t last_number; /* of what was read */
+	bool closed;
 	struct pump pumps[PUMP_N];
 };
 
 static LIST_HEAD(, log_reader) readers = LIST_HEAD_INITIALIZER(readers);
-
-static void file_name(const char *uid, bool old, char out[static FILE_NAME_SIZE])
-{
-	snprintf(out, FILE_NAME_SIZE, "%.60s.log%s", uid, old ? ".1" : "");
-}
-
-static int open_file(struct log_source *source)
-{
-	char name[FILE_NAME_SIZE];
-	struct stat st;
-
-	file_name(source->uid, false, name);
-	source->file = openat(source->server->logs_fd, name,
-		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (source->file < 0)
-		return -errno;
-	source->size = fstat(source->file, &st) == 0 ? st.st_size : 0;
-	return 0;
-}
-
-static void rotate(struct log_source *source)
-{
-	char name[FILE_NAME_SIZE];
-	char old[FILE_NAME_SIZE];
-
-	file_name(source->uid, false, name);
-	file_name(source->uid, true, old);
-	renameat(source->server->logs_fd, name, source->server->logs_fd, old);
-	close_fd(&source->file);
-	open_file(source);
-}
-
-static void append(struct log_source *source, const void *data, size_t size)
-{
-	int r = -EBADF;
-
-	if (source->size + (off_t)size > (off_t)LOGS_FILE_MAX)
-		rotate(source);
-	if (source->file >= 0)
-		r = fd_write_full(source->file, data, size);
-	if (r < 0 && !source->complained) {
-		log_error("log-not-written container=%s errno=%d", source->uid, -r);
-		source->complained = true;
-	}
-	source->size += (off_t)size;
-}
+static LIST_HEAD(, log_source) sources = LIST_HEAD_INITIALIZER(sources);
+/* The writer keeps the order, so these two tell whether something is written. */
+static uint64_t numbers_given;
+static uint64_t numbers_written;
 
 static void wake_readers(const char *uid)
 {
@@ -99,22 +60,55 @@ static void wake_readers(const char *uid)
 	}
 }
 
-/* Takes at most max bytes. False when there is nothing more to come. */
-static bool take(struct pump *pump, size_t max)
+static void source_free(struct log_source *source)
 {
-	uint8_t buf[16384];
+	LIST_REMOVE(source, entry);
+	free(source);
+}
+
+static void on_written(void *arg)
+{
+	struct log_source *source = arg;
+	char uid[LOG_UID_SIZE];
+
+	memcpy(uid, source->uid, sizeof(uid));
+	source->in_flight--;
+	numbers_written++;
+	for (size_t i = 0; i < ARRAY_SIZE(source->pumps) && !source->closed; i++)
+		if (source->pumps[i].held && !source->in_flight) {
+			source->pumps[i].held = false;
+			event_add(source->pumps[i].readable, NULL);
+		}
+	if (source->closed && !source->in_flight)
+		source_free(source);
+	wake_readers(uid);
+}
+
+static void append(struct log_source *source, const void *data, size_t size)
+{
+	if (log_file_append(source->writer, source->file, data, size, on_written, source) < 0) {
+		log_error("log-not-written container=%s: out of memory", source->uid);
+		return;
+	}
+	source->in_flight++;
+	source->last_number = ++numbers_given;
+}
+
+/* Takes at most LOGS_READ_MAX bytes. False when there is nothing more to come. */
+static bool take(struct pump *pump)
+{
+	static uint8_t buf[LOGS_READ_MAX];
 	size_t taken = 0;
 	ssize_t n = 1;
 
-	while (taken < max) {
-		n = read(pump->fd, buf, sizeof(buf));
+	while (taken < sizeof(buf)) {
+		n = read(pump->fd, buf + taken, sizeof(buf) - taken);
 		if (n <= 0)
 			break;
-		append(pump->source, buf, (size_t)n);
 		taken += (size_t)n;
 	}
 	if (taken)
-		wake_readers(pump->source->uid);
+		append(pump->source, buf, taken);
 	/* EIO: a pty whose other side is closed for now; a getty opens it again. */
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR || errno == EIO));
 }
@@ -126,17 +120,20 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (take(pump, LOGS_READ_MAX))
+	if (take(pump))
 		evtimer_add(pump->pause, &pause);
 }
 
+/* A disk that is slower than this keeps the container waiting, and no more than this in memory. */
 static void on_paused(evutil_socket_t fd, short what, void *arg)
 {
 	struct pump *pump = arg;
 
 	(void)fd;
 	(void)what;
-	event_add(pump->readable, NULL);
+	pump->held = pump->source->in_flight > 0;
+	if (!pump->held)
+		event_add(pump->readable, NULL);
 }
 
 static void pump_finish(struct pump *pump)
@@ -147,13 +144,12 @@ static void pump_finish(struct pump *pump)
 		event_free(pump->pause);
 	pump->readable = NULL;
 	pump->pause = NULL;
+	pump->held = false;
 	close_fd(&pump->fd);
 }
 
-static bool pump_init(struct pump *pump, struct log_source *source, int fd)
+static bool pump_init(struct pump *pump, struct log_source *source, struct event_base *base, int fd)
 {
-	struct event_base *base = source->server->base;
-
 	pump->source = source;
 	pump->fd = fd;
 	if (fd < 0)
@@ -168,19 +164,22 @@ struct log_source *log_source_open(
 	struct server *server, const char *uid, int output_fd, int console_fd)
 {
 	struct log_source *source = calloc(1, sizeof(*source));
+	struct log_file *file = source ? log_file_new(uid) : NULL;
 	bool ok;
 
-	if (!source) {
+	if (!file) {
+		free(source);
 		cleanup_close(&output_fd);
 		cleanup_close(&console_fd);
+		log_error("logs-unavailable container=%s", uid);
 		return NULL;
 	}
-	source->server = server;
-	source->file = -1;
+	source->writer = server->log_writer;
+	source->file = file;
 	snprintf(source->uid, sizeof(source->uid), "%s", uid);
-	ok = open_file(source) == 0;
-	ok = pump_init(&source->pumps[PUMP_OUTPUT], source, output_fd) && ok;
-	ok = pump_init(&source->pumps[PUMP_CONSOLE], source, console_fd) && ok;
+	LIST_INSERT_HEAD(&sources, source, entry);
+	ok = pump_init(&source->pumps[PUMP_OUTPUT], source, server->base, output_fd);
+	ok = pump_init(&source->pumps[PUMP_CONSOLE], source, server->base, console_fd) && ok;
 	if (ok)
 		return source;
 	log_error("logs-unavailable container=%s", uid);
@@ -204,8 +203,8 @@ int log_source_take_console(struct log_source *source)
 void log_source_drain(struct log_source *source)
 {
 	for (size_t i = 0; source && i < ARRAY_SIZE(source->pumps); i++)
-		if (source->pumps[i].fd >= 0)
-			take(&source->pumps[i], DRAIN_MAX);
+		for (size_t n = 0; source->pumps[i].fd >= 0 && n < DRAIN_MAX; n += LOGS_READ_MAX)
+			take(&source->pumps[i]);
 }
 
 void log_source_close(struct log_source *source)
@@ -214,27 +213,92 @@ void log_source_close(struct log_source *source)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(source->pumps); i++)
 		pump_finish(&source->pumps[i]);
-	close_fd(&source->file);
-	free(source);
+	log_file_free(source->writer, source->file);
+	source->closed = true;
+	if (!source->in_flight)
+		source_free(source);
+}
+
+/* Of a container that is gone: its readers see that nothing more can come. */
+static void on_removed(void *arg)
+{
+	wake_readers(arg);
+	free(arg);
 }
 
 void logs_remove(struct server *server, const char *uid)
 {
-	char name[FILE_NAME_SIZE];
+	char *copy = strdup(uid);
 
-	file_name(uid, false, name);
-	unlinkat(server->logs_fd, name, 0);
-	file_name(uid, true, name);
-	unlinkat(server->logs_fd, name, 0);
+	if (copy && log_writer_remove(server->log_writer, uid, on_removed, copy) == 0)
+		return;
+	/* The next start removes them. */
+	log_error("logs-not-removed container=%s: out of memory", uid);
+	free(copy);
 	wake_readers(uid);
+}
+
+static int compare_uids(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The uids of all containers, in order; owned by the caller, the texts by the containers. */
+static int list_uids(const struct model *model, const char ***ret, size_t *ret_n, struct err *err)
+{
+	struct container *c = NULL;
+	const char **uids;
+	size_t n = 0;
+
+	while ((c = model_next_container(model, c)))
+		n++;
+	uids = calloc(n + 1, sizeof(*uids));
+	if (!uids)
+		return err_oom(err);
+	n = 0;
+	while ((c = model_next_container(model, c)))
+		uids[n++] = c->uid;
+	qsort(uids, n, sizeof(*uids), compare_uids);
+	*ret = uids;
+	*ret_n = n;
+	return 0;
+}
+
+int logs_remove_strays(struct server *server, struct err *err)
+{
+	int fd = openat(server->logs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_free_ const char **uids = NULL;
+	struct dirent *entry;
+	size_t n = 0;
+	int r;
+
+	if (!dir) {
+		cleanup_close(&fd);
+		return err_sys(err, errno, "list the logs");
+	}
+	r = list_uids(&server->model, &uids, &n, err);
+	if (r < 0)
+		return r;
+	while ((entry = readdir(dir))) {
+		char *dot = strchr(entry->d_name, '.');
+		const char *uid = entry->d_name;
+
+		if (!dot || dot == entry->d_name)
+			continue;
+		*dot = '\0';
+		if (!bsearch(&uid, uids, n, sizeof(*uids), compare_uids))
+			logs_remove(server, uid);
+	}
+	return 0;
 }
 
 static int open_kept(const struct log_reader *reader, bool old, struct stat *ret_stat)
 {
-	char name[FILE_NAME_SIZE];
+	char name[LOG_UID_SIZE + 16];
 	int fd;
 
-	file_name(reader->uid, old, name);
+	log_file_name(reader->uid, old, name);
 	fd = openat(reader->server->logs_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, ret_stat) < 0)
 		close_fd(&fd);
@@ -244,6 +308,7 @@ static int open_kept(const struct log_reader *reader, bool old, struct stat *ret
 void log_reader_open(
 	struct log_reader *reader, struct server *server, const char *uid, uint64_t tail_bytes)
 {
+	const struct log_source *source;
 	struct stat old = {0};
 	struct stat now = {0};
 	int old_fd;
@@ -252,6 +317,9 @@ void log_reader_open(
 	reader->server = server;
 	snprintf(reader->uid, sizeof(reader->uid), "%s", uid);
 	LIST_INSERT_HEAD(&readers, reader, entry);
+	LIST_FOREACH (source, &sources, entry)
+		if (!strcmp(source->uid, uid) && source->last_number > reader->until)
+			reader->until = source->last_number;
 	reader->fd = open_kept(reader, false, &now);
 	old_fd = open_kept(reader, true, &old);
 	if (old_fd >= 0 && (!tail_bytes || tail_bytes > (uint64_t)now.st_size)) {
@@ -269,6 +337,11 @@ void log_reader_close(struct log_reader *reader)
 {
 	LIST_REMOVE(reader, entry);
 	close_fd(&reader->fd);
+}
+
+bool log_reader_must_wait(const struct log_reader *reader)
+{
+	return numbers_written < reader->until;
 }
 
 /* At the end of a file: moves on to the present one when there was a rotation. */

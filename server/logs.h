@@ -1,6 +1,6 @@
 /*
  * What containers write to their standard output and console: taken from the pipe and the pty at a
- * bounded rate, kept in a file of croftd's own with one rotation.
+ * bounded rate, and kept in a file of croftd's own with one rotation (log_writer.h).
  *
  * A container that writes faster fills its pipe and waits: that is its own time. Files are named by
  * the container's uid, so that a later container of the same name never shows them.
@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -38,6 +39,8 @@ void log_source_close(struct log_source *source);
 
 /* Deletes a container's files, and wakes those who read them. */
 void logs_remove(struct server *server, const char *uid);
+/* At the start: deletes those of containers that are no more. Returns 0 or -errno. */
+int logs_remove_strays(struct server *server, struct err *err);
 
 /* A position in a container's kept output, which survives rotations while it is open. */
 struct log_reader {
@@ -46,6 +49,7 @@ struct log_reader {
 	char uid[64];
 	int fd; /* -1: nothing was written yet */
 	off_t offset;
+	uint64_t until; /* the number of what was the newest when it was opened */
 	/* Something new was written; may be NULL. */
 	void (*wake)(void *arg);
 	void *arg;
@@ -55,5 +59,7 @@ struct log_reader {
 void log_reader_open(
 	struct log_reader *reader, struct server *server, const char *uid, uint64_t tail_bytes);
 void log_reader_close(struct log_reader *reader);
+/* True while something is not yet written that was read before this began: wake() tells. */
+bool log_reader_must_wait(const struct log_reader *reader);
 /* The next bytes: 0 at the present end, -errno. */
 ssize_t log_reader_read(struct log_reader *reader, void *buf, size_t size);

@@ -14,6 +14,7 @@ struct exec_table;
 struct host_stop;
 struct import_table;
 struct link;
+struct log_writer;
 struct request_table;
 struct sampler;
 struct snapshot_timer;
@@ -38,6 +39,7 @@ struct server {
 	int64_t started_wall_usec;
 	uint64_t next_run_key;
 	int logs_fd;		   /* the directory of the containers' logs */
+	struct log_writer *log_writer;
 	struct msg_host_info host; /* as the supervisor last told; all zero before */
 	struct map policies;	   /* svc_policies.c */
 	uint64_t policies_round;

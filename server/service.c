@@ -13,6 +13,8 @@
 #include "server/exec.h"
 #include "server/import.h"
 #include "server/link.h"
+#include "server/log_writer.h"
+#include "server/logs.h"
 #include "server/network.h"
 #include "server/plan_rollout.h"
 #include "server/request_ids.h"
@@ -148,6 +150,10 @@ static int assemble(struct service *service, struct startup *startup, struct err
 	if (r == 0)
 		r = watch_signals(service, err);
 	if (r == 0)
+		r = log_writer_create(server->base, server->logs_fd, &server->log_writer, err);
+	if (r == 0)
+		r = logs_remove_strays(server, err);
+	if (r == 0)
 		r = exec_table_create(server, err);
 	if (r == 0)
 		r = import_table_create(server, err);
@@ -187,6 +193,8 @@ static void take_apart(struct service *service)
 	request_table_destroy(server->requests);
 	policies_forget(server);
 	model_finish(&server->model);
+	/* Behind the last container's output. */
+	log_writer_destroy(server->log_writer);
 	upkeep_finish(server);
 	shutdown_finish(server);
 	db_close(server->db);

@@ -48,7 +48,8 @@ static void go_on(struct log_call *l)
 		err_sys(&err, (int)n, "read the log");
 		grpc_fail(l->call, &err);
 		log_call_free(l);
-	} else if (n == 0 && (!l->follow || l->container->gone)) {
+	} else if (n == 0 && (!l->follow || l->container->gone) &&
+		   !log_reader_must_wait(&l->reader)) {
 		grpc_finish(l->call);
 		log_call_free(l);
 	}
