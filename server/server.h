@@ -38,7 +38,7 @@ struct server {
 	char boot_id[BOOT_ID_LEN];
 	int64_t started_wall_usec;
 	uint64_t next_run_key;
-	int logs_fd;		   /* the directory of the containers' logs */
+	int logs_fd; /* the directory of the containers' logs */
 	struct log_writer *log_writer;
 	struct msg_host_info host; /* as the supervisor last told; all zero before */
 	struct map policies;	   /* svc_policies.c */
