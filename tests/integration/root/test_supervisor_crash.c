@@ -479,7 +479,8 @@ static void a_killed_outer_process_fails_the_start_at_once(void **state)
 	int lost = 0;
 
 	assert_done(s, sup_tenant_set(s));
-	for (int i = 0; i < ROUNDS; i++) {
+	/* On a busy host it is often too late: until one was in time. */
+	for (int i = 0; i < ROUNDS || (!lost && i < 20 * ROUNDS); i++) {
 		pid_t builder;
 
 		send_start(s, "web", NULL, NULL);
@@ -495,7 +496,7 @@ static void a_killed_outer_process_fails_the_start_at_once(void **state)
 		sup_wait_for_children(s, 0);
 		sup_assert_nothing_left(s, true);
 	}
-	print_message("# killed %d outer processes of %d\n", lost, ROUNDS);
+	print_message("# killed %d outer processes in time\n", lost);
 	assert_true(lost > 0);
 	sup_shutdown(s);
 }
