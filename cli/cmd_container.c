@@ -65,6 +65,25 @@ static const char *init_text(
 	return buf;
 }
 
+static const char *mounts_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__Container *c = (const void *)m;
+	size_t n = 0;
+
+	(void)human;
+	buf[0] = '\0';
+	for (size_t i = 0; i < c->n_mounts && n < COLUMN_TEXT_MAX; i++) {
+		const Croft__V1__Mount *mount = c->mounts[i];
+		const char *volume = strrchr(mount->volume, '/');
+
+		n += (size_t)snprintf(buf + n, COLUMN_TEXT_MAX - n, "%s%s%s at %s%s", i ? ", " : "",
+			volume ? "" : "host:", volume ? volume + 1 : mount->host_directory,
+			mount->path, mount->read_only ? " (read-only)" : "");
+	}
+	return buf;
+}
+
 const struct column container_list_columns[] = {
 	{"name", "CONTAINER", "name", COLUMN_RESOURCE, NULL},
 	{"state", "STATE", "state", COLUMN_STATE, NULL},
@@ -92,6 +111,7 @@ const struct column container_columns[] = {
 	{"with_init", "with croft-init", "with_init", COLUMN_PLAIN, NULL},
 	{"ephemeral", "ephemeral", "ephemeral", COLUMN_PLAIN, NULL},
 	{"oom_group", "oom group", "oom_group", COLUMN_PLAIN, NULL},
+	{"mounts", "mounts", .kind = COLUMN_CUSTOM, .text = mounts_text},
 	{"snapshots", "snapshots", .kind = COLUMN_CUSTOM, .text = schedule_text},
 	{"next_snapshot_time", "next snapshot", "next_snapshot_time", COLUMN_TIME, NULL},
 	{"restart_policy", "restart", "restart_policy", COLUMN_PLAIN, NULL},

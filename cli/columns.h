@@ -8,6 +8,7 @@ extern const struct column tenant_list_columns[], tenant_columns[];
 extern const struct column plan_list_columns[], plan_columns[];
 extern const struct column container_list_columns[], container_columns[];
 extern const struct column image_list_columns[], image_columns[];
+extern const struct column volume_list_columns[], volume_columns[];
 extern const struct column usage_columns[], usage_record_columns[];
 extern const struct column network_columns[], forward_columns[], event_columns[], policy_columns[],
 	host_columns[], version_columns[];

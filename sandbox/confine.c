@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/inherited.h"
+#include "sandbox/ioctl_guard.h"
 #include "sandbox/syscalls.h"
 
 #include <limits.h>
@@ -170,6 +171,8 @@ int confine_seal(const struct confinement *c, int keep, int keep_too, struct err
 	};
 	int r = confine_close(keep, keep_too, err);
 
+	if (r == 0)
+		r = ioctl_guard_load(err);
 	if (r < 0)
 		return r;
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, c->flags, &program) < 0)

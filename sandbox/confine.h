@@ -29,7 +29,7 @@ int confine_prepare(struct err *err);
 int confine_close(int keep, int keep_too, struct err *err);
 
 /*
- * confine_close(), then loads the policy.
+ * confine_close(), then loads the guard of ioctl_guard.h and the policy.
  *
  * The policy holds from here on: what follows (becoming the user, execve(2)) must be what any
  * policy has to allow. Needs CAP_SYS_ADMIN in the current user namespace (no_new_privs stays off:

@@ -10,6 +10,7 @@
 #include "sandbox/exec_session.h"
 #include "sandbox/handlers.h"
 #include "sandbox/policies.h"
+#include "sandbox/volume_mount.h"
 
 #include <signal.h>
 #include <string.h>
@@ -135,7 +136,7 @@ static int check_start(struct supervisor *s, const struct msg_container_start *i
 		in->create > 1 || in->net_add > NET_ADD_TENANT || in->net_smtp > 1)
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
 			"the request to start is malformed");
-	if (check_seat(s, in, err) < 0)
+	if (check_seat(s, in, err) < 0 || volume_mount_check(in->mounts, in->n_mounts, err) < 0)
 		return -EINVAL;
 	if (handler_check_ready(s, err) < 0)
 		return -EAGAIN;
@@ -183,6 +184,7 @@ HANDLER(handle_container_start)
 		.init_fd = s->init_fd,
 		.runs_fd = s->runs_fd,
 		.fifos_fd = s->fifos_fd,
+		.host_dirs_fd = s->host_dirs_fd,
 		.cgroups = s->cgroups,
 		.ids = s->ids,
 		.confinement = confinement,

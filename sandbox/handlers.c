@@ -39,6 +39,11 @@ static const struct handler handlers[] = {
 	[MSG_CONTAINER_RESET] = {handle_container_rebuild, 0, 0},
 	[MSG_NET_RULES] = {handle_net_rules, 1, 1},
 	[MSG_NET_CONFIG] = {handle_net_config, 0, 0},
+	[MSG_VOLUME_MAKE] = {handle_volume_make, 0, 0},
+	[MSG_VOLUME_REMOVE] = {handle_volume_remove, 0, 0},
+	[MSG_VOLUME_LIMIT] = {handle_volume_limit, 0, 0},
+	[MSG_VOLUME_USAGE] = {handle_volume_usage, 0, 0},
+	[MSG_HOST_DIRECTORY] = {handle_host_directory, 0, 0},
 };
 
 const struct handler *handler_for(uint32_t op)

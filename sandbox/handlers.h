@@ -37,6 +37,11 @@ HANDLER(handle_container_rename);
 HANDLER(handle_container_rebuild);
 HANDLER(handle_net_config);
 HANDLER(handle_net_rules);
+HANDLER(handle_volume_make);
+HANDLER(handle_volume_remove);
+HANDLER(handle_volume_limit);
+HANDLER(handle_volume_usage);
+HANDLER(handle_host_directory);
 
 /* Answers at once: an empty reply, or the error. */
 void handler_answer(

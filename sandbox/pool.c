@@ -299,7 +299,7 @@ static int check_empty(int dir_fd, struct err *err)
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_NOT_EMPTY",
-				"the tenant still has containers; delete them first");
+				"the tenant still has containers or volumes; delete them first");
 	return 0;
 }
 
@@ -407,8 +407,7 @@ static int open_scope(struct pool *pool, const char *tenant, const char *contain
 	return pool_open_named(tenant_fd, "container", container, OPEN_DIR, ret_fd, err);
 }
 
-/* `held` is what the driver is to hold it to, for a limit of `bytes`. */
-static int check_above_use(struct pool *pool, int fd, enum pool_scope scope, uint64_t held,
+int pool_check_above_use(struct pool *pool, int fd, enum pool_scope scope, uint64_t held,
 	uint64_t bytes, struct err *err)
 {
 	char used_text[LIMIT_TEXT_MAX];
@@ -435,7 +434,7 @@ int pool_set_limit(struct pool *pool, const char *tenant, const char *container,
 	int r = open_scope(pool, tenant, container, &held, &fd, &scope, err);
 
 	if (r == 0 && !force && pool->ops->has_limits && disk_bytes != LIMIT_UNSET)
-		r = check_above_use(pool, fd, scope, held, disk_bytes, err);
+		r = pool_check_above_use(pool, fd, scope, held, disk_bytes, err);
 	return r < 0 ? r : pool->ops->set_limit(pool->root_fd, fd, scope, held, err);
 }
 

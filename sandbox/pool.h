@@ -5,6 +5,7 @@
  *   images/<image>/            an image's tree, read-only to everyone but the importer
  *   incoming/<image>/          an import that has not been committed
  *   tenants/<tenant>/<container>/upper and .../work   a container's overlay directories
+ *   tenants/<tenant>/<volume>.volume/data            a volume (pool_volume.h)
  *
  * Every function here may wait for a disk: only workers call them. Drivers: `btrfs` (subvolume and
  * quota group; simple quotas where the kernel has them), `plain` (no disk limits).

@@ -77,6 +77,12 @@ int pool_open_named(
 int pool_open_tenant(struct pool *pool, const char *tenant, int *ret_fd, struct err *err);
 /* Refuses a limit that the driver does not have, before anything is made. */
 int pool_refuse_limit(struct pool *pool, uint64_t bytes, struct err *err);
+/*
+ * LIMIT_BELOW_USE when more is in use than `held`, to which the driver is to hold it for a limit of
+ * `bytes`.
+ */
+int pool_check_above_use(struct pool *pool, int fd, enum pool_scope scope, uint64_t held,
+	uint64_t bytes, struct err *err);
 /* The directories `upper` and `work` of a container's directory. Idempotent. */
 int pool_make_layers(int dir_fd, struct err *err);
 

@@ -40,6 +40,11 @@ static const struct {
 	[MSG_CONTAINER_RESET] = {sizeof(struct msg_container_create), sizeof(struct msg_empty)},
 	[MSG_NET_RULES] = {sizeof(struct msg_empty), sizeof(struct msg_empty)},
 	[MSG_NET_CONFIG] = {sizeof(struct msg_net_config), sizeof(struct msg_empty)},
+	[MSG_VOLUME_MAKE] = {sizeof(struct msg_volume), sizeof(struct msg_empty)},
+	[MSG_VOLUME_REMOVE] = {sizeof(struct msg_volume), sizeof(struct msg_empty)},
+	[MSG_VOLUME_LIMIT] = {sizeof(struct msg_volume), sizeof(struct msg_empty)},
+	[MSG_VOLUME_USAGE] = {sizeof(struct msg_volume), sizeof(struct msg_disk)},
+	[MSG_HOST_DIRECTORY] = {sizeof(struct msg_host_directory), sizeof(struct msg_empty)},
 	[MSG_EVENT_CONTAINER] = {sizeof(struct msg_event_container), 0},
 	[MSG_EVENT_TENANT] = {sizeof(struct msg_tenant), 0},
 	[MSG_EVENT_RUN_ENDED] = {sizeof(struct msg_run_ended), 0},
@@ -49,6 +54,8 @@ static const struct {
 	[MSG_EVENT_POLICY] = {sizeof(struct msg_policy_info), 0},
 };
 
+_Static_assert(sizeof(struct msg_header) + sizeof(struct msg_container_start) <= MSG_SIZE_MAX,
+	"the largest request fits");
 _Static_assert(sizeof(struct msg_header) + sizeof(struct msg_run_ended) <= MSG_SIZE_MAX,
 	"the largest message fits");
 _Static_assert(sizeof(struct msg_header) + sizeof(struct msg_image_imported) <= MSG_SIZE_MAX,

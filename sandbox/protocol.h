@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/limits.h"
+#include "base/mount_path.h"
 #include "base/name.h"
 #include "base/net_plan.h"
 #include "sandbox/counters.h"
@@ -23,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  3u
+#define PROTOCOL_VERSION  4u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -64,6 +65,11 @@ enum msg_op {
 	MSG_CONTAINER_RESET,  /* msg_container_create -> msg_empty: a new upper; likewise */
 	MSG_NET_RULES,	      /* msg_empty + rows for croft-net -> msg_empty */
 	MSG_NET_CONFIG,	      /* msg_net_config -> msg_empty: before what has a network starts */
+	MSG_VOLUME_MAKE,      /* msg_volume -> msg_empty */
+	MSG_VOLUME_REMOVE,    /* msg_volume -> msg_empty: none that runs should have it */
+	MSG_VOLUME_LIMIT,     /* msg_volume -> msg_empty */
+	MSG_VOLUME_USAGE,     /* msg_volume -> msg_disk */
+	MSG_HOST_DIRECTORY,   /* msg_host_directory -> msg_empty: containers may have it */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -128,6 +134,16 @@ struct msg_container_create {
 	uint64_t disk_bytes; /* LIMIT_UNSET: none of its own */
 };
 
+#define CONTAINER_MOUNTS_MAX 8
+
+/* A volume of the container's tenant, or a directory of the host (host_dirs.h), by its name. */
+struct msg_mount {
+	char name[NAME_SIZE];
+	char path[MOUNT_PATH_SIZE]; /* in the container */
+	uint8_t host;
+	uint8_t read_only; /* a directory of the host always is */
+};
+
 struct msg_container_start {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
@@ -142,6 +158,8 @@ struct msg_container_start {
 	uint32_t net_slot;
 	uint8_t net_add;  /* enum net_add */
 	uint8_t net_smtp; /* with NET_ADD_TENANT: whether it may send mail */
+	uint8_t n_mounts;
+	struct msg_mount mounts[CONTAINER_MOUNTS_MAX];
 };
 
 /* What the packet filter does not know yet when a container starts. */
@@ -310,6 +328,17 @@ struct msg_publish {
 	char snapshot[NAME_SIZE];
 	char base[NAME_SIZE]; /* the image that it was made from */
 	char image[NAME_SIZE];
+};
+
+struct msg_volume {
+	char tenant[NAME_SIZE];
+	char volume[NAME_SIZE];
+	uint8_t force;	     /* MSG_VOLUME_LIMIT: also below what is in use */
+	uint64_t size_bytes; /* its limit; LIMIT_UNSET: none of its own */
+};
+
+struct msg_host_directory {
+	char name[NAME_SIZE];
 };
 
 struct msg_net_config {

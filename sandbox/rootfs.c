@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/mapped_mount.h"
 
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -25,18 +26,9 @@ static const char *const scratch_names[LAYER_N] = {"lower", "upper"};
 
 static int map_layer(int dir_fd, int userns_fd, struct err *err)
 {
-	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_IDMAP,
-		.userns_fd = (uint64_t)userns_fd,
-	};
-	_cleanup_close_ int fd = open_tree(
-		dir_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	int fd = mapped_mount_clone(dir_fd, userns_fd, 0);
 
-	if (fd < 0)
-		return err_sys(err, errno, "clone a layer's mount");
-	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return err_sys(err, errno, "map a layer's ids");
-	return take_fd(&fd);
+	return fd < 0 ? err_sys(err, fd, "map a layer's ids") : fd;
 }
 
 /* Takes the range's ids for file access; the capabilities that leaving uid 0 drops come back. */

@@ -12,6 +12,7 @@
 #include "sandbox/net_names.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/syscalls.h"
+#include "sandbox/volume_mount.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -47,6 +48,8 @@ struct build {
 	int root_fd;
 	int hosts_fd; /* with a network, as the next */
 	int resolv_fd;
+	int volume_fds[CONTAINER_MOUNTS_MAX];
+	size_t n_volumes; /* of them that are open */
 	int stdout_read_fd;
 	int init_pidfd;
 	int console_fd;
@@ -257,6 +260,19 @@ static int make_root(struct build *b, struct err *err)
 	return r;
 }
 
+static int make_volumes(struct build *b, struct err *err)
+{
+	const struct spawn_request *rq = b->request;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rq->msg.n_mounts; i++) {
+		r = volume_mount_make(rq->pool, rq->host_dirs_fd, rq->msg.tenant,
+			&rq->msg.mounts[i], b->userns_fd, &b->volume_fds[i], err);
+		b->n_volumes += r == 0;
+	}
+	return r;
+}
+
 /* Its name is known to the others, and theirs to it, from its first instruction on. */
 static int make_name(struct build *b, struct err *err)
 {
@@ -278,14 +294,18 @@ static int make_name(struct build *b, struct err *err)
 
 static int send_go(struct build *b, struct err *err)
 {
-	const int fds[OUTER_MOUNT_N] = {
+	int fds[OUTER_MOUNT_N + CONTAINER_MOUNTS_MAX] = {
 		[OUTER_ROOT] = b->root_fd,
 		[OUTER_HOSTS] = b->hosts_fd,
 		[OUTER_RESOLV] = b->resolv_fd,
 	};
 	struct outer_message message = {.step = OUTER_GO};
 	size_t n = b->hosts_fd < 0 ? 1 : OUTER_MOUNT_N;
-	int r = fd_send(b->shared.control[0], &message, sizeof(message), fds, n);
+	int r;
+
+	for (size_t i = 0; i < b->n_volumes; i++)
+		fds[n++] = b->volume_fds[i];
+	r = fd_send(b->shared.control[0], &message, sizeof(message), fds, n);
 
 	return r < 0 ? err_sys(err, r, "hand over the root") : 0;
 }
@@ -422,6 +442,8 @@ static int build(struct build *b, struct err *err)
 	if (r == 0)
 		r = make_name(b, err);
 	if (r == 0)
+		r = make_volumes(b, err);
+	if (r == 0)
 		r = make_root(b, err);
 	if (r == 0)
 		r = send_go(b, err);
@@ -506,6 +528,8 @@ static void take_back(struct build *b)
 	close_fd(&b->resolv_fd);
 	close_fd(&b->hosts_fd);
 	close_fd(&b->root_fd);
+	while (b->n_volumes > 0)
+		close_fd(&b->volume_fds[--b->n_volumes]);
 	if (b->has_upper)
 		pool_upper_remove(rq->pool, msg->tenant, msg->container, NULL);
 	if (b->has_range)

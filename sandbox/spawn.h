@@ -26,6 +26,7 @@ struct spawn_request {
 	int init_fd;			/* the croft-init binary; used with msg.with_init */
 	int runs_fd;			/* directory of the run files */
 	int fifos_fd;			/* directory of the standard outputs */
+	int host_dirs_fd;		/* the list of host_dirs.h */
 	struct cgroup_root *cgroups;
 	struct pool *pool;
 	struct idrange_registry *ids;

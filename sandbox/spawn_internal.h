@@ -1,6 +1,7 @@
 /* What the three processes of spawn.h share. */
 #pragma once
 
+#include "base/fd.h"
 #include "sandbox/spawn.h"
 
 /* Made by the builder before it clones the outer process; inherited by both children. */
@@ -18,10 +19,13 @@ struct spawn {
 enum outer_step { OUTER_GO = 1, OUTER_READY, OUTER_FAILED };
 
 /*
- * Between builder and outer. OUTER_GO carries the root's mount and, with a network, those of hosts
- * and resolv.conf; OUTER_READY init's pidfd and the console's master.
+ * Between builder and outer. OUTER_GO carries the root's mount, with a network those of hosts and
+ * resolv.conf, and those of the request's volumes, in its order; OUTER_READY init's pidfd and the
+ * console's master.
  */
 enum outer_mount { OUTER_ROOT, OUTER_HOSTS, OUTER_RESOLV, OUTER_MOUNT_N };
+_Static_assert(OUTER_MOUNT_N + CONTAINER_MOUNTS_MAX <= FD_PASS_MAX, "the mounts fit a message");
+
 struct outer_message {
 	uint32_t step;
 	int32_t pid;

@@ -10,6 +10,7 @@
 #include "sandbox/mounts.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/syscalls.h"
+#include "sandbox/volume_mount.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -20,18 +21,28 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-static void receive_mounts(const struct spawn *s, int mounts[static OUTER_MOUNT_N])
+struct handed_over {
+	int mounts[OUTER_MOUNT_N]; /* -1: there is none */
+	int volumes[CONTAINER_MOUNTS_MAX];
+};
+
+static void receive_mounts(const struct spawn *s, struct handed_over *ret)
 {
+	size_t n_volumes = s->request->msg.n_mounts;
 	struct outer_message message;
 	int fds[FD_PASS_MAX];
+	size_t n_own;
 	size_t n_fds;
 	ssize_t n = fd_recv(s->control[1], &message, sizeof(message), fds, &n_fds);
 
 	if (n != (ssize_t)sizeof(message) || message.step != OUTER_GO ||
-		(n_fds != 1 && n_fds != OUTER_MOUNT_N))
+		(n_fds != 1 + n_volumes && n_fds != OUTER_MOUNT_N + n_volumes))
 		_exit(1); /* the builder died */
+	n_own = n_fds - n_volumes;
 	for (size_t i = 0; i < OUTER_MOUNT_N; i++)
-		mounts[i] = i < n_fds ? fds[i] : -1;
+		ret->mounts[i] = i < n_own ? fds[i] : -1;
+	for (size_t i = 0; i < n_volumes; i++)
+		ret->volumes[i] = fds[n_own + i];
 }
 
 static int mount_names(const int mounts[static OUTER_MOUNT_N], struct err *err)
@@ -41,6 +52,17 @@ static int mount_names(const int mounts[static OUTER_MOUNT_N], struct err *err)
 	return r < 0 ? r
 		     : mounts_cover_etc(
 			       mounts[OUTER_ROOT], "resolv.conf", mounts[OUTER_RESOLV], err);
+}
+
+static int mount_volumes(const struct spawn *s, const struct handed_over *from, struct err *err)
+{
+	const struct msg_container_start *msg = &s->request->msg;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < msg->n_mounts; i++)
+		r = volume_mount_attach(
+			from->volumes[i], from->mounts[OUTER_ROOT], msg->mounts[i].path, err);
+	return r;
 }
 
 /* Our ids become those of the range; then /proc/PID of our children can be written by us. */
@@ -180,12 +202,12 @@ struct outer_result {
 static int build(const struct spawn *s, struct outer_result *ret, struct err *err)
 {
 	_cleanup_close_ int old_root_fd = -1;
-	int mounts[OUTER_MOUNT_N];
+	struct handed_over from;
 	int root_fd;
 	int r;
 
-	receive_mounts(s, mounts);
-	root_fd = mounts[OUTER_ROOT];
+	receive_mounts(s, &from);
+	root_fd = from.mounts[OUTER_ROOT];
 	r = become_outer_root(err);
 	if (r == 0)
 		r = join_cgroups(s, err);
@@ -196,7 +218,9 @@ static int build(const struct spawn *s, struct outer_result *ret, struct err *er
 	if (r == 0)
 		r = mounts_make_dev(root_fd, &ret->console_fd, err);
 	if (r == 0)
-		r = mount_names(mounts, err);
+		r = mount_names(from.mounts, err);
+	if (r == 0)
+		r = mount_volumes(s, &from, err);
 	if (r == 0)
 		r = clone_init(s, &ret->init_pidfd, err);
 	if (r < 0)

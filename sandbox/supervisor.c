@@ -11,6 +11,7 @@
 #include "sandbox/container.h"
 #include "sandbox/disk_use.h"
 #include "sandbox/exec_session.h"
+#include "sandbox/host_dirs.h"
 #include "sandbox/inherited.h"
 #include "sandbox/pause.h"
 #include "sandbox/peer.h"
@@ -92,6 +93,8 @@ static int open_directories(struct supervisor *s, struct err *err)
 		r = make_dir(s->private_fd, "runs", 0700, &s->runs_fd, err);
 	if (r == 0)
 		r = make_dir(s->private_fd, "pauses", 0700, &s->pauses_fd, err);
+	if (r == 0)
+		r = make_dir(s->private_fd, HOST_DIRS_DIR, 0700, &s->host_dirs_fd, err);
 	if (r == 0)
 		r = make_dir(s->run_fd, "fifos", 0700, &s->fifos_fd, err);
 	return r < 0 ? r : enter_scratch(s, err);
@@ -202,7 +205,7 @@ static void list_fds(void *arg, struct fd_list *list)
 {
 	const struct supervisor *s = arg;
 	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->pauses_fd,
-		s->fifos_fd, s->importer_fd, s->files_fd, s->init_fd};
+		s->host_dirs_fd, s->fifos_fd, s->importer_fd, s->files_fd, s->init_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_list_add(list, fds[i]);
@@ -243,7 +246,7 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	orphans_init(&s->orphans, s);
 	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->pauses_fd = s->fifos_fd = -1;
 	s->importer_fd = s->files_fd = s->init_fd = s->signal_fd = -1;
-	s->names_fd = s->host_mounts_fd = -1;
+	s->names_fd = s->host_mounts_fd = s->host_dirs_fd = -1;
 	r = prepare_process(s, err);
 	if (r == 0)
 		r = open_directories(s, err);
@@ -297,6 +300,7 @@ void supervisor_finish(struct supervisor *s)
 	close_fd(&s->init_fd);
 	close_fd(&s->importer_fd);
 	close_fd(&s->fifos_fd);
+	close_fd(&s->host_dirs_fd);
 	close_fd(&s->pauses_fd);
 	close_fd(&s->runs_fd);
 	close_fd(&s->private_fd);

@@ -42,8 +42,9 @@ struct supervisor {
 	int run_fd;
 	int private_fd; /* state/supervisor: 0700 */
 	int runs_fd;
-	int pauses_fd; /* state/supervisor/pauses: see pause.h */
-	int fifos_fd;  /* in the run directory */
+	int pauses_fd;	  /* state/supervisor/pauses: see pause.h */
+	int host_dirs_fd; /* state/supervisor/host-directories: see host_dirs.h */
+	int fifos_fd;	  /* in the run directory */
 	int importer_fd;
 	int files_fd;
 	int init_fd;

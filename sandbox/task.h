@@ -66,6 +66,8 @@ struct task {
 		struct msg_rename rename;
 		struct msg_publish publish;
 		struct msg_net_config net_config;
+		struct msg_volume volume;
+		struct msg_host_directory host_directory;
 		struct spawn_request spawn;
 		struct exec_request exec;
 	} u;

@@ -13,6 +13,7 @@
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/store.h"
+#include "server/volume.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,8 +211,11 @@ void container_copy(struct grpc_call *call, const ProtobufCMessage *message)
 	source->changing = true;
 	snprintf(copy->snapshot, sizeof(copy->snapshot), "%s", request->snapshot);
 	c->launching = true;
+	container_mount_copy(source, c);
 	tx = db_tx_new();
 	store_put_container(tx, c);
+	for (size_t i = 0; i < c->n_mounts; i++)
+		store_add_mount(tx, c, &c->mounts[i]);
 	events_add_created(tx, c);
 	db_commit(m->server->db, tx, on_marked, copy);
 }

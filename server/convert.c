@@ -2,6 +2,7 @@
 #include "server/convert.h"
 
 #include "server/upkeep.h"
+#include "server/volume.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,6 +146,26 @@ static void fill_schedule(const struct snapshot_schedule *s, struct container_me
 	out->msg.next_snapshot_time = &out->next_snapshot;
 }
 
+static void fill_mounts(const struct container *c, struct container_message *out)
+{
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		const struct container_mount *mount = &c->mounts[i];
+		struct mount_message *to = &out->mounts[i];
+
+		croft__v1__mount__init(&to->msg);
+		if (mount->volume) {
+			volume_resource_name(mount->volume, to->volume);
+			to->msg.volume = to->volume;
+		}
+		to->msg.host_directory = (char *)mount->host_dir;
+		to->msg.path = (char *)mount->path;
+		to->msg.read_only = mount->read_only;
+		out->mount_list[i] = &to->msg;
+	}
+	out->msg.mounts = out->mount_list;
+	out->msg.n_mounts = c->n_mounts;
+}
+
 const ProtobufCMessage *convert_container(const struct container *c, struct container_message *out)
 {
 	Croft__V1__Container *msg = &out->msg;
@@ -178,6 +199,7 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->disk_limit_enforced = c->disk_enforced;
 	if (c->schedule.every_s)
 		fill_schedule(&c->schedule, out);
+	fill_mounts(c, out);
 	msg->restart_policy = (Croft__V1__Container__RestartPolicy)(c->upkeep.restart + 1);
 	msg->autostart = c->upkeep.autostart;
 	msg->autostart_order = c->upkeep.order;

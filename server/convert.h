@@ -43,6 +43,11 @@ struct container_message {
 	char cores[CORES_TEXT_SIZE];
 	char ipv4[NET_TEXT_MAX];
 	char ipv6[NET_TEXT_MAX];
+	struct mount_message {
+		Croft__V1__Mount msg;
+		char volume[RESOURCE_SIZE];
+	} mounts[CONTAINER_MOUNTS_MAX];
+	Croft__V1__Mount *mount_list[CONTAINER_MOUNTS_MAX];
 };
 
 struct image_message {

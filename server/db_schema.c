@@ -166,8 +166,27 @@ static const char forwards[] =
 	"CREATE INDEX forwards_by_container ON forwards(container_uid);"
 	"ALTER TABLE networks ADD COLUMN smtp INTEGER NOT NULL DEFAULT 0;";
 
+/*
+ * Volumes, and what containers have mounted: a volume, or a directory of the host by its name.
+ * state 0: half made, or to be removed.
+ */
+static const char volumes[] =
+	"CREATE TABLE volumes (uid TEXT PRIMARY KEY,"
+	" tenant_uid TEXT NOT NULL REFERENCES tenants(uid) ON DELETE CASCADE,"
+	" name TEXT NOT NULL, state INTEGER NOT NULL, size_bytes INTEGER NOT NULL,"
+	" created_wall INTEGER NOT NULL, UNIQUE (tenant_uid, name)) WITHOUT ROWID;"
+
+	"CREATE TABLE container_mounts ("
+	" container_uid TEXT NOT NULL REFERENCES containers(uid) ON DELETE CASCADE,"
+	" path TEXT NOT NULL, volume_uid TEXT REFERENCES volumes(uid),"
+	" host_directory TEXT, read_only INTEGER NOT NULL,"
+	" PRIMARY KEY (container_uid, path), UNIQUE (container_uid, volume_uid),"
+	" UNIQUE (container_uid, host_directory),"
+	" CHECK ((volume_uid IS NULL) <> (host_directory IS NULL))) WITHOUT ROWID;"
+	"CREATE INDEX container_mounts_by_volume ON container_mounts(volume_uid);";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
-	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards};
+	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

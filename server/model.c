@@ -6,6 +6,7 @@
 #include "server/logs.h"
 #include "server/plan.h"
 #include "server/snapshot.h"
+#include "server/volume.h"
 
 #include <event2/event.h>
 #include <inttypes.h>
@@ -74,6 +75,7 @@ void tenant_unref(struct tenant *tenant)
 	if (!tenant || --tenant->refs)
 		return;
 	run_close(&tenant->own);
+	volume_remove_all(tenant);
 	free(tenant->plan_refusal);
 	free(tenant);
 }

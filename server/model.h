@@ -37,6 +37,7 @@ struct db_tx;
 struct event;
 struct log_source;
 struct server;
+struct volume;
 
 /* Somebody who waits for something to happen to a container. fn is called once. */
 struct waiter {
@@ -155,7 +156,8 @@ struct tenant {
 	uint8_t net_filtered_slots[NET_SLOT_MAX / 8 + 1]; /* and may know these places of it */
 	struct map forwards;				  /* of its containers */
 	struct map containers;
-	struct run own; /* its directory: a check on the sum of its containers */
+	struct map volumes; /* volume.h; owned */
+	struct run own;	    /* its directory: a check on the sum of its containers */
 	struct usage_totals totals;
 	struct usage_totals own_totals;
 };
@@ -166,6 +168,14 @@ struct snapshot_schedule {
 	unsigned keep;
 	int64_t expire_s; /* 0: never */
 	int64_t next_wall_usec;
+};
+
+/* What a container has mounted beside its root. */
+struct container_mount {
+	struct volume *volume;	  /* of its tenant, which stays as long; NULL: */
+	char host_dir[NAME_SIZE]; /* a directory of the host */
+	char path[MOUNT_PATH_SIZE];
+	bool read_only;
 };
 
 struct container {
@@ -207,6 +217,8 @@ struct container {
 	bool end_pending;    /* a RUN_ENDED is being committed */
 	struct msg_run_ended *early_end; /* owned: ended before its start was committed */
 	struct map snapshots;		 /* snapshot.h; owned */
+	struct container_mount mounts[CONTAINER_MOUNTS_MAX]; /* in order of paths */
+	size_t n_mounts;
 	struct snapshot_schedule schedule;
 	char pending[NAME_SIZE + 16]; /* container_pending.h; "": nothing */
 	bool pending_begun;	      /* and is being carried out */

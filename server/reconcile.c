@@ -23,6 +23,7 @@
 #include "server/snapshot_op.h"
 #include "server/store.h"
 #include "server/svc_policies.h"
+#include "server/volume_op.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -325,6 +326,7 @@ static void finish(struct server *server)
 	link_set_ready(server->link);
 	container_pending_resume_all(server);
 	snapshot_settle_all(server);
+	volume_settle_all(server);
 	import_undo_all(server);
 	log_info("reconciled tenants=%zu", server->model.tenants.n);
 	if (server->on_ready)

@@ -123,7 +123,7 @@ static int open_api(struct server *server, struct startup *startup, struct err *
 		svc_exec_handlers, svc_files_handlers, svc_logs_handlers, svc_images_handlers,
 		svc_snapshots_handlers, svc_networks_handlers, svc_forwards_handlers,
 		svc_policies_handlers, svc_usage_handlers, svc_events_handlers, svc_host_handlers,
-		NULL};
+		svc_volumes_handlers, volume_attach_handlers, NULL};
 	struct grpc_server_config config = {.base = server->base,
 		.handlers = handlers,
 		.authorize = auth_authorize,

@@ -18,6 +18,7 @@
 #include "server/reconcile.h"
 #include "server/store.h"
 #include "server/upkeep.h"
+#include "server/volume.h"
 
 #include <string.h>
 
@@ -143,6 +144,7 @@ static void fill_message(struct server *server, const struct container *c, bool 
 	msg->with_init = wants_init(server, c);
 	msg->create = create;
 	container_fill_limits(c, &msg->limits);
+	volume_fill_mounts(c, msg);
 }
 
 static void start_free(struct start *start)

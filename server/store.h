@@ -9,6 +9,7 @@
 
 struct plan;
 struct snapshot;
+struct volume;
 
 /* Inserts or replaces by uid. */
 void store_put_tenant(struct db_tx *tx, const struct tenant *tenant);
@@ -36,6 +37,14 @@ void store_add_forward(
 void store_delete_forward(struct db_tx *tx, const struct forward *forward);
 void store_put_net_cursor(struct db_tx *tx, const struct model *model);
 int store_load_networks(struct db *db, struct model *model, struct err *err);
+
+void store_put_volume(struct db_tx *tx, const struct volume *volume);
+void store_delete_volume(struct db_tx *tx, const struct volume *volume);
+void store_add_mount(
+	struct db_tx *tx, const struct container *container, const struct container_mount *mount);
+void store_delete_mount(
+	struct db_tx *tx, const struct container *container, const struct container_mount *mount);
+int store_load_volumes(struct db *db, struct model *model, struct err *err);
 
 /* Single values. */
 #define STORE_AUTOSTART_BOOT "autostart_boot"

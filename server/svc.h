@@ -18,4 +18,6 @@ extern const struct grpc_handler svc_networks_handlers[];
 extern const struct grpc_handler svc_policies_handlers[];
 extern const struct grpc_handler svc_usage_handlers[];
 extern const struct grpc_handler svc_events_handlers[];
+extern const struct grpc_handler svc_volumes_handlers[];
+extern const struct grpc_handler volume_attach_handlers[];
 extern const struct grpc_handler svc_host_handlers[];

@@ -12,6 +12,7 @@
 #include "server/link.h"
 #include "server/reconcile.h"
 #include "server/store.h"
+#include "server/volume.h"
 
 #include <string.h>
 
@@ -35,7 +36,7 @@ static void swap(struct tenant_op *op)
 	t->disk_unenforced = before.disk_unenforced;
 }
 
-/* A tenant's limit may not fall below one of a container's, running or not. */
+/* A tenant's limit may not fall below one of a container's, running or not, or of a volume's. */
 static int check_children(const struct tenant_op *op, struct err *err)
 {
 	struct limits effective = op->limits;
@@ -60,7 +61,7 @@ static int check_children(const struct tenant_op *op, struct err *err)
 				"cores or stop it first",
 				op->tenant->name, c->name);
 	}
-	return 0;
+	return volume_check_tenant(op->tenant, &effective, err);
 }
 
 static void on_put_back(

@@ -1,6 +1,6 @@
 /*
- * Deleting a tenant: with force its containers first, then its directory and quota group, then its
- * rows. Its runs, samples and events stay: they are what it is billed from.
+ * Deleting a tenant: with force its containers first, then its volumes, then its directory and
+ * quota group, then its rows. Its runs, samples and events stay: they are what it is billed from.
  */
 #include "server/convert.h"
 #include "server/details.h"
@@ -10,6 +10,7 @@
 #include "server/network.h"
 #include "server/store.h"
 #include "server/tenant_op.h"
+#include "server/volume_op.h"
 
 #include "base/log.h"
 #include "google/protobuf/empty.pb-c.h"
@@ -81,20 +82,66 @@ static void remove_tenant(struct tenant_op *op)
 		give_up(op, &err);
 }
 
-static void on_container_gone(void *arg, const struct err *err)
+/* False while others are waited for, or when it has failed and is given up. */
+static bool all_gone(struct tenant_op *op, const struct err *err)
 {
-	struct tenant_op *op = arg;
-
 	if (err && !op->failed) {
 		op->failed = true;
 		op->err = *err;
 	}
 	if (--op->waiting)
-		return;
+		return false;
 	if (op->failed)
 		give_up(op, &op->err);
-	else
-		remove_tenant(op);
+	return !op->failed;
+}
+
+static void on_volume_gone(void *arg, const struct err *err)
+{
+	if (all_gone(arg, err))
+		remove_tenant(arg);
+}
+
+/* Nobody has them any more. */
+static void drop_volumes(struct tenant_op *op)
+{
+	struct map_node *node;
+	struct err err;
+
+	op->waiting = 1;
+	MAP_FOREACH(node, &op->tenant->volumes)
+	{
+		struct volume *v = map_object(node, struct volume, by_name);
+		struct volume_op *drop = volume_op_new(op->server, NULL, v, &err);
+
+		op->waiting++;
+		if (!drop) {
+			on_volume_gone(op, &err);
+			continue;
+		}
+		drop->done = on_volume_gone;
+		drop->arg = op;
+		volume_drop(drop);
+	}
+	on_volume_gone(op, NULL);
+}
+
+static void on_container_gone(void *arg, const struct err *err)
+{
+	if (all_gone(arg, err))
+		drop_volumes(arg);
+}
+
+static int check_empty(const struct tenant *t, struct err *err)
+{
+	const char *what = t->containers.n ? "container" : "volume";
+	size_t n = t->containers.n ? t->containers.n : t->volumes.n;
+
+	if (!n)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_NOT_EMPTY",
+		"tenant %s has %zu %s%s; delete %s first, or use force", t->name, n, what,
+		n == 1 ? "" : "s", n == 1 ? "it" : "them");
 }
 
 void tenant_delete(struct tenant_op *op)
@@ -104,10 +151,7 @@ void tenant_delete(struct tenant_op *op)
 	struct map_node *node;
 	struct err err;
 
-	if (t->containers.n && !op->force) {
-		err_set(&err, ERR_FAILED_PRECONDITION, "TENANT_NOT_EMPTY",
-			"tenant %s has %zu containers; delete them first, or use force", t->name,
-			t->containers.n);
+	if (!op->force && check_empty(t, &err) < 0) {
 		tenant_op_fail(op, &err);
 		return;
 	}

@@ -92,6 +92,15 @@ def on_containers(tenant):
         ("Snapshots/ListSnapshots", {"parent": name}),
         ("Snapshots/RestoreSnapshot", {"name": f"{name}/snapshots/mine"}),
         ("Snapshots/DeleteSnapshot", {"name": f"{name}/snapshots/mine"}),
+        ("Volumes/CreateVolume", {"parent": f"tenants/{tenant}", "volume_id": "mine"}),
+        ("Volumes/GetVolume", {"name": f"tenants/{tenant}/volumes/mine"}),
+        ("Volumes/ListVolumes", {"parent": f"tenants/{tenant}"}),
+        ("Volumes/UpdateVolume", {"volume": {"name": f"tenants/{tenant}/volumes/mine"},
+                                  "update_mask": "sizeBytes"}),
+        ("Volumes/AttachVolume", {"name": f"tenants/{tenant}/volumes/mine", "container": name,
+                                  "path": "/mine"}),
+        ("Volumes/DetachVolume", {"name": f"tenants/{tenant}/volumes/mine", "container": name}),
+        ("Volumes/DeleteVolume", {"name": f"tenants/{tenant}/volumes/mine"}),
         ("Networks/GetNetwork", {"tenant": f"tenants/{tenant}"}),
         ("Networks/ListForwards", {"parent": f"tenants/{tenant}"}),
         ("Containers/Exec", {"start": {"name": name, "args": ["/bin/true"]}}),
@@ -120,6 +129,10 @@ OPERATOR_ONLY = [
     ("Networks/AddForward", {"forward": {"container": "tenants/acme/containers/web",
                                          "first_port": 80, "target_port": 80}}),
     ("Networks/DeleteForward", {"container": "tenants/acme/containers/web", "first_port": 80}),
+    ("Volumes/AttachHostDirectory", {"container": "tenants/acme/containers/web",
+                                     "host_directory": "etc", "path": "/mine"}),
+    ("Volumes/DetachHostDirectory", {"container": "tenants/acme/containers/web",
+                                     "host_directory": "etc"}),
     ("Snapshots/PublishSnapshot",
      {"name": "tenants/acme/containers/web/snapshots/mine", "image_id": "mine"}),
     ("Images/ImportImage", {"start": {"image_id": "mine"}}),
@@ -161,6 +174,7 @@ def test_control_its_own_is_there(two):
             continue
         assert code == "OK", words
     two.ok("snapshot", "create", "other/web", "mine")
+    two.ok("volume", "create", "other/mine")
     own = calls(two, OTHER, [m for m in on_containers("other")
                              if m[0].split("/")[1].startswith(("Get", "List", "Exec"))])
     assert [c for _, c, _, _ in own] == ["OK"] * len(own), own

@@ -340,7 +340,7 @@ def test_reflection(client, version):
     services = [s.name for s in replies[0].list_services_response.service]
     assert sorted(services) == sorted([
         *(f"croft.v1.{s}" for s in ("Containers", "Events", "Host", "Images", "Networks", "Plans",
-                                    "Policies", "Snapshots", "Tenants", "Usage")),
+                                    "Policies", "Snapshots", "Tenants", "Usage", "Volumes")),
         "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     ])

@@ -15,6 +15,7 @@
 #include "croft/v1/policies.pb-c.h"
 #include "croft/v1/tenants.pb-c.h"
 #include "croft/v1/usage.pb-c.h"
+#include "croft/v1/volumes.pb-c.h"
 
 #include <string.h>
 
@@ -279,6 +280,8 @@ static void column_paths_are_fields(void **state)
 		{usage_columns, &croft__v1__resource_usage__descriptor},
 		{usage_record_columns, &croft__v1__usage_record__descriptor},
 		{forward_columns, &croft__v1__forward__descriptor},
+		{volume_list_columns, &croft__v1__volume__descriptor},
+		{volume_columns, &croft__v1__volume__descriptor},
 		{network_columns, &croft__v1__network__descriptor},
 		{event_columns, &croft__v1__event__descriptor},
 		{policy_columns, &croft__v1__policy__descriptor},

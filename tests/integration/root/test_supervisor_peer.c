@@ -251,9 +251,10 @@ static void no_request_takes_an_invalid_name(void **state)
 {
 	static const enum msg_op container_ops[] = {MSG_CONTAINER_CREATE, MSG_CONTAINER_SIGNAL,
 		MSG_CONTAINER_KILL, MSG_CONTAINER_FREEZE, MSG_CONTAINER_LIMITS,
-		MSG_CONTAINER_REMOVE, MSG_RUN_ACK};
-	static const enum msg_op one_name_ops[] = {
-		MSG_TENANT_SET, MSG_TENANT_REMOVE, MSG_IMAGE_REMOVE, MSG_POLICY_OPEN};
+		MSG_CONTAINER_REMOVE, MSG_RUN_ACK, MSG_VOLUME_MAKE, MSG_VOLUME_REMOVE,
+		MSG_VOLUME_LIMIT, MSG_VOLUME_USAGE};
+	static const enum msg_op one_name_ops[] = {MSG_TENANT_SET, MSG_TENANT_REMOVE,
+		MSG_IMAGE_REMOVE, MSG_POLICY_OPEN, MSG_HOST_DIRECTORY};
 	struct sup *s = sup_begin(state);
 	uint8_t msg[MSG_SIZE_MAX];
 
@@ -324,6 +325,50 @@ static void a_start_is_checked_in_every_field(void **state)
 #undef SPOIL
 	assert_int_equal(sup_ranges_held(s), 0);
 	assert_int_equal(sup_count_files(s, "state/pool/tenants/" TENANT), 0);
+	sup_shutdown(s);
+}
+
+static void refuses_mounts(struct sup *s, const struct msg_mount *mounts, uint8_t n)
+{
+	struct msg_container_start msg = sup_start_msg(s, "web");
+	char *argv[] = {(char *)"/bin/sleep", (char *)"1", NULL};
+
+	for (size_t i = 0; i < n && i < CONTAINER_MOUNTS_MAX; i++)
+		msg.mounts[i] = mounts[i];
+	msg.n_mounts = n;
+	assert_true(sup_start_container_as(s, &msg, argv, NULL) < 0);
+	assert_int_equal(s->err.code, ERR_INVALID_ARGUMENT);
+}
+
+static void mounts_of_a_start_are_checked(void **state)
+{
+	static const char *const paths[] = {"", "/", "srv", "/srv/", "/srv/../etc", "/srv//x",
+		"/proc", "/proc/sys", "/dev/shm", "/sys", "/a\nb"};
+	struct msg_mount some[CONTAINER_MOUNTS_MAX] = {{.name = "data", .path = "/srv"}};
+	struct sup *s = sup_begin(state);
+
+	assert_done(s, sup_tenant_set(s));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		memcpy(some[0].name, names[i], NAME_SIZE);
+		refuses_mounts(s, some, 1);
+	}
+	strcpy(some[0].name, "data");
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		strcpy(some[0].path, paths[i]);
+		refuses_mounts(s, some, 1);
+	}
+	memset(some[0].path, 'a', sizeof(some[0].path)); /* without an end */
+	some[0].path[0] = '/';
+	refuses_mounts(s, some, 1);
+	some[0] = (struct msg_mount){.name = "data", .path = "/srv", .host = 2};
+	refuses_mounts(s, some, 1);
+	some[0] = (struct msg_mount){.name = "data", .path = "/srv", .read_only = 2};
+	refuses_mounts(s, some, 1);
+	some[0] = (struct msg_mount){.name = "data", .path = "/srv"};
+	some[1] = (struct msg_mount){.name = "two", .path = "/srv/data"};
+	refuses_mounts(s, some, 2);
+	refuses_mounts(s, some, CONTAINER_MOUNTS_MAX + 1);
+	assert_int_equal(sup_ranges_held(s), 0);
 	sup_shutdown(s);
 }
 
@@ -493,6 +538,7 @@ int main(void)
 		with_supervisor(another_version_is_told_so),
 		with_supervisor(no_request_takes_an_invalid_name),
 		with_supervisor(a_start_is_checked_in_every_field),
+		with_supervisor(mounts_of_a_start_are_checked),
 		with_supervisor(wrong_descriptors_are_refused),
 		with_supervisor(another_user_is_not_served),
 		with_supervisor(a_new_connection_takes_the_place_of_the_old),
