@@ -44,6 +44,7 @@ const struct command *const commands[] = {
 	&cmd_rebuild,
 	&cmd_exec,
 	&cmd_shell,
+	&cmd_console,
 	&cmd_logs,
 	&cmd_push,
 	&cmd_pull,
@@ -74,7 +75,6 @@ const struct command *const commands[] = {
 
 const char *const commands_later[] = {
 	"plan",
-	"console",
 	"top",
 	"export",
 	"import",

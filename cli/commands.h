@@ -22,7 +22,7 @@ extern const struct command cmd_list, cmd_info;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_restore,
 	cmd_snapshot_delete, cmd_snapshot_publish;
 extern const struct command cmd_copy, cmd_rename, cmd_rebuild;
-extern const struct command cmd_exec, cmd_shell;
+extern const struct command cmd_exec, cmd_shell, cmd_console;
 extern const struct command cmd_logs, cmd_events;
 extern const struct command cmd_push, cmd_pull;
 extern const struct command cmd_volume_create, cmd_volume_attach, cmd_volume_detach,

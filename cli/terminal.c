@@ -2,6 +2,8 @@
 #include "cli/terminal.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -31,6 +33,21 @@ void terminal_restore(struct terminal *t)
 		return;
 	tcsetattr(t->fd, TCSADRAIN, &t->saved);
 	t->raw = false;
+}
+
+void terminal_reset_screen(int fd)
+{
+	static const char reset[] = "\033[!p"	  /* DECSTR: modes, margins, colours */
+				    "\033[?1047l" /* the first screen */
+				    "\033[?1000;1002;1003;1006l" /* no mouse */
+				    "\033[?2004l" /* no marks around what is pasted */
+				    "\033(B\017"; /* ASCII */
+	const char *term = getenv("TERM");
+
+	if (!term || !*term || !strcmp(term, "dumb"))
+		return;
+	if (write(fd, reset, sizeof(reset) - 1) < 0)
+		return; /* a terminal that is gone needs none */
 }
 
 bool terminal_size(int fd, uint32_t *ret_rows, uint32_t *ret_columns)

@@ -20,5 +20,12 @@ int terminal_make_raw(struct terminal *t, int fd, struct err *err);
 /* Puts the mode back that terminal_make_raw() found; harmless otherwise, and when repeated. */
 void terminal_restore(struct terminal *t);
 
+/*
+ * Undoes what programs behind a terminal may have left on its screen: the other screen, mouse and
+ * paste reports, a hidden cursor, another character set, colours (xterm's control sequences). The
+ * text stays. Nothing where TERM says that there are no such sequences.
+ */
+void terminal_reset_screen(int fd);
+
 /* The size of the window of fd; false when it is no terminal or does not know. */
 bool terminal_size(int fd, uint32_t *ret_rows, uint32_t *ret_columns);

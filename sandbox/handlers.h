@@ -36,6 +36,7 @@ HANDLER(handle_container_copy);
 HANDLER(handle_container_rename);
 HANDLER(handle_container_rebuild);
 HANDLER(handle_net_config);
+HANDLER(handle_console_keep);
 HANDLER(handle_net_rules);
 HANDLER(handle_volume_make);
 HANDLER(handle_volume_remove);

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  4u
+#define PROTOCOL_VERSION  5u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -70,6 +70,8 @@ enum msg_op {
 	MSG_VOLUME_LIMIT,     /* msg_volume -> msg_empty */
 	MSG_VOLUME_USAGE,     /* msg_volume -> msg_disk */
 	MSG_HOST_DIRECTORY,   /* msg_host_directory -> msg_empty: containers may have it */
+	MSG_CONSOLE_KEEP,     /* msg_console_keep + a console's master -> msg_empty: to a supervisor
+				 that has none of that run, so that it outlives croftd, too */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -196,6 +198,12 @@ struct msg_limits {
 struct msg_disk {
 	uint64_t used_bytes;
 	uint64_t enforced; /* 1 when the pool's driver can limit */
+};
+
+struct msg_console_keep {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char run_id[RUN_ID_SIZE];
 };
 
 struct msg_run_ack {

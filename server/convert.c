@@ -100,6 +100,15 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	return &out->msg.base;
 }
 
+void convert_exit(const struct run *run, Croft__V1__Exit *out)
+{
+	croft__v1__exit__init(out);
+	out->kind = (Croft__V1__Exit__Kind)run->exit;
+	out->status = run->exit_status;
+	out->signal = run->exit_signal;
+	out->note = (char *)run->end_note;
+}
+
 static void fill_run(const struct run *run, struct container_message *out)
 {
 	croft__v1__run__init(&out->run);
@@ -114,11 +123,7 @@ static void fill_run(const struct run *run, struct container_message *out)
 		return;
 	convert_time(run->end_wall_usec, &out->ended);
 	out->run.end_time = &out->ended;
-	croft__v1__exit__init(&out->exit);
-	out->exit.kind = (Croft__V1__Exit__Kind)run->exit;
-	out->exit.status = run->exit_status;
-	out->exit.signal = run->exit_signal;
-	out->exit.note = (char *)run->end_note;
+	convert_exit(run, &out->exit);
 	out->run.exit = &out->exit;
 }
 

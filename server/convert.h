@@ -65,6 +65,9 @@ const ProtobufCMessage *convert_container(
 const ProtobufCMessage *convert_image(
 	const struct model *model, const struct image *image, struct image_message *out);
 
+/* How a run has ended. */
+void convert_exit(const struct run *run, Croft__V1__Exit *out);
+
 void convert_time(int64_t wall_usec, Google__Protobuf__Timestamp *out);
 /* -EINVAL when it is out of the range of microseconds since 1970. */
 int convert_time_back(

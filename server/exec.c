@@ -99,7 +99,7 @@ void exec_close_input(struct exec_session *s)
 }
 
 /* struct winsize has 16 bits for each, see ioctl_tty(2). */
-static int check_size(const Croft__V1__WindowSize *size, struct err *err)
+int exec_check_size(const Croft__V1__WindowSize *size, struct err *err)
 {
 	if (!size || (size->rows <= UINT16_MAX && size->columns <= UINT16_MAX))
 		return 0;
@@ -109,7 +109,7 @@ static int check_size(const Croft__V1__WindowSize *size, struct err *err)
 
 int exec_resize(struct exec_session *s, const Croft__V1__WindowSize *size, struct err *err)
 {
-	int r = check_size(size, err);
+	int r = exec_check_size(size, err);
 
 	if (r == 0 && size)
 		exec_io_resize(&s->io, (uint16_t)size->rows, (uint16_t)size->columns);
@@ -288,7 +288,7 @@ static void on_started(
 	grpc_call_set_receiving(s->call, true);
 }
 
-static int check(const struct container *c, struct err *err)
+int exec_check_container(const struct container *c, struct err *err)
 {
 	const struct tenant *t = c->tenant;
 
@@ -313,7 +313,7 @@ static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, enum e
 	int fds[4] = {-1, -1, -1, -1};
 	struct msg_exec msg = {.tty = start->tty != 0, .program = (uint8_t)program};
 	const struct image *image = model_any_image(&s->server->model, s->container->image);
-	int r = check_size(start->size, err);
+	int r = exec_check_size(start->size, err);
 
 	if (r == 0)
 		r = exec_args_pack(
@@ -347,7 +347,7 @@ int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum e
 	int r = model_find_container(&server->model, start->name, &c, err);
 
 	if (r == 0)
-		r = check(c, err);
+		r = exec_check_container(c, err);
 	if (r < 0)
 		return r;
 	s = calloc(1, sizeof(*s));

@@ -40,10 +40,14 @@ struct exec_front {
 int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum exec_program program,
 	const struct exec_front *front, struct err *err);
 
+/* FAILED_PRECONDITION unless a command may run in it now. */
+int exec_check_container(const struct container *container, struct err *err);
+/* INVALID_ARGUMENT for more rows or columns than a terminal can have; NULL is right. */
+int exec_check_size(const Croft__V1__WindowSize *size, struct err *err);
+
 /* What the client sends. */
 void exec_input(struct exec_session *session, const void *data, size_t size);
 void exec_close_input(struct exec_session *session);
-/* INVALID_ARGUMENT for more rows or columns than a terminal can have. */
 int exec_resize(struct exec_session *session, const Croft__V1__WindowSize *size, struct err *err);
 int exec_signal(struct exec_session *session, uint32_t signal, struct err *err);
 /* The client is gone: SIGHUP, and SIGKILL some seconds later. */

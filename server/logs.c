@@ -28,7 +28,11 @@ struct pump {
 	int fd;
 	struct event *readable;
 	struct event *pause;
-	bool held; /* until what was read before is written */
+	bool held;	/* until what was read before is written */
+	log_tap_fn tap; /* gets what is read, too; may be NULL */
+	void *tap_arg;
+	bool watched;	  /* as the tap last said */
+	unsigned idle_ms; /* a pty that nobody has open: growing pauses between the looks */
 };
 
 struct log_source {
@@ -94,8 +98,9 @@ static void append(struct log_source *source, const void *data, size_t size)
 	source->last_number = ++numbers_given;
 }
 
-/* Takes at most LOGS_READ_MAX bytes. False when there is nothing more to come. */
-static bool take(struct pump *pump)
+/* Takes at most LOGS_READ_MAX bytes, and says how many. False when there is nothing more to come.
+ */
+static bool take(struct pump *pump, size_t *ret_taken)
 {
 	static uint8_t buf[LOGS_READ_MAX];
 	size_t taken = 0;
@@ -109,19 +114,45 @@ static bool take(struct pump *pump)
 	}
 	if (taken)
 		append(pump->source, buf, taken);
+	if (taken && pump->tap)
+		pump->watched = pump->tap(pump->tap_arg, buf, taken);
+	*ret_taken = taken;
 	/* EIO: a pty whose other side is closed for now; a getty opens it again. */
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR || errno == EIO));
 }
 
+/*
+ * How long a descriptor is left alone after so much was taken from it. Somebody who looks sees what
+ * is typed without a delay. A pty without anybody behind it is readable all the time, for nothing.
+ */
+static unsigned pause_ms(struct pump *pump, size_t taken)
+{
+	if (taken) {
+		pump->idle_ms = 0;
+		return pump->watched && taken <= LOGS_LITTLE ? LOGS_WATCHED_MS : LOGS_PAUSE_MS;
+	}
+	pump->idle_ms = pump->idle_ms ? pump->idle_ms * 2 : LOGS_PAUSE_MS;
+	if (pump->idle_ms > LOGS_IDLE_MS)
+		pump->idle_ms = LOGS_IDLE_MS;
+	return pump->idle_ms;
+}
+
+static void rest(struct pump *pump, unsigned ms)
+{
+	struct timeval pause = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	evtimer_add(pump->pause, &pause);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	static const struct timeval pause = {.tv_usec = LOGS_PAUSE_MS * 1000};
 	struct pump *pump = arg;
+	size_t taken;
 
 	(void)fd;
 	(void)what;
-	if (take(pump))
-		evtimer_add(pump->pause, &pause);
+	if (take(pump, &taken))
+		rest(pump, pause_ms(pump, taken));
 }
 
 /* A disk that is slower than this keeps the container waiting, and no more than this in memory. */
@@ -160,8 +191,8 @@ static bool pump_init(struct pump *pump, struct log_source *source, struct event
 	       event_add(pump->readable, NULL) == 0;
 }
 
-struct log_source *log_source_open(
-	struct server *server, const char *uid, int output_fd, int console_fd)
+struct log_source *log_source_open(struct server *server, const char *uid, int output_fd,
+	int console_fd, log_tap_fn tap, void *arg)
 {
 	struct log_source *source = calloc(1, sizeof(*source));
 	struct log_file *file = source ? log_file_new(uid) : NULL;
@@ -178,6 +209,8 @@ struct log_source *log_source_open(
 	source->file = file;
 	snprintf(source->uid, sizeof(source->uid), "%s", uid);
 	LIST_INSERT_HEAD(&sources, source, entry);
+	source->pumps[PUMP_CONSOLE].tap = tap;
+	source->pumps[PUMP_CONSOLE].tap_arg = arg;
 	ok = pump_init(&source->pumps[PUMP_OUTPUT], source, server->base, output_fd);
 	ok = pump_init(&source->pumps[PUMP_CONSOLE], source, server->base, console_fd) && ok;
 	if (ok)
@@ -185,6 +218,11 @@ struct log_source *log_source_open(
 	log_error("logs-unavailable container=%s", uid);
 	log_source_close(source);
 	return NULL;
+}
+
+int log_source_console(const struct log_source *source)
+{
+	return source ? source->pumps[PUMP_CONSOLE].fd : -1;
 }
 
 int log_source_take_console(struct log_source *source)
@@ -200,11 +238,23 @@ int log_source_take_console(struct log_source *source)
 	return fd;
 }
 
+void log_source_poke(struct log_source *source)
+{
+	struct pump *pump = &source->pumps[PUMP_CONSOLE];
+
+	pump->watched = true;
+	pump->idle_ms = 0;
+	if (pump->fd >= 0 && evtimer_pending(pump->pause, NULL))
+		rest(pump, 0);
+}
+
 void log_source_drain(struct log_source *source)
 {
+	size_t taken;
+
 	for (size_t i = 0; source && i < ARRAY_SIZE(source->pumps); i++)
 		for (size_t n = 0; source->pumps[i].fd >= 0 && n < DRAIN_MAX; n += LOGS_READ_MAX)
-			take(&source->pumps[i]);
+			take(&source->pumps[i], &taken);
 }
 
 void log_source_close(struct log_source *source)

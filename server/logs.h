@@ -18,21 +18,29 @@
 #define LOGS_FILE_MAX	 (1u << 20)  /* bytes before the rotation */
 #define LOGS_READ_MAX	 (64u << 10) /* bytes taken at a time from one descriptor... */
 #define LOGS_PAUSE_MS	 50	     /* ...and the pause after it */
+#define LOGS_LITTLE	 4096u /* after no more than this, of a console that is looked at... */
+#define LOGS_WATCHED_MS	 5     /* ...a shorter one */
+#define LOGS_IDLE_MS	 1000  /* the longest, of a console that nothing has open */
 #define LOGS_MESSAGE_MAX (32u << 10)
 
 struct log_source;
 struct server;
 
+/* Gets what a console writes. True when somebody looks at it. */
+typedef bool (*log_tap_fn)(void *arg, const void *data, size_t size);
+
 /*
  * Takes both descriptors (either may be -1) and begins reading them. NULL when that is impossible:
  * logged, and no reason not to run.
  */
-struct log_source *log_source_open(
-	struct server *server, const char *uid, int output_fd, int console_fd);
-/* The console's descriptor, which becomes the caller's and is read no more; -1: none. NULL is
- * allowed.
- */
+struct log_source *log_source_open(struct server *server, const char *uid, int output_fd,
+	int console_fd, log_tap_fn tap, void *arg);
+/* The console's descriptor, which stays the source's; -1: none. NULL is allowed. */
+int log_source_console(const struct log_source *source);
+/* The same, which becomes the caller's and is read no more. */
 int log_source_take_console(struct log_source *source);
+/* Somebody has begun to look: the console is read now. */
+void log_source_poke(struct log_source *source);
 /* Takes what is left, a bounded amount. NULL is allowed. */
 void log_source_drain(struct log_source *source);
 void log_source_close(struct log_source *source);

@@ -231,7 +231,9 @@ struct container {
 	struct event *restart_timer;  /* owned */
 	unsigned reboots;	      /* since reboot_boot_usec */
 	uint64_t reboot_boot_usec;
-	struct log_source *logs;	/* owned */
+	struct log_source *logs; /* owned */
+	LIST_HEAD(, console_viewer) viewers;
+	unsigned n_viewers;
 	struct waiter_list end_waiters; /* the run has ended and is committed */
 	struct waiter_list gone_waiters;
 	/* Adds to the transaction that deletes it (the first deleter's reply); may be NULL. */

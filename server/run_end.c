@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "server/console.h"
 #include "server/details.h"
 #include "server/events.h"
 #include "server/ledger.h"
@@ -189,9 +190,11 @@ static void on_rebooted(void *arg, const struct err *err)
 {
 	struct container *c = arg;
 
-	if (err)
+	if (err) {
 		log_warning("reboot-failed tenant=%s container=%s error=\"%s\"", c->tenant->name,
 			c->name, err->msg);
+		console_end(c);
+	}
 	container_unref(c);
 }
 
@@ -282,6 +285,7 @@ static void finish(struct run_end *end)
 		run_end_free(end);
 		return;
 	}
+	console_end(c);
 	waiters_call(&c->end_waiters, NULL);
 	/* One of them may have started it again. */
 	if (c->state == CONTAINER_STOPPED && (c->condemned || c->ephemeral)) {

@@ -2,6 +2,7 @@
 #include "server/lifecycle.h"
 
 #include "base/log.h"
+#include "server/console.h"
 #include "server/link.h"
 #include "server/logs.h"
 #include "server/store.h"
@@ -49,6 +50,35 @@ static uint64_t adopt_counters(
 	return (uint64_t)st.st_ino;
 }
 
+/*
+ * A supervisor that was started anew has no console of this run: it is given the one that is here,
+ * so that this croftd may end before it does.
+ */
+static int keep_console(struct server *server, struct container *c)
+{
+	int fd = log_source_take_console(c->logs);
+	struct msg_console_keep msg = {0};
+	struct err err;
+
+	if (fd < 0)
+		return -1;
+	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
+	memcpy(msg.container, c->name, sizeof(msg.container));
+	memcpy(msg.run_id, c->run.id, sizeof(msg.run_id));
+	if (link_send_early(server->link, MSG_CONSOLE_KEEP, &msg, &fd, 1, NULL, NULL, &err) < 0)
+		log_warning("console-not-kept container=%s error=\"%s\"", c->name, err.msg);
+	return fd;
+}
+
+static void adopt_output(struct server *server, struct container *c, int output, int console)
+{
+	if (console < 0)
+		console = keep_console(server, c);
+	log_source_close(c->logs);
+	c->logs = log_source_open(server, c->uid, output, console, console_output, c);
+	console_plugged(c);
+}
+
 void run_adopt(struct server *server, struct container *c, const struct msg_started *started,
 	const int *fds, size_t n_fds)
 {
@@ -75,11 +105,7 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 	console = n_fds > n_dirs + 1 ? fds[n_dirs + 1] : -1;
 	if (n_fds > n_dirs + 2)
 		link_close_fds(fds + n_dirs + 2, n_fds - n_dirs - 2);
-	/* A supervisor that was started anew has none of this run, which would be hung up. */
-	if (console < 0)
-		console = log_source_take_console(c->logs);
-	log_source_close(c->logs);
-	c->logs = log_source_open(server, c->uid, output, console);
+	adopt_output(server, c, output, console);
 }
 
 void run_end_tenant(struct db_tx *tx, struct tenant *t)

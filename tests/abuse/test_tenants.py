@@ -104,6 +104,7 @@ def on_containers(tenant):
         ("Networks/GetNetwork", {"tenant": f"tenants/{tenant}"}),
         ("Networks/ListForwards", {"parent": f"tenants/{tenant}"}),
         ("Containers/Exec", {"start": {"name": name, "args": ["/bin/true"]}}),
+        ("Containers/Console", {"start": {"name": name}}),
         ("Containers/GetLogs", {"name": name}),
         ("Tenants/GetTenant", {"name": f"tenants/{tenant}"}),
         ("Usage/GetUsage", {"name": name}),

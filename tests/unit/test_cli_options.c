@@ -114,7 +114,6 @@ static void bad_lines_are_usage_errors(void **state)
 	} rows[] = {
 		{"", "a command is missing"},
 		{"frobnicate x", "no command \"frobnicate\""},
-		{"console x", "\"console\" is not supported in this version"},
 		{"top", "\"top\" is not supported in this version"},
 		{"usage verify", "\"usage verify\" is not supported in this version"},
 		{"tenant create a --io-write 5", "--io-write is not supported in this version"},

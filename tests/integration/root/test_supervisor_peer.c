@@ -402,6 +402,37 @@ static void wrong_descriptors_are_refused(void **state)
 	sup_shutdown(s);
 }
 
+/* Only a pty's master, of a run that goes on and has none. */
+static void a_console_is_kept_only_where_it_belongs(void **state)
+{
+	struct sup *s = sup_begin(state);
+	struct msg_console_keep keep = {.tenant = TENANT, .container = "web"};
+	struct msg_started started;
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	assert_done(s, sup_tenant_set(s));
+	assert_done(s, sup_run(s, "web", FOREVER, &started));
+	memcpy(keep.run_id, started.run_id, sizeof(keep.run_id));
+	assert_refused(s, sup_call(s, MSG_CONSOLE_KEEP, &keep, &null_fd, 1), "CONSOLE_DESCRIPTOR");
+	assert_refused(s, sup_call(s, MSG_CONSOLE_KEEP, &keep, &master, 1), "CONSOLE_NOT_WANTED");
+	sup_disconnect(s);
+	sup_kill(s);
+	sup_start(s);
+	sup_connect(s);
+	keep.run_id[0] ^= 1;
+	assert_refused(s, sup_call(s, MSG_CONSOLE_KEEP, &keep, &master, 1), "CONSOLE_NOT_WANTED");
+	keep.run_id[0] ^= 1;
+	assert_done(s, sup_call(s, MSG_CONSOLE_KEEP, &keep, &master, 1));
+	assert_refused(s, sup_call(s, MSG_CONSOLE_KEEP, &keep, &master, 1), "CONSOLE_NOT_WANTED");
+	sup_discard(s, "web");
+	assert_refused(
+		s, sup_call(s, MSG_CONSOLE_KEEP, &keep, &master, 1), "CONTAINER_NOT_RUNNING");
+	close(null_fd);
+	close(master);
+	sup_shutdown(s);
+}
+
 /* Returns 0 when the process, as nobody, was served. */
 static int try_as_nobody(struct sup *s)
 {
@@ -540,6 +571,7 @@ int main(void)
 		with_supervisor(a_start_is_checked_in_every_field),
 		with_supervisor(mounts_of_a_start_are_checked),
 		with_supervisor(wrong_descriptors_are_refused),
+		with_supervisor(a_console_is_kept_only_where_it_belongs),
 		with_supervisor(another_user_is_not_served),
 		with_supervisor(a_new_connection_takes_the_place_of_the_old),
 		with_supervisor(a_peer_that_does_not_read_is_borne),
