@@ -51,6 +51,7 @@ def viewer(daemon, *args):
 
 
 class TestTerminal:
+    @pytest.mark.vm
     def test_a_session(self, web):
         """Keys, size, ctrl-c inside, the literal prefix, and leaving; the shell stays."""
         with terminal(web, "console", "acme/web", rows=30, columns=100) as t:
@@ -67,9 +68,15 @@ class TestTerminal:
             t.type("sleep 1000\n")
             wait_until("sleep runs", lambda: "sleep 1000" in web.sh("acme/web", "ps -o args"))
             t.type("\x03")
-            t.expect("# ")
+            wait_until("sleep is gone",
+                       lambda: "sleep 1000" not in web.sh("acme/web", "ps -o args"))
+            t.type("cat\n")
+            wait_until("cat reads", lambda: "cat\n" in web.sh("acme/web", "ps -o args"))
             t.type("\x01\x01\x01x\n")
             t.expect("^A^Ax")
+            t.type("\x03")
+            wait_until("cat is gone",
+                       lambda: "cat\n" not in web.sh("acme/web", "ps -o args"))
             t.type(DETACH)
             assert t.wait() == 0
             t.expect("acme/web runs on")
