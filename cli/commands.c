@@ -74,14 +74,9 @@ const struct command *const commands[] = {
 };
 
 const char *const commands_later[] = {
-	"plan",
 	"top",
 	"export",
 	"import",
-	"push",
-	"pull",
-	"network",
-	"forward",
 	"usage verify",
 	"doctor",
 	NULL,

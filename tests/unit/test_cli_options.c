@@ -310,6 +310,19 @@ static void list_methods_have_pages(void **state)
 }
 
 /* What every row of the table must be, so that help and completion can rely on it. */
+/* A word that is announced for later is neither a command nor the first word of some. */
+static void what_comes_later_is_not_there_yet(void **state)
+{
+	(void)state;
+	for (const char *const *later = commands_later; *later; later++)
+		for (const struct command *const *c = commands; *c; c++) {
+			size_t len = strlen(*later);
+
+			if (!strncmp((*c)->name, *later, len))
+				assert_true((*c)->name[len] && (*c)->name[len] != ' ');
+		}
+}
+
 static void the_table_of_commands_is_sound(void **state)
 {
 	(void)state;
@@ -403,6 +416,7 @@ int main(void)
 		cmocka_unit_test(endless_lists_are_errors),
 		cmocka_unit_test(list_methods_have_pages),
 		cmocka_unit_test(the_table_of_commands_is_sound),
+		cmocka_unit_test(what_comes_later_is_not_there_yet),
 		cmocka_unit_test(exit_statuses_tell_what_went_wrong),
 	};
 
