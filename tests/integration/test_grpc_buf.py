@@ -2,32 +2,20 @@
 
 import json
 import os
-import shutil
 import subprocess
 
 import pytest
 
 import grpc_wire
+import npm
 
 BUF_VERSION = "1.75.0"
-NPM_SECONDS = 180
 
 
 @pytest.fixture(scope="module")
 def buf():
-    """From npm, once, into the build directory."""
-    directory = os.path.join(grpc_wire.BUILD, "npm")
-    binary = os.path.join(directory, "node_modules", ".bin", "buf")
-    if not os.path.exists(binary):
-        if not shutil.which("npm"):
-            pytest.skip("npm is not installed, and buf is a package of it")
-        result = subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--prefix", directory,
-             f"@bufbuild/buf@{BUF_VERSION}"],
-            capture_output=True, text=True, timeout=NPM_SECONDS, check=False)
-        if result.returncode != 0:
-            pytest.skip(f"npm cannot install buf: {result.stderr.strip()[-300:]}")
-    return binary
+    binary = os.path.join(".bin", "buf")
+    return os.path.join(npm.install("npm", binary, f"@bufbuild/buf@{BUF_VERSION}"), binary)
 
 
 @pytest.fixture(scope="module")
