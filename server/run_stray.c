@@ -9,18 +9,27 @@
 #include "server/link.h"
 #include "server/store.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define COMMIT_RETRY_MS 1000
+
 struct stray {
+	LIST_ENTRY(stray) entry; /* of the server's strays, until it is settled */
 	struct server *server;
 	struct tenant *tenant; /* a reference */
 	struct msg_run_ended msg;
+	struct usage_totals delta; /* what it added to the tenant's totals */
+	struct event *retry;
 	bool recorded;
 };
 
 static void stray_free(struct stray *stray)
 {
+	if (stray->retry)
+		event_free(stray->retry);
+	LIST_REMOVE(stray, entry);
 	tenant_unref(stray->tenant);
 	free(stray);
 }
@@ -80,6 +89,8 @@ static int look_up(struct db *db, void *arg, struct err *err)
 		&stray->recorded, err, "s", stray->msg.run_id);
 }
 
+static void try_again_later(struct stray *stray);
+
 static void on_recorded(void *arg, const struct err *err)
 {
 	struct stray *stray = arg;
@@ -88,15 +99,14 @@ static void on_recorded(void *arg, const struct err *err)
 		settle(stray);
 		return;
 	}
-	/* Not acknowledged, so the supervisor tells it again after the next connection. */
+	usage_totals_subtract(&stray->tenant->totals, &stray->delta);
 	log_error("stray-run-not-committed run=%s error=\"%s\"", stray->msg.run_id, err->msg);
-	stray_free(stray);
+	try_again_later(stray);
 }
 
 static void record(struct stray *stray)
 {
 	const struct msg_run_ended *msg = &stray->msg;
-	struct usage_totals delta = {.runs = 1};
 	struct usage_point start = {0};
 	struct db_tx *tx = db_tx_new_essential();
 	struct container as = {.tenant = stray->tenant};
@@ -118,16 +128,17 @@ static void record(struct stray *stray)
 		.wall_usec = msg->end_wall_usec,
 		.counters = msg->counters};
 	start.boot_usec = run.start_boot_usec;
+	stray->delta = (struct usage_totals){.runs = 1};
 	store_add_run(tx, &run, stray->tenant, &as);
 	store_confirm_run(tx, &run);
 	if (msg->counters_valid) {
 		store_sample(tx, &run, &run.last);
-		usage_add(&delta, &start, &run.last, ledger_gap_usec(stray->server));
+		usage_add(&stray->delta, &start, &run.last, ledger_gap_usec(stray->server));
 	}
 	store_end_run(tx, &run);
-	usage_totals_merge(&stray->tenant->totals, &delta);
+	usage_totals_merge(&stray->tenant->totals, &stray->delta);
 	store_totals(tx, stray->tenant->uid, &stray->tenant->totals);
-	store_totals(tx, as.uid, &delta);
+	store_totals(tx, as.uid, &stray->delta);
 	db_commit(stray->server->db, tx, on_recorded, stray);
 }
 
@@ -136,21 +147,54 @@ static void on_looked_up(void *arg, const struct err *err)
 	struct stray *stray = arg;
 
 	if (err)
-		stray_free(stray);
+		try_again_later(stray);
 	else if (stray->recorded)
 		settle(stray);
 	else
 		record(stray);
 }
 
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct stray *stray = arg;
+
+	(void)fd;
+	(void)what;
+	db_read(stray->server->db, look_up, on_looked_up, stray);
+}
+
+/* When not even that can be: the supervisor tells it again after the next connection. */
+static void try_again_later(struct stray *stray)
+{
+	static const struct timeval pause = {
+		.tv_usec = COMMIT_RETRY_MS * 1000 % 1000000, .tv_sec = COMMIT_RETRY_MS / 1000};
+
+	if (!stray->retry)
+		stray->retry = evtimer_new(stray->server->base, on_retry, stray);
+	if (!stray->retry || evtimer_add(stray->retry, &pause) < 0)
+		stray_free(stray);
+}
+
+/* True while it is being recorded: whoever took it twice would count it twice. */
+static bool is_under_way(const struct server *server, const char *run_id)
+{
+	const struct stray *stray;
+
+	LIST_FOREACH (stray, &server->strays, entry)
+		if (!strcmp(stray->msg.run_id, run_id))
+			return true;
+	return false;
+}
+
 void run_end_take_stray(
 	struct server *server, struct tenant *tenant, const struct msg_run_ended *msg)
 {
-	struct stray *stray = calloc(1, sizeof(*stray));
+	struct stray *stray = is_under_way(server, msg->run_id) ? NULL : calloc(1, sizeof(*stray));
 
 	/* Not acknowledged, so the supervisor tells it again. */
 	if (!stray)
 		return;
+	LIST_INSERT_HEAD(&server->strays, stray, entry);
 	stray->server = server;
 	stray->msg = *msg;
 	if (!tenant) {

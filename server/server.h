@@ -7,6 +7,8 @@
 #include "server/grpc.h"
 #include "server/model.h"
 
+#include <sys/queue.h>
+
 struct event;
 struct event_base;
 struct event_feed;
@@ -44,6 +46,7 @@ struct server {
 	struct map policies;	   /* svc_policies.c */
 	uint64_t policies_round;
 	unsigned reconcile_waiting; /* answers that reconcile.c waits for */
+	LIST_HEAD(, stray) strays;  /* run_stray.c */
 	bool list_again;	    /* the supervisor named a container that is just starting */
 	void (*on_ready)(struct server *server); /* the link has become ready; may be NULL */
 	struct host_stop *host_stop;		 /* shutdown.c */
