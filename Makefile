@@ -14,8 +14,8 @@ BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchiv
 	libseccomp-dev libsmartcols-dev libsqlite3-dev libssl-dev meson ninja-build pkg-config \
 	protobuf-c-compiler protobuf-compiler python3 python3-protobuf
 # And to test it.
-TEST_DEPS := acl binutils clang clang-format-14 crun iperf3 iproute2 libclang-rt-14-dev \
-	mmdebstrap nftables nghttp2-client openssh-client podman python3-grpcio python3-h2 \
+TEST_DEPS := acl binutils clang clang-format-14 crun groff iperf3 iproute2 libclang-rt-14-dev \
+	mandoc mmdebstrap nftables nghttp2-client openssh-client podman python3-grpcio python3-h2 \
 	python3-pytest qemu-system-x86 runc skopeo uidmap umoci xz-utils zstd
 COVER_DEPS := gcovr
 

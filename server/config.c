@@ -233,25 +233,49 @@ static const struct setting {
 		"error, warning, info or debug (default: $CROFT_LOG, or info)"},
 };
 
+/* Flags that are no settings, before and behind them. */
+static const struct config_setting first_flag = {
+	"config", "FILE", "lines of the form `setting = value` (default: none)"};
+static const struct config_setting last_flags[] = {
+	{"help", NULL, "show this help"},
+	{"version", NULL, "show the version"},
+};
+
+bool config_setting_at(size_t i, struct config_setting *ret)
+{
+	if (!i) {
+		*ret = first_flag;
+		return true;
+	}
+	if (i <= ARRAY_SIZE(settings)) {
+		const struct setting *s = &settings[i - 1];
+
+		*ret = (struct config_setting){s->name, s->value, s->help};
+		return true;
+	}
+	i -= ARRAY_SIZE(settings) + 1;
+	if (i >= ARRAY_SIZE(last_flags))
+		return false;
+	*ret = last_flags[i];
+	return true;
+}
+
 #define HELP_SIZE 4096
 
 const char *config_usage(void)
 {
 	static char text[HELP_SIZE];
-	size_t len = (size_t)snprintf(text, sizeof(text),
-		"usage: croftd [--SETTING VALUE]...\n\n"
-		"  --config FILE                lines of the form `setting = value` (default: "
-		"none)\n");
+	size_t len = (size_t)snprintf(text, sizeof(text), "usage: croftd [--SETTING VALUE]...\n\n");
+	struct config_setting s;
 
-	for (size_t i = 0; i < ARRAY_SIZE(settings) && len < sizeof(text); i++) {
+	for (size_t i = 0; config_setting_at(i, &s) && len < sizeof(text); i++) {
 		char flag[48];
 
-		snprintf(flag, sizeof(flag), "--%s %s", settings[i].name, settings[i].value);
+		snprintf(flag, sizeof(flag), "--%s%s%s", s.name, s.value ? " " : "",
+			s.value ? s.value : "");
 		len += (size_t)snprintf(
-			text + len, sizeof(text) - len, "  %-28s %s\n", flag, settings[i].help);
+			text + len, sizeof(text) - len, "  %-28s %s\n", flag, s.help);
 	}
-	if (len < sizeof(text))
-		snprintf(text + len, sizeof(text) - len, "  --help, --version\n");
 	return text;
 }
 

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/net_plan.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,3 +41,13 @@ int config_parse(
 
 /* The text of --help. */
 const char *config_usage(void);
+
+/* A flag of the command line, as --help and the manual page describe it. */
+struct config_setting {
+	const char *name;  /* without dashes */
+	const char *value; /* its placeholder; NULL: it takes none */
+	const char *help;
+};
+
+/* The i-th flag. Returns false behind the last. */
+bool config_setting_at(size_t i, struct config_setting *ret);

@@ -77,9 +77,13 @@ BINARIES = {
     "croft-files": None,
     "croft-importer": {"libarchive", "libcap", "libjansson", "libnettle", "libseccomp"},
     "croft-init": None,
+    "croft-manual": {
+        "libcroft", "libjansson", "libnghttp2", "libprotobuf-c", "libseccomp", "libsmartcols",
+    },
     "croft-net": {"libcap", "libmnl", "libnftables"},
     "croft-policy": {"libjansson", "libseccomp"},
     "croft-supervisor": {"libcap", "libmnl", "libseccomp"},
+    "croftd-manual": set(),
     "croftd": {
         "libcrypto", "libevent", "libevent_core", "libevent_extra", "libevent_openssl",
         "libevent_pthreads", "libjansson", "libnghttp2", "libprotobuf-c", "libsqlite3", "libssl",

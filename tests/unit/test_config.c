@@ -42,7 +42,7 @@ static void help_names_every_flag_with_its_default(void **state)
 		"nobody", "--cgroup-parent NAME", "default: croft)", "--sample-interval SECONDS",
 		"default: 10)", "--pool-driver btrfs|plain", "--pool-size SIZE", "256M",
 		"--supervisor FILE", "--policy-dir DIR", "--log-level LEVEL", "or info)",
-		"--ipv4-pool CIDR", "--ipv6-pool CIDR", "--dns ADDRESS,...", "--version\n"};
+		"--ipv4-pool CIDR", "--ipv6-pool CIDR", "--dns ADDRESS,...", "show the version\n"};
 	const char *usage = config_usage();
 	int defaults = 0;
 
