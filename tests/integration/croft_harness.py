@@ -377,11 +377,22 @@ class Daemon:
         return self.background("exec", "-T", name, "--", *argv)
 
     @contextlib.contextmanager
-    def background(self, *args):
+    def forks(self, name):
+        """/probe forks until it is refused, beside init alone: what starts a command is gone by
+        then, which counts as well as long as it is there."""
+        command = ("exec", "-T", name, "--", "/probe", "forks", "1000")
+        with self.background(*command, stdin=subprocess.PIPE) as child:
+            wait_until("init and it are alone", lambda: self.cgroup(name).pids() == 2)
+            child.stdin.close()
+            child.stdin = None
+            yield child
+
+    @contextlib.contextmanager
+    def background(self, *args, stdin=subprocess.DEVNULL):
         """The CLI, which runs on, killed at the end."""
         child = subprocess.Popen(
             [program("croft"), "--host", self.host, *args],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         try:
             yield child

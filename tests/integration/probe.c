@@ -4,7 +4,8 @@
  *
  *   call NR [ARG...]      "RETURN ERRNO"; ARG: a number, s:TEXT, b:BYTES (a zeroed buffer)
  *   call32 NR [ARG...]    the same through int $0x80
- *   forks HOLD_SECONDS    forks until refused: "CHILDREN ERRNO", then holds them
+ *   forks HOLD_SECONDS    when standard input ends, forks until refused: "CHILDREN ERRNO", then
+ *                         holds them
  *   eat BYTES SECONDS     touches so much memory: "BYTES", then holds it
  *   burn THREADS SECONDS  that many processes at full speed
  *   fds                   every open descriptor and what it is
@@ -123,6 +124,8 @@ static int do_forks(int argc, char **argv)
 	if (argc != 1)
 		return usage();
 	seconds = (unsigned)strtoul(argv[0], NULL, 0);
+	while (getchar() != EOF)
+		;
 	for (;;) {
 		pid_t pid = fork();
 
