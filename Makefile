@@ -44,7 +44,7 @@ endef
 
 .DEFAULT_GOAL := build
 .PHONY: help build build-clang test test-unit test-root test-images test-vm bench fuzz \
-	lint format san cover demo install clean deps deps-build deps-npm deps-cover \
+	lint format san cover demo tour install clean deps deps-build deps-npm deps-cover \
 	images
 
 help: ## this list
@@ -101,6 +101,9 @@ images: deps ## the images that tests boot and run, in build/images/
 
 demo: build ## tenants, a fork bomb, a memory bomb, CPU burners: what the kernel allowed
 	@exec tests/demo
+
+tour: deps build ## a newcomer's first day, each step timed beside Debian's LXD where that is installed
+	@exec tests/tour/run
 
 install: build ## into DESTDIR and PREFIX (/usr/local)
 	@DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD)
