@@ -102,7 +102,7 @@ images: deps ## the images that tests boot and run, in build/images/
 demo: build ## tenants, a fork bomb, a memory bomb, CPU burners: what the kernel allowed
 	@exec tests/demo
 
-tour: deps build ## a newcomer's first day, each step timed beside Debian's LXD where that is installed
+tour: deps build ## a newcomer's first day, beside Debian's LXD where that is installed
 	@exec tests/tour/run
 
 install: build ## into DESTDIR and PREFIX (/usr/local)
