@@ -20,7 +20,8 @@
 /*
  * Floors: pids 4 and memory 4 MiB are what building a container's namespaces takes; cpu 10 is the
  * kernel's smallest quota (1 ms in a period of 100 ms); disk 16 MiB is what btrfs needs to commit.
- * pids' ceiling is the kernel's PID_MAX_LIMIT.
+ * pids' ceiling is the kernel's PID_MAX_LIMIT. Rates begin where a full packet still passes five
+ * times a second, and end where the kernel's arithmetic does.
  */
 static const struct limit_rule rules[LIMIT_N] = {
 	[LIMIT_CPU] = {"cpu", LIMIT_KIND_MILLI, 10, LIMITS_CPUS_MAX * 1000, 1000, 0},
@@ -31,6 +32,9 @@ static const struct limit_rule rules[LIMIT_N] = {
 	[LIMIT_PIDS] = {"pids", LIMIT_KIND_COUNT, 4, 4194304, 256, 0},
 	[LIMIT_DISK] = {"disk", LIMIT_KIND_SIZE, 16 * MIB, 1024 * TIB, 5 * GIB, 0},
 	[LIMIT_CONTAINERS] = {"containers", LIMIT_KIND_COUNT, 0, 4096, 16, 1},
+	[LIMIT_RATE_IN] = {"rate-in", LIMIT_KIND_RATE, NET_RATE_MIN, NET_RATE_MAX, LIMIT_UNSET, 0},
+	[LIMIT_RATE_OUT] = {"rate-out", LIMIT_KIND_RATE, NET_RATE_MIN, NET_RATE_MAX, LIMIT_UNSET,
+		0},
 };
 
 const struct limit_rule *limit_rule(enum limit_id id)
@@ -329,6 +333,7 @@ static int parse_value(struct limits *l, enum limit_id id, const char *text)
 
 	switch (rules[id].kind) {
 	case LIMIT_KIND_SIZE:
+	case LIMIT_KIND_RATE:
 		return size_parse(text, &l->value[id]);
 	case LIMIT_KIND_MILLI:
 		return parse_milli(text, &l->value[id]);
@@ -349,6 +354,7 @@ int limits_parse(struct limits *l, enum limit_id id, const char *text, struct er
 		[LIMIT_KIND_SIZE] = "a size such as 64M, 64MiB or 2G",
 		[LIMIT_KIND_CORES] = "a number of cores, or a list of them such as 0-0 or 0,2-3",
 		[LIMIT_KIND_MILLI] = "a number of cores such as 0.5",
+		[LIMIT_KIND_RATE] = "bytes a second, such as 10MiB",
 	};
 	struct limits parsed = *l;
 
@@ -368,10 +374,15 @@ int limits_parse(struct limits *l, enum limit_id id, const char *text, struct er
 
 const char *limit_format(enum limit_id id, uint64_t value, char out[static LIMIT_TEXT_MAX])
 {
+	char size[LIMIT_TEXT_MAX];
+
 	if (value == LIMIT_UNSET)
 		snprintf(out, LIMIT_TEXT_MAX, "none");
 	else if (rules[id].kind == LIMIT_KIND_SIZE)
 		size_format(value, out);
+	else if (rules[id].kind == LIMIT_KIND_RATE)
+		snprintf(out, LIMIT_TEXT_MAX, "%.*s/s", LIMIT_TEXT_MAX - 3,
+			size_format(value, size));
 	else if (rules[id].kind == LIMIT_KIND_MILLI && value % 1000 == 0)
 		snprintf(out, LIMIT_TEXT_MAX, "%" PRIu64, value / 1000);
 	else if (rules[id].kind == LIMIT_KIND_MILLI) {

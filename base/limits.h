@@ -21,6 +21,8 @@ enum limit_id {
 	LIMIT_PIDS,	  /* tasks: processes and threads, init and exec included */
 	LIMIT_DISK,	  /* bytes in the pool */
 	LIMIT_CONTAINERS, /* containers a tenant may have */
+	LIMIT_RATE_IN,	  /* bytes of IP packets a second towards it; see net_shape.h */
+	LIMIT_RATE_OUT,	  /* the other way */
 	LIMIT_N,
 };
 
@@ -30,13 +32,23 @@ enum limit_id {
 
 #define CPU_WEIGHT_DEFAULT 100
 
+/* Of a network, in bytes a second. */
+#define NET_RATE_MIN 8192u
+#define NET_RATE_MAX (UINT64_C(1) << 40)
+
 /* Fixed size: it is part of wire messages and state files. */
 struct limits {
 	uint64_t value[LIMIT_N];	      /* LIMIT_UNSET where nothing is asked */
 	uint64_t core_mask[LIMITS_CPU_WORDS]; /* all zero: not pinned to a list */
 };
 
-enum limit_kind { LIMIT_KIND_COUNT, LIMIT_KIND_SIZE, LIMIT_KIND_CORES, LIMIT_KIND_MILLI };
+enum limit_kind {
+	LIMIT_KIND_COUNT,
+	LIMIT_KIND_SIZE,
+	LIMIT_KIND_CORES,
+	LIMIT_KIND_MILLI,
+	LIMIT_KIND_RATE, /* bytes a second */
+};
 
 struct limit_rule {
 	const char *name; /* in the API's errors and as the CLI's --flag: "cpu-weight" */

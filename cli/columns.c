@@ -59,6 +59,17 @@ const char *columns_disk(const ProtobufCMessage *m, bool human, char buf[static 
 	return limit_text(m, "limits.disk_bytes", LIMIT_DISK, human, buf);
 }
 
+const char *columns_rate_in(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.rate_in_bytes", LIMIT_RATE_IN, human, buf);
+}
+
+const char *columns_rate_out(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.rate_out_bytes", LIMIT_RATE_OUT, human, buf);
+}
+
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {

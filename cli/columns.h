@@ -21,6 +21,10 @@ const char *columns_swap(const ProtobufCMessage *m, bool human, char buf[static 
 const char *columns_pids(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_disk(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_weight(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_rate_in(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_rate_out(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 
@@ -32,6 +36,8 @@ const char *columns_max_containers(
 		{"memory_bytes", "memory", .kind = COLUMN_CUSTOM, .text = columns_memory},         \
 		{"swap_bytes", "swap", .kind = COLUMN_CUSTOM, .text = columns_swap},               \
 		{"pids", "pids", .kind = COLUMN_CUSTOM, .text = columns_pids},                     \
+		{"disk_bytes", "disk", .kind = COLUMN_CUSTOM, .text = columns_disk},               \
+		{"rate_in_bytes", "rate in", .kind = COLUMN_CUSTOM, .text = columns_rate_in},      \
 	{                                                                                          \
-		"disk_bytes", "disk", .kind = COLUMN_CUSTOM, .text = columns_disk                  \
+		"rate_out_bytes", "rate out", .kind = COLUMN_CUSTOM, .text = columns_rate_out      \
 	}

@@ -29,6 +29,7 @@ static const char *const limit_values[] = {
 	[LIMIT_KIND_SIZE] = "SIZE",
 	[LIMIT_KIND_CORES] = "N|LIST",
 	[LIMIT_KIND_MILLI] = "N",
+	[LIMIT_KIND_RATE] = "RATE",
 };
 
 static const char *const limit_help[LIMIT_N] = {
@@ -41,6 +42,8 @@ static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_PIDS] = "processes and threads",
 	[LIMIT_DISK] = "disk space, such as 5G",
 	[LIMIT_CONTAINERS] = "how many containers the tenant may have",
+	[LIMIT_RATE_IN] = "network traffic towards it in bytes a second, such as 10MiB",
+	[LIMIT_RATE_OUT] = "network traffic from it in bytes a second, such as 10MiB",
 };
 
 bool options_takes_limit(const struct command *command, enum limit_id id)

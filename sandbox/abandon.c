@@ -83,6 +83,9 @@ void abandon_start(struct container *c)
 		.names_fd = s->names_fd,
 		.ids = s->ids,
 		.id_base = c->file.id_base,
+		.net_plan = &s->net_plan,
+		.net_number = c->file.net_number,
+		.net_slot = c->file.net_slot,
 		.pool = c->makes_upper ? s->pool : NULL,
 	};
 	take_back(a);

@@ -418,6 +418,7 @@ static void start_teardown(struct container *c)
 		.names_fd = c->s->names_fd,
 		.cgroups = c->s->cgroups,
 		.ids = c->s->ids,
+		.net_plan = &c->s->net_plan,
 	};
 	options.arg = ending;
 	failed.r = job_start(c->s->jobs, &options, &failed.err);

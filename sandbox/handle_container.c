@@ -10,6 +10,7 @@
 #include "sandbox/exec_session.h"
 #include "sandbox/handlers.h"
 #include "sandbox/policies.h"
+#include "sandbox/tenant_rates.h"
 #include "sandbox/volume_mount.h"
 
 #include <signal.h>
@@ -77,6 +78,7 @@ static void start_done(struct task *task, struct job_result *result)
 	struct run_file file;
 	struct err err;
 
+	tenant_rates_check(task->s, msg->tenant, msg->net_number, &task->u.spawn.tenant_rates);
 	if (result->r < 0) {
 		start_failed(task, c, result);
 		return;
@@ -192,6 +194,7 @@ HANDLER(handle_container_start)
 		.net_plan = &s->net_plan,
 		.names_fd = s->names_fd,
 		.libexec_path = s->config.libexec_path,
+		.tenant_rates = tenant_rates_of(s, in->tenant),
 	};
 	task->tenant = task->u.spawn.msg.tenant;
 	task->needs_pool = true;
@@ -344,6 +347,20 @@ static int set_cgroup_limits(struct task *task, const struct cgroup_id *id, stru
 		"container %s ended while its limits were changed", msg->container);
 }
 
+/* Its interface goes with the container, and then there is nothing left to limit. */
+static int set_rates(const struct task *task, struct err *err)
+{
+	const struct msg_limits *msg = &task->u.limits;
+	const struct container *c = container_find(task->s, msg->tenant, msg->container);
+	struct net_rates rates = net_rates_of(&msg->limits);
+	int r;
+
+	if (!c || !c->file.net_number)
+		return 0;
+	r = net_shape_set(&task->s->net_plan, c->file.net_number, c->file.net_slot, &rates, err);
+	return r == -ENODEV ? 0 : r;
+}
+
 static int change_limits(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_limits *msg = &task->u.limits;
@@ -359,7 +376,7 @@ static int change_limits(struct task *task, struct job_output *out, struct err *
 			task->s->pool, msg->tenant, msg->container, disk, msg->force, err);
 	if (r == 0 && msg->running)
 		r = set_cgroup_limits(task, &id, err);
-	return r;
+	return r < 0 || !msg->running ? r : set_rates(task, err);
 }
 
 static void limits_changed(struct task *task, struct job_result *result)

@@ -164,6 +164,8 @@ static int leave_host(struct task *task, struct job_output *out, struct err *err
 	int r = net_bridge_remove(&owner, NULL, err);
 
 	(void)out;
+	if (r == 0)
+		r = net_shape_sweep(&s->net_plan, err);
 	if (r == 0 && net_plan_is_on(&s->net_plan))
 		r = net_filter_change(s->config.libexec_path, &s->net_plan, NET_DROP, NULL, 0, err);
 	if (r == 0)

@@ -43,6 +43,8 @@ static int configure(struct task *task, struct job_output *out, struct err *err)
 	r = net_names_set_resolvers(names, &task->u.net_config.resolvers, err);
 	if (r == 0)
 		r = net_names_keep_only(names, has_name, task->s, err);
+	if (r == 0)
+		r = net_shape_sweep(&task->u.net_config.plan, err);
 	return r < 0 ? r : net_filter_forwarding_on(&task->u.net_config.plan, err);
 }
 

@@ -6,6 +6,7 @@
 #include "sandbox/container.h"
 #include "sandbox/handlers.h"
 #include "sandbox/net_names.h"
+#include "sandbox/tenant_rates.h"
 
 #include <string.h>
 
@@ -13,6 +14,15 @@ static void tenant_id(const char *tenant, struct cgroup_id *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->tenant, tenant, NAME_SIZE);
+}
+
+static int limit_rates(
+	const struct supervisor *s, const struct msg_tenant_set *msg, struct err *err)
+{
+	struct net_owner owner = supervisor_net_owner(s);
+	struct net_rates rates = net_rates_of(&msg->limits);
+
+	return net_bridge_limit(&owner, &s->net_plan, msg->tenant, msg->net_number, &rates, err);
 }
 
 static int set(struct task *task, struct job_output *out, struct err *err)
@@ -30,7 +40,7 @@ static int set(struct task *task, struct job_output *out, struct err *err)
 		r = pool_tenant_make(s->pool, msg->tenant, msg->limits.value[LIMIT_DISK], err);
 	if (r == 0)
 		r = cgroup_set_limits(s->cgroups, &id, &msg->limits, false, msg->force, err);
-	return r;
+	return r < 0 || !msg->net_number ? r : limit_rates(s, msg, err);
 }
 
 static void set_done(struct task *task, struct job_result *result)
@@ -58,6 +68,7 @@ static void set_done(struct task *task, struct job_result *result)
 HANDLER(handle_tenant_set)
 {
 	const struct msg_tenant_set *in = msg;
+	struct net_rates rates;
 	struct task *task;
 	bool refused;
 	struct err err;
@@ -67,6 +78,8 @@ HANDLER(handle_tenant_set)
 	refused = handler_check_names(in->tenant, NULL, &err) < 0 ||
 		  limits_check(&in->limits, &err) < 0 ||
 		  task_check_unclaimed(s, CLAIM_TENANT, in->tenant, &err) < 0;
+	rates = net_rates_of(&in->limits);
+	refused = refused || tenant_rates_note(s, in->tenant, &rates, &err) < 0;
 	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
@@ -89,11 +102,20 @@ static int remove_tenant(struct task *task, struct job_output *out, struct err *
 	tenant_id(task->u.tenant.tenant, &id);
 	/* The directory goes last: as long as it is there, the tenant is listed. */
 	r = net_bridge_remove(&owner, id.tenant, err);
+	if (r == 0)
+		r = net_shape_sweep(&task->s->net_plan, err);
 	if (r == 0 && task->s->names_fd >= 0)
 		r = net_names_forget(task->s->names_fd, id.tenant, err);
 	if (r == 0)
 		r = cgroup_remove(task->s->cgroups, &id, err);
 	return r < 0 ? r : pool_tenant_remove(task->s->pool, id.tenant, err);
+}
+
+static void removed(struct task *task, struct job_result *result)
+{
+	if (result->r == 0)
+		tenant_rates_forget(task->s, task->u.tenant.tenant);
+	handler_answer(task->s, &task->request, result->r, &result->err);
 }
 
 /* Also of one that is just starting, and has no cgroup yet. */
@@ -126,5 +148,6 @@ HANDLER(handle_tenant_remove)
 	task->u.tenant = *in;
 	task->needs_pool = true;
 	task->fn = remove_tenant;
+	task->done = removed;
 	task_start(task);
 }

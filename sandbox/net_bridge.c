@@ -75,6 +75,10 @@ struct bridge {
 	const uint8_t *mac;
 	const char *alias;
 	const struct net_address *addresses[2]; /* NULL or without size: none */
+	/* A tenant's first bridge has limits of rates: */
+	const struct net_plan *plan;
+	uint32_t number;
+	const struct net_rates *rates; /* NULL: not this one */
 };
 
 /* Looks for a bridge. Returns 0 when it is complete, -ENODEV when it is not, or -errno. */
@@ -95,6 +99,8 @@ static int complete_bridge(int fd, const struct bridge *want, int index, struct 
 	struct netlink_batch batch;
 	int r = net_sysctl_set(want->name, bridge_sysctls, ARRAY_SIZE(bridge_sysctls), err);
 
+	if (r == 0 && want->rates && (want->rates->in || want->rates->out))
+		r = net_shape_set(want->plan, want->number, 0, want->rates, err);
 	if (r < 0)
 		return r;
 	netlink_begin(&batch);
@@ -200,7 +206,8 @@ static int ensure_shard(const struct net_owner *owner, int fd, const struct net_
 }
 
 int net_bridge_ensure(const struct net_owner *owner, const struct net_plan *plan,
-	const char *tenant, uint32_t number, uint32_t shard, int *ret_index, struct err *err)
+	const char *tenant, uint32_t number, uint32_t shard, const struct net_rates *rates,
+	int *ret_index, struct err *err)
 {
 	_cleanup_close_ int fd = netlink_open(err);
 	char alias[NETLINK_ALIAS_SIZE];
@@ -221,13 +228,39 @@ int net_bridge_ensure(const struct net_owner *owner, const struct net_plan *plan
 	want = (struct bridge){.name = network.bridge,
 		.mac = network.mac,
 		.alias = alias,
-		.addresses = {&network.ipv4, &network.ipv6}};
+		.addresses = {&network.ipv4, &network.ipv6},
+		.plan = plan,
+		.number = number,
+		.rates = rates};
 	r = ensure_bridge(owner, fd, &want, &first, err);
 	if (r == 0 && shard)
 		return ensure_shard(owner, fd, &names, alias, first.index, ret_index, err);
 	if (r == 0)
 		*ret_index = first.index;
 	return r;
+}
+
+int net_bridge_limit(const struct net_owner *owner, const struct net_plan *plan, const char *tenant,
+	uint32_t number, const struct net_rates *rates, struct err *err)
+{
+	_cleanup_close_ int fd = netlink_open(err);
+	char alias[NETLINK_ALIAS_SIZE];
+	struct net_network network;
+	struct netlink_link found;
+	struct bridge want;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = net_plan_network(plan, number, &network);
+	if (r < 0)
+		return 0; /* in none of the pools that there are now */
+	make_alias(owner, tenant, alias);
+	want = (struct bridge){.name = network.bridge, .alias = alias};
+	r = find_bridge(fd, &want, &found, err);
+	if (r == 0)
+		r = net_shape_set(plan, number, 0, rates, err);
+	return r == -ENODEV ? 0 : r;
 }
 
 struct removal {

@@ -121,8 +121,8 @@ int net_links_attach(const struct net_owner *owner, const struct net_seat *seat,
 	int r = find_seat(seat, &network, &place, err);
 
 	if (r == 0)
-		r = net_bridge_ensure(
-			owner, seat->plan, seat->tenant, seat->number, place.shard, &bridge, err);
+		r = net_bridge_ensure(owner, seat->plan, seat->tenant, seat->number, place.shard,
+			&seat->tenant_rates, &bridge, err);
 	if (r < 0)
 		return r;
 	fd = netlink_open(err);
@@ -132,10 +132,14 @@ int net_links_attach(const struct net_owner *owner, const struct net_seat *seat,
 	if (r < 0)
 		return r;
 	r = net_cable_connect(fd, place.port, bridge, err);
+	if (r == 0 && (seat->rates.in || seat->rates.out))
+		r = net_shape_set(seat->plan, seat->number, seat->slot, &seat->rates, err);
 	if (r == 0)
 		r = configure(&network, &place, init_pidfd, err);
-	if (r < 0)
+	if (r < 0) {
 		remove_cable(fd, place.port, NULL);
+		net_shape_forget(seat->plan, seat->number, seat->slot, NULL);
+	}
 	return r;
 }
 
@@ -149,5 +153,6 @@ int net_links_detach(const struct net_seat *seat, struct err *err)
 	if (r < 0)
 		return r;
 	fd = netlink_open(err);
-	return fd < 0 ? fd : remove_cable(fd, place.port, err);
+	r = fd < 0 ? fd : remove_cable(fd, place.port, err);
+	return r < 0 ? r : net_shape_forget(seat->plan, seat->number, seat->slot, err);
 }

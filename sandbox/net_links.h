@@ -18,6 +18,8 @@ struct net_seat {
 	const char *tenant;
 	uint32_t number;
 	uint32_t slot;
+	struct net_rates rates;	       /* of the container */
+	struct net_rates tenant_rates; /* of its tenant's bridge, when it has to be made */
 };
 
 /*

@@ -5,14 +5,15 @@
  * A token bucket (tc-tbf(8)) delays what comes too fast, which TCP takes as a slower line; what
  * overruns its queue is dropped. Towards a container it is on the host's end of its cable, which
  * the container cannot touch. The other way there is no queue to delay things in, so what comes in
- * is led through an interface of its own (ifb) that has one. For a tenant it is the same on its
- * bridge, which neighbours' traffic does not cross.
+ * is led through an interface of its own that has one: an ifb. For a tenant it is the same on its
+ * bridge, which neighbours' traffic does not cross, with a cable instead.
  *
  * The same on both cgroup drivers: none is involved. For workers, in the host's network namespace.
  */
 #pragma once
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/net_plan.h"
 
 #include <stdint.h>
@@ -23,8 +24,14 @@ struct net_rates {
 	uint64_t out;
 };
 
-#define NET_RATE_MIN 8192u /* bytes a second */
-#define NET_RATE_MAX (UINT64_C(1) << 40)
+static inline struct net_rates net_rates_of(const struct limits *limits)
+{
+	uint64_t in = limits->value[LIMIT_RATE_IN];
+	uint64_t out = limits->value[LIMIT_RATE_OUT];
+
+	return (struct net_rates){
+		.in = in == LIMIT_UNSET ? 0 : in, .out = out == LIMIT_UNSET ? 0 : out};
+}
 
 /*
  * Sets the limits of the interface of a place (slot not 0) or of a tenant's bridge (slot 0), which
@@ -33,6 +40,9 @@ struct net_rates {
  */
 int net_shape_set(const struct net_plan *plan, uint32_t number, uint32_t slot,
 	const struct net_rates *rates, struct err *err);
+
+/* Removes what net_shape_set() made beside the interface of a place, which may be gone. */
+int net_shape_forget(const struct net_plan *plan, uint32_t number, uint32_t slot, struct err *err);
 
 /*
  * Removes what net_shape_set() made beside the interfaces that are gone: the rest went with them.

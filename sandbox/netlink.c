@@ -149,6 +149,10 @@ static int take_attribute(const struct nlattr *attr, void *data)
 	case IFLA_IFALIAS:
 		snprintf(link->alias, sizeof(link->alias), "%s", mnl_attr_get_str(attr));
 		break;
+	case IFLA_ADDRESS:
+		if (mnl_attr_get_payload_len(attr) == NET_MAC_SIZE)
+			memcpy(link->mac, mnl_attr_get_payload(attr), NET_MAC_SIZE);
+		break;
 	case IFLA_MASTER:
 		link->master = (int)mnl_attr_get_u32(attr);
 		break;

@@ -35,6 +35,7 @@ struct netlink_link {
 	int index;
 	unsigned flags; /* IFF_* */
 	int master;	/* index of the bridge it is on; 0: none */
+	uint8_t mac[NET_MAC_SIZE];
 	char name[NET_IFNAME_SIZE];
 	char kind[16];
 	char alias[NETLINK_ALIAS_SIZE];

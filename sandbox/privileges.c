@@ -26,7 +26,7 @@ static const struct {
 	{CAP_KILL, "signals to other users' processes"},
 	{CAP_NET_ADMIN, "interfaces, addresses, rules; attaching the device program"},
 	{CAP_SYS_CHROOT, "entering a container's mounts"},
-	{CAP_BPF, "loading the device program"},
+	{CAP_BPF, "loading the programs of devices and of rate limits"},
 	{CAP_SYS_NICE, "cpu sets"},
 	{CAP_MKNOD, "loop devices"},
 };

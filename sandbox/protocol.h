@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  5u
+#define PROTOCOL_VERSION  6u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -117,6 +117,7 @@ struct msg_tenant_set {
 	char tenant[NAME_SIZE];
 	uint8_t force;
 	struct limits limits;
+	uint32_t net_number; /* of its network; 0: none yet */
 };
 
 struct msg_container {

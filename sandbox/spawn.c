@@ -562,7 +562,9 @@ int spawn_run(void *arg, struct job_output *out, struct err *err)
 	b.seat = (struct net_seat){.plan = rq->net_plan,
 		.tenant = rq->msg.tenant,
 		.number = rq->msg.net_number,
-		.slot = rq->msg.net_slot};
+		.slot = rq->msg.net_slot,
+		.rates = net_rates_of(&rq->msg.limits),
+		.tenant_rates = rq->tenant_rates};
 	memcpy(b.cgroup.tenant, rq->msg.tenant, sizeof(b.cgroup.tenant));
 	memcpy(b.cgroup.container, rq->msg.container, sizeof(b.cgroup.container));
 	signal(SIGPIPE, SIG_IGN);

@@ -35,7 +35,8 @@ struct spawn_request {
 	/* With a network: */
 	const struct net_plan *net_plan;
 	int names_fd;
-	const char *libexec_path; /* croft-net's */
+	const char *libexec_path;      /* croft-net's */
+	struct net_rates tenant_rates; /* of the tenant's bridge */
 };
 
 /* Which descriptor is which in the job's result. */

@@ -18,6 +18,7 @@
 #include "sandbox/policies.h"
 #include "sandbox/seal.h"
 #include "sandbox/task.h"
+#include "sandbox/tenant_rates.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -288,6 +289,7 @@ void supervisor_finish(struct supervisor *s)
 		container_forget(s->containers);
 	policies_destroy(s->policies);
 	disk_use_forget_all(s);
+	tenant_rates_forget_all(s);
 	pool_close(s->pool);
 	idrange_close(s->ids);
 	cgroup_root_close(s->cgroups);

@@ -24,6 +24,7 @@ struct exec_session;
 struct peer;
 struct policies;
 struct task;
+struct tenant_rates;
 
 struct supervisor_config {
 	const char *state_path;
@@ -68,9 +69,10 @@ struct supervisor {
 	struct exec_session *execs;
 	uint64_t next_exec_id;
 	struct net_plan net_plan; /* without a pool until croftd has told */
-	int names_fd;		  /* the hosts files (net_names.h); -1: no network yet */
-	int host_mounts_fd;	  /* the mount namespace that we were started in */
-	bool adopting;		  /* strays are being removed, whose id ranges must not be taken */
+	struct tenant_rates *tenant_rates;
+	int names_fd;	    /* the hosts files (net_names.h); -1: no network yet */
+	int host_mounts_fd; /* the mount namespace that we were started in */
+	bool adopting;	    /* strays are being removed, whose id ranges must not be taken */
 	bool shutting_down;
 	struct watch signal_watch;
 	int signal_fd;

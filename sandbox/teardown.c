@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/net_names.h"
+#include "sandbox/net_shape.h"
 #include "sandbox/spawn.h"
 
 #include <fcntl.h>
@@ -94,6 +95,8 @@ int teardown_run(struct teardown_request *rq, struct job_output *out, struct err
 	unlinkat(rq->fifos_fd, fifo, 0);
 	if (rq->file.net_number && rq->names_fd >= 0)
 		r = net_names_remove(rq->names_fd, id.tenant, id.container, err);
+	if (r == 0 && rq->file.net_number)
+		r = net_shape_forget(rq->net_plan, rq->file.net_number, rq->file.net_slot, err);
 	if (r == 0 && has_range)
 		r = idrange_put(rq->ids, rq->file.id_base, err);
 	if (r < 0)
@@ -129,6 +132,8 @@ int teardown_stray_run(struct teardown_stray *stray, struct job_output *out, str
 	unlinkat(stray->fifos_fd, fifo, 0);
 	if (r == 0 && stray->names_fd >= 0)
 		r = net_names_remove(stray->names_fd, id->tenant, id->container, err);
+	if (r == 0 && stray->net_number)
+		r = net_shape_forget(stray->net_plan, stray->net_number, stray->net_slot, err);
 	if (r == 0 && stray->pool)
 		r = pool_upper_remove(stray->pool, id->tenant, id->container, err);
 	if (r == 0 && stray->id_base)

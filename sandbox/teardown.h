@@ -22,6 +22,7 @@ struct teardown_request {
 	int names_fd; /* -1: there are no names */
 	struct cgroup_root *cgroups;
 	struct idrange_registry *ids;
+	const struct net_plan *net_plan; /* may be without a pool */
 };
 
 /* In a worker. The result's payload is the ended struct run_file. */
@@ -37,6 +38,9 @@ struct teardown_stray {
 	struct idrange_registry *ids;
 	uid_t id_base;	   /* 0: none is known of */
 	struct pool *pool; /* NULL: its upper stays */
+	const struct net_plan *net_plan;
+	uint32_t net_number; /* 0: none is known of */
+	uint32_t net_slot;
 };
 /* In a worker. Kills and removes; repeatable. */
 int teardown_stray_run(struct teardown_stray *stray, struct job_output *out, struct err *err);

@@ -21,6 +21,8 @@ static const struct field {
 	{"limits.pids", LIMIT_PIDS, offsetof(Croft__V1__Limits, pids)},
 	{"limits.disk_bytes", LIMIT_DISK, offsetof(Croft__V1__Limits, disk_bytes)},
 	{"limits.containers", LIMIT_CONTAINERS, offsetof(Croft__V1__Limits, containers)},
+	{"limits.rate_in_bytes", LIMIT_RATE_IN, offsetof(Croft__V1__Limits, rate_in_bytes)},
+	{"limits.rate_out_bytes", LIMIT_RATE_OUT, offsetof(Croft__V1__Limits, rate_out_bytes)},
 };
 
 _Static_assert(ARRAY_SIZE(fields) == LIMIT_N, "every limit has a field");

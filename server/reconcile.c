@@ -1,9 +1,10 @@
 /*
  * Taking stock with the supervisor; see reconcile.h.
  *
- * Order: MSG_LIST, whose events mark what exists; then what croftd believed to run and nobody named
- * is ended as lost; then every tenant's limits are sent anew; when the last is answered, the link
- * is ready. Must never end a run that the supervisor named.
+ * Order: the network's pools, which limits of rates need; MSG_LIST, whose events mark what exists;
+ * then what croftd believed to run and nobody named is ended as lost; then every tenant's limits
+ * are sent anew; when the last is answered, the link is ready. Must never end a run that the
+ * supervisor named.
  */
 #include "server/reconcile.h"
 
@@ -72,6 +73,7 @@ void reconcile_fill_tenant(const struct tenant *t, bool force, struct msg_tenant
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->tenant, t->name, sizeof(ret->tenant));
 	ret->force = force;
+	ret->net_number = t->net_number;
 	tenant_fill_limits(t, &ret->limits);
 }
 
@@ -273,18 +275,23 @@ static void on_net_filter(void *arg, const struct err *err)
 static void on_net_config(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
+	static const struct msg_empty empty;
 	struct server *server = arg;
 	struct err failure;
 
 	(void)reply;
 	link_close_fds(fds, n_fds);
+	if (err && !strcmp(err->reason, "SUPERVISOR_GONE"))
+		return;
+	if (link_send_early(server->link, MSG_LIST, &empty, NULL, 0, on_listed, server, &failure) <
+		0)
+		log_error("reconciliation-failed error=\"%s\"", failure.msg);
 	if (err)
 		log_error("network-refused error=\"%s\"", err->msg);
 	else if (net_plan_is_on(&server->config->net) &&
 		 network_replace_filter(server, on_net_filter, server, &failure) == 0)
 		return;
-	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
-		step_done(server);
+	step_done(server);
 }
 
 static void on_listed_again(
@@ -346,9 +353,7 @@ void reconcile_begin(struct server *server)
 	if (link_send_early(
 		    server->link, MSG_NET_CONFIG, &net, NULL, 0, on_net_config, server, &err) < 0 ||
 		link_send_early(server->link, MSG_HOST_INFO, &empty, NULL, 0, on_host_info, server,
-			&err) < 0 ||
-		link_send_early(server->link, MSG_LIST, &empty, NULL, 0, on_listed, server, &err) <
-			0)
+			&err) < 0)
 		log_error("reconciliation-failed error=\"%s\"", err.msg);
 }
 

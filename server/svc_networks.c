@@ -50,6 +50,10 @@ static void fill(const struct server *server, const struct tenant *t, struct net
 	fill_family(&network.ipv6, out->ipv6_subnet, out->ipv6_gateway);
 	msg->bridge = out->bridge;
 	msg->smtp = t->net_smtp;
+	if (t->limits.value[LIMIT_RATE_IN] != LIMIT_UNSET)
+		msg->rate_in_bytes = t->limits.value[LIMIT_RATE_IN];
+	if (t->limits.value[LIMIT_RATE_OUT] != LIMIT_UNSET)
+		msg->rate_out_bytes = t->limits.value[LIMIT_RATE_OUT];
 	msg->ipv4_subnet = out->ipv4_subnet;
 	msg->ipv4_gateway = out->ipv4_gateway;
 	msg->ipv6_subnet = out->ipv6_subnet;
