@@ -11,7 +11,7 @@ extern const struct column image_list_columns[], image_columns[];
 extern const struct column volume_list_columns[], volume_columns[];
 extern const struct column usage_columns[], usage_record_columns[];
 extern const struct column network_columns[], forward_columns[], event_columns[], policy_columns[],
-	host_columns[], version_columns[];
+	host_columns[], version_columns[], finding_columns[];
 
 /* croft.v1.Limits fields of a message with a field `limits`: "none" to people when unset. */
 const char *columns_cpu(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);

@@ -68,6 +68,7 @@ const struct command *const commands[] = {
 	&cmd_policy_check,
 	&cmd_host_info,
 	&cmd_host_shutdown,
+	&cmd_doctor,
 	&cmd_version,
 	&cmd_completion,
 	NULL,
@@ -78,6 +79,5 @@ const char *const commands_later[] = {
 	"export",
 	"import",
 	"usage verify",
-	"doctor",
 	NULL,
 };

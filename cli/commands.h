@@ -32,4 +32,5 @@ extern const struct command cmd_forward_add, cmd_forward_list, cmd_forward_delet
 extern const struct command cmd_usage_show, cmd_usage_export;
 extern const struct command cmd_policy_list, cmd_policy_show, cmd_policy_check;
 extern const struct command cmd_host_info, cmd_host_shutdown;
+extern const struct command cmd_doctor;
 extern const struct command cmd_version, cmd_completion;

@@ -287,6 +287,7 @@ static void column_paths_are_fields(void **state)
 		{policy_columns, &croft__v1__policy__descriptor},
 		{host_columns, &croft__v1__host_info__descriptor},
 		{version_columns, &croft__v1__version__descriptor},
+		{finding_columns, &croft__v1__finding__descriptor},
 	};
 
 	(void)state;
