@@ -406,13 +406,27 @@ uint32_t tenant_running_count(const struct tenant *tenant)
 	return n;
 }
 
-uint32_t model_image_users(const struct model *model, const char *image)
+uint32_t tenant_image_users(const struct tenant *tenant, const char *image)
 {
-	struct container *c = NULL;
+	const struct container *c;
+	struct map_node *node;
 	uint32_t n = 0;
 
-	while ((c = model_next_container(model, c)))
+	MAP_FOREACH(node, &tenant->containers)
+	{
+		c = map_object(node, struct container, by_name);
 		n += !strcmp(c->image, image) || container_pending_uses_image(c, image);
+	}
+	return n;
+}
+
+uint32_t model_image_users(const struct model *model, const char *image)
+{
+	struct map_node *node;
+	uint32_t n = 0;
+
+	MAP_FOREACH(node, &model->tenants)
+	n += tenant_image_users(map_object(node, struct tenant, by_name), image);
 	return n;
 }
 

@@ -343,7 +343,8 @@ static inline bool tenant_owns_limit(const struct tenant *tenant, enum limit_id 
 
 /* How many containers of a tenant have (or may have) processes. */
 uint32_t tenant_running_count(const struct tenant *tenant);
-/* How many containers use an image. */
+/* How many containers use an image: of a tenant, and of all. */
+uint32_t tenant_image_users(const struct tenant *tenant, const char *image);
 uint32_t model_image_users(const struct model *model, const char *image);
 
 /* Next containers in order of (tenant, name): NULL when there are no more. */

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "google/protobuf/empty.pb-c.h"
+#include "server/auth.h"
 #include "server/convert.h"
 #include "server/details.h"
 #include "server/events.h"
@@ -19,18 +20,31 @@
 
 #include <string.h>
 
+/* only: the caller's tenant, which is told of no other's containers; NULL for an operator. */
+static const ProtobufCMessage *convert_for(const struct model *model, const struct tenant *only,
+	const struct image *image, struct image_message *out)
+{
+	const ProtobufCMessage *message = convert_image(model, image, out);
+
+	if (only)
+		out->msg.container_count = tenant_image_users(only, image->name);
+	return message;
+}
+
 static void get_image(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__GetImageRequest *request = (const void *)message;
 	struct server *server = grpc_call_app(call);
 	struct image_message out;
+	struct tenant *only;
 	struct image *image;
 	struct err err;
 
-	if (model_find_image(&server->model, request->name, &image, &err) < 0)
+	if (auth_tenant_of(server, grpc_call_peer(call), &only, &err) < 0 ||
+		model_find_image(&server->model, request->name, &image, &err) < 0)
 		grpc_fail(call, &err);
 	else
-		grpc_reply(call, convert_image(&server->model, image, &out));
+		grpc_reply(call, convert_for(&server->model, only, image, &out));
 }
 
 static bool is_visible(const struct map_node *node, const void *arg)
@@ -39,7 +53,8 @@ static bool is_visible(const struct map_node *node, const void *arg)
 	return map_object(node, struct image, by_name)->visible;
 }
 
-static void reply_images(struct grpc_call *call, const struct model *model, const struct page *page)
+static void reply_images(struct grpc_call *call, const struct model *model, const struct page *page,
+	const struct tenant *only)
 {
 	Croft__V1__ListImagesResponse reply = CROFT__V1__LIST_IMAGES_RESPONSE__INIT;
 	_cleanup_free_ struct image_message *messages = calloc(page->size, sizeof(*messages));
@@ -55,7 +70,7 @@ static void reply_images(struct grpc_call *call, const struct model *model, cons
 	}
 	reply.n_images = page_collect(page, "i", &model->images, is_visible, NULL, nodes, token);
 	for (size_t i = 0; i < reply.n_images; i++) {
-		convert_image(model, map_object(nodes[i], struct image, by_name), &messages[i]);
+		convert_for(model, only, map_object(nodes[i], struct image, by_name), &messages[i]);
 		/* Up to 16 KiB each, which a full page could not hold. */
 		messages[i].msg.application = NULL;
 		list[i] = &messages[i].msg;
@@ -69,13 +84,15 @@ static void list_images(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ListImagesRequest *request = (const void *)message;
 	struct server *server = grpc_call_app(call);
+	struct tenant *only;
 	struct page page;
 	struct err err;
 
-	if (page_parse("i", request->page_size, request->page_token, &page, &err) < 0)
+	if (auth_tenant_of(server, grpc_call_peer(call), &only, &err) < 0 ||
+		page_parse("i", request->page_size, request->page_token, &page, &err) < 0)
 		grpc_fail(call, &err);
 	else
-		reply_images(call, &server->model, &page);
+		reply_images(call, &server->model, &page, only);
 }
 
 /* --- DeleteImage --- */

@@ -201,6 +201,14 @@ def test_lists_hold_only_its_own(two):
         assert "other" not in result.out + result.err, (command, result)
 
 
+def test_images_tell_nothing_of_others_containers(two):
+    """How many use an image: of its own containers, for a tenant."""
+    two.launch("other/second")
+    for command in (("image", "list"), ("image", "show", "busybox")):
+        assert two.json(*command, uid=ACME)["container_count"] == 1
+        assert two.json(*command)["container_count"] == 3
+
+
 def test_its_own_fields_only(two):
     """Limits of the tenant, roles and the server's own fields cannot be set from below."""
     (answer,) = calls(two, ACME, [("Containers/CreateContainer", {
