@@ -35,6 +35,7 @@ static const struct limit_rule rules[LIMIT_N] = {
 	[LIMIT_RATE_IN] = {"rate-in", LIMIT_KIND_RATE, NET_RATE_MIN, NET_RATE_MAX, LIMIT_UNSET, 0},
 	[LIMIT_RATE_OUT] = {"rate-out", LIMIT_KIND_RATE, NET_RATE_MIN, NET_RATE_MAX, LIMIT_UNSET,
 		0},
+	[LIMIT_LOG] = {"log-size", LIMIT_KIND_SIZE, LOG_SIZE_MIN, GIB, 32 * MIB, 0},
 };
 
 const struct limit_rule *limit_rule(enum limit_id id)

@@ -23,6 +23,7 @@ enum limit_id {
 	LIMIT_CONTAINERS, /* containers a tenant may have */
 	LIMIT_RATE_IN,	  /* bytes of IP packets a second towards it; see net_shape.h */
 	LIMIT_RATE_OUT,	  /* the other way */
+	LIMIT_LOG,	  /* bytes of containers' output that croftd keeps */
 	LIMIT_N,
 };
 
@@ -112,6 +113,10 @@ int limits_parse_cores(const char *text, uint64_t ret_mask[static LIMITS_CPU_WOR
 
 /* A pool's smallest size: below, its file system keeps most of it for itself. */
 #define POOL_SIZE_MIN (UINT64_C(256) << 20)
+
+/* Of what is kept of containers' output; and of a container's, where nobody says another. */
+#define LOG_SIZE_MIN	 (UINT64_C(256) << 10)
+#define LOG_SIZE_DEFAULT (UINT64_C(2) << 20)
 
 /* "64M" = "64MiB" = 67108864, "64MB" = 64000000, "64" bytes; K M G T. Returns 0 or -EINVAL. */
 int size_parse(const char *text, uint64_t *ret_bytes);

@@ -124,6 +124,8 @@ const struct column container_columns[] = {
 	{"cores_now", "cores now", "cores", COLUMN_PLAIN, NULL},
 	{"disk_used_bytes", "disk used", "disk_used_bytes", COLUMN_SIZE, NULL},
 	{"disk_limit_enforced", "disk limit holds", "disk_limit_enforced", COLUMN_PLAIN, NULL},
+	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
+	{"log_used_bytes", "log used", "log_used_bytes", COLUMN_SIZE, NULL},
 	{"run_id", "run", "run.id", COLUMN_PLAIN, NULL},
 	{"start_time", "started", "run.start_time", COLUMN_TIME, NULL},
 	{"end_time", "ended", "run.end_time", COLUMN_TIME, NULL},

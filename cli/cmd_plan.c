@@ -54,6 +54,7 @@ const struct column plan_columns[] = {
 	{"behind", "behind it", .kind = COLUMN_CUSTOM, .text = behind_text},
 	COLUMNS_LIMITS,
 	{"max_containers", "max containers", .kind = COLUMN_CUSTOM, .text = columns_max_containers},
+	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
 	{0},
 };
 

@@ -77,6 +77,8 @@ const struct column tenant_columns[] = {
 	{"bound_uids", "local uids", .kind = COLUMN_CUSTOM, .text = uids_text},
 	COLUMNS_LIMITS,
 	{"max_containers", "max containers", .kind = COLUMN_CUSTOM, .text = columns_max_containers},
+	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
+	{"log_used_bytes", "log used", "log_used_bytes", COLUMN_SIZE, NULL},
 	{0},
 };
 

@@ -70,6 +70,11 @@ const char *columns_rate_out(
 	return limit_text(m, "limits.rate_out_bytes", LIMIT_RATE_OUT, human, buf);
 }
 
+const char *columns_log(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.log_bytes", LIMIT_LOG, human, buf);
+}
+
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {

@@ -25,6 +25,7 @@ const char *columns_rate_in(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_rate_out(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_log(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 

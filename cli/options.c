@@ -44,6 +44,7 @@ static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_CONTAINERS] = "how many containers the tenant may have",
 	[LIMIT_RATE_IN] = "network traffic towards it in bytes a second, such as 10MiB",
 	[LIMIT_RATE_OUT] = "network traffic from it in bytes a second, such as 10MiB",
+	[LIMIT_LOG] = "how much is kept of the output, such as 4M",
 };
 
 bool options_takes_limit(const struct command *command, enum limit_id id)

@@ -34,6 +34,7 @@ static void normalise(struct limits *want, uint64_t page_bytes)
 	want->value[LIMIT_CONTAINERS] = LIMIT_UNSET;
 	want->value[LIMIT_RATE_IN] = LIMIT_UNSET;
 	want->value[LIMIT_RATE_OUT] = LIMIT_UNSET;
+	want->value[LIMIT_LOG] = LIMIT_UNSET;
 }
 
 static int read_limits(const struct cgroup_root *root, const char *dir, unsigned which,

@@ -70,6 +70,19 @@ static int set_pool_size(struct config *c, void *field, size_t size, const char 
 	return 0;
 }
 
+static int set_log_size(struct config *c, void *field, size_t size, const char *value)
+{
+	const struct limit_rule *rule = limit_rule(LIMIT_LOG);
+	uint64_t bytes;
+
+	(void)c;
+	(void)size;
+	if (size_parse(value, &bytes) < 0 || bytes < rule->min || bytes > rule->max)
+		return -EINVAL;
+	*(uint64_t *)field = bytes;
+	return 0;
+}
+
 /* Seconds with at most three decimals, from 0.1 to a day. */
 static int set_interval(struct config *c, void *field, size_t size, const char *value)
 {
@@ -211,6 +224,8 @@ static const struct setting {
 		"where containers' files are (default: what works here)"},
 	{"pool-size", set_pool_size, FIELD(pool_size_bytes), "a size of at least 256M, such as 20G",
 		"SIZE", "of a new btrfs pool, at least 256M (default: half of what is free)"},
+	{"log-size", set_log_size, FIELD(log_size_bytes), "a size of 256K to 1G, such as 4M",
+		"SIZE", "kept of a container's output, 256K to 1G (default: 2M)"},
 	{"supervisor", set_path, FIELD(supervisor), "an absolute path", "FILE",
 		"the program (default: the one installed with croftd)"},
 	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path", "DIR",
@@ -366,6 +381,7 @@ static int split_flag(int argc, char **argv, int *i, const char **ret_name, size
 static void set_defaults(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
+	c->log_size_bytes = LOG_SIZE_DEFAULT;
 	snprintf(c->state, sizeof(c->state), "%s", DEFAULT_STATE);
 	snprintf(c->run, sizeof(c->run), "%s", DEFAULT_RUN);
 	snprintf(c->cgroup_parent, sizeof(c->cgroup_parent), "%s", DEFAULT_PARENT);

@@ -8,6 +8,7 @@
 #include "server/events.h"
 #include "server/init_args.h"
 #include "server/link.h"
+#include "server/log_quota.h"
 #include "server/snapshot_schedule.h"
 #include "server/store.h"
 
@@ -331,6 +332,7 @@ static void on_committed(void *arg, const struct err *err)
 		log_info("container-changed tenant=%s container=%s", p->container->tenant->name,
 			p->container->name);
 		snapshot_schedule_wake(p->server);
+		log_quota_enforce(p->server, p->container->tenant);
 	} else if (p->kind->take_back) {
 		p->kind->take_back(p);
 		snprintf(p->container->pending, sizeof(p->container->pending), "%s", p->kind->word);

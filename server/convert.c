@@ -92,6 +92,7 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	out->msg.running_count = tenant_running_count(t);
 	out->msg.disk_limit_enforced = t->limits.value[LIMIT_DISK] != LIMIT_UNSET &&
 				       !t->disk_unenforced;
+	out->msg.log_used_bytes = t->log_bytes;
 	out->msg.own_limits = out->own_limits;
 	for (int i = 0; i < LIMIT_N; i++)
 		if (tenant_owns_limit(t, (enum limit_id)i))
@@ -202,6 +203,7 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->cores = out->cores;
 	msg->disk_used_bytes = c->disk_used_bytes;
 	msg->disk_limit_enforced = c->disk_enforced;
+	msg->log_used_bytes = c->log_bytes;
 	if (c->schedule.every_s)
 		fill_schedule(&c->schedule, out);
 	fill_mounts(c, out);

@@ -23,6 +23,7 @@ static const struct field {
 	{"limits.containers", LIMIT_CONTAINERS, offsetof(Croft__V1__Limits, containers)},
 	{"limits.rate_in_bytes", LIMIT_RATE_IN, offsetof(Croft__V1__Limits, rate_in_bytes)},
 	{"limits.rate_out_bytes", LIMIT_RATE_OUT, offsetof(Croft__V1__Limits, rate_out_bytes)},
+	{"limits.log_bytes", LIMIT_LOG, offsetof(Croft__V1__Limits, log_bytes)},
 };
 
 _Static_assert(ARRAY_SIZE(fields) == LIMIT_N, "every limit has a field");

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "server/events.h"
 #include "server/link.h"
+#include "server/log_quota.h"
 #include "server/logs.h"
 #include "server/network.h"
 #include "server/snapshot.h"
@@ -101,6 +102,7 @@ static void on_all_gone(void *arg, const struct err *err)
 	(void)err;
 	log_info("container-deleted tenant=%s container=%s", c->tenant->name, c->name);
 	model_remove_container(c);
+	log_quota_kept(d->server, c, 0);
 	/* After it: whoever follows its output sees that nothing more can come. */
 	logs_remove(d->server, c->uid);
 	waiters_call(&c->gone_waiters, NULL);

@@ -9,7 +9,6 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "server/logs.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -32,19 +31,22 @@ struct job;
 struct log_file {
 	char uid[LOG_UID_SIZE];
 	int fd;
-	off_t size;
+	uint64_t size;
+	uint64_t old_size; /* of the file before it */
 	bool complained;
 	struct job *close; /* made with it, so that it can always be closed */
 };
 
-enum job_kind { JOB_APPEND, JOB_CLOSE, JOB_REMOVE };
+enum job_kind { JOB_APPEND, JOB_TRIM, JOB_CLOSE, JOB_REMOVE };
 
 struct job {
 	STAILQ_ENTRY(job) entry;
 	enum job_kind kind;
 	struct log_file *file;
-	char uid[LOG_UID_SIZE]; /* of JOB_REMOVE */
-	log_written_fn done;	/* may be NULL */
+	char uid[LOG_UID_SIZE]; /* of JOB_TRIM and JOB_REMOVE */
+	uint64_t max_bytes;
+	uint64_t kept_bytes;
+	log_written_fn done; /* may be NULL */
 	void *arg;
 	size_t size;
 	uint8_t data[];
@@ -73,17 +75,26 @@ void log_file_name(const char *uid, bool old, char ret[static NAME_SPACE])
 
 /* --- on the thread --- */
 
-static int open_file(const struct log_writer *w, struct log_file *file)
+static uint64_t size_of(const struct log_writer *w, const char *uid, bool old)
 {
 	char name[NAME_SPACE];
 	struct stat st;
+
+	log_file_name(uid, old, name);
+	return fstatat(w->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static int open_file(const struct log_writer *w, struct log_file *file)
+{
+	char name[NAME_SPACE];
 
 	log_file_name(file->uid, false, name);
 	file->fd = openat(
 		w->dirfd, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file->fd < 0)
 		return -errno;
-	file->size = fstat(file->fd, &st) == 0 ? st.st_size : 0;
+	file->size = size_of(w, file->uid, false);
+	file->old_size = size_of(w, file->uid, true);
 	return 0;
 }
 
@@ -98,22 +109,48 @@ static void rotate(const struct log_writer *w, struct log_file *file)
 	close_fd(&file->fd);
 }
 
-static void append(const struct log_writer *w, const struct job *job)
+static void append(const struct log_writer *w, struct job *job)
 {
 	struct log_file *file = job->file;
-	int r = 0;
+	uint64_t half = job->max_bytes / 2;
+	size_t size = job->size < half ? job->size : (size_t)half;
+	int r = file->fd < 0 ? open_file(w, file) : 0;
 
-	if (file->fd >= 0 && file->size + (off_t)job->size > (off_t)LOGS_FILE_MAX)
+	if (r == 0 && file->size + size > half) {
 		rotate(w, file);
-	if (file->fd < 0)
 		r = open_file(w, file);
+	}
+	/* Of more than there is room for, the end. */
 	if (r == 0)
-		r = fd_write_full(file->fd, job->data, job->size);
+		r = fd_write_full(file->fd, job->data + (job->size - size), size);
 	if (r < 0 && !file->complained) {
 		log_error("log-not-written container=%s errno=%d", file->uid, -r);
 		file->complained = true;
 	}
-	file->size += (off_t)job->size;
+	file->size += size;
+	job->kept_bytes = file->size + file->old_size;
+}
+
+static void trim(const struct log_writer *w, struct job *job)
+{
+	uint64_t old = size_of(w, job->uid, true);
+	uint64_t now = size_of(w, job->uid, false);
+	char name[NAME_SPACE];
+
+	if (old + now > job->max_bytes) {
+		log_file_name(job->uid, true, name);
+		unlinkat(w->dirfd, name, 0);
+		old = 0;
+	}
+	if (now > job->max_bytes) {
+		log_file_name(job->uid, false, name);
+		unlinkat(w->dirfd, name, 0);
+		now = 0;
+	}
+	/* Opened again, with the sizes that are so now. */
+	if (job->file)
+		close_fd(&job->file->fd);
+	job->kept_bytes = old + now;
 }
 
 static void remove_files(const struct log_writer *w, const char *uid)
@@ -131,6 +168,9 @@ static void carry_out(const struct log_writer *w, struct job *job)
 	switch (job->kind) {
 	case JOB_APPEND:
 		append(w, job);
+		break;
+	case JOB_TRIM:
+		trim(w, job);
 		break;
 	case JOB_CLOSE:
 		close_fd(&job->file->fd);
@@ -192,7 +232,7 @@ static void call_back(struct log_writer *w)
 	while ((job = STAILQ_FIRST(&finished))) {
 		STAILQ_REMOVE_HEAD(&finished, entry);
 		if (job->done)
-			job->done(job->arg);
+			job->done(job->arg, job->kept_bytes);
 		free(job);
 	}
 }
@@ -312,14 +352,29 @@ void log_file_free(struct log_writer *w, struct log_file *file)
 }
 
 int log_file_append(struct log_writer *w, struct log_file *file, const void *data, size_t size,
-	log_written_fn done, void *arg)
+	uint64_t max_bytes, log_written_fn done, void *arg)
 {
 	struct job *job = job_new(JOB_APPEND, size, done, arg);
 
 	if (!job)
 		return -ENOMEM;
 	job->file = file;
+	job->max_bytes = max_bytes;
 	memcpy(job->data, data, size);
+	submit(w, job);
+	return 0;
+}
+
+int log_writer_trim(struct log_writer *w, const char *uid, struct log_file *file,
+	uint64_t max_bytes, log_written_fn done, void *arg)
+{
+	struct job *job = job_new(JOB_TRIM, 0, done, arg);
+
+	if (!job)
+		return -ENOMEM;
+	job->file = file;
+	job->max_bytes = max_bytes;
+	snprintf(job->uid, sizeof(job->uid), "%s", uid);
 	submit(w, job);
 	return 0;
 }

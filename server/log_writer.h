@@ -8,13 +8,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct event_base;
 struct log_file;
 struct log_writer;
 
-/* Called on the loop when the work was done, or is given up for good. */
-typedef void (*log_written_fn)(void *arg);
+/*
+ * Called on the loop when the work was done, or is given up for good; kept is how much the files of
+ * that uid hold now.
+ */
+typedef void (*log_written_fn)(void *arg, uint64_t kept_bytes);
 
 #define LOG_UID_SIZE 64
 
@@ -27,9 +31,18 @@ void log_writer_destroy(struct log_writer *writer);
 struct log_file *log_file_new(const char *uid);
 /* Closes and frees it, after all that was given for it. */
 void log_file_free(struct log_writer *writer, struct log_file *file);
-/* Adds a copy of the bytes. -ENOMEM: nothing is written and done is not called. */
+/*
+ * Adds a copy of the bytes; what is written is kept in two files of at most half of max_bytes each.
+ * -ENOMEM: nothing is written and done is not called.
+ */
 int log_file_append(struct log_writer *writer, struct log_file *file, const void *data, size_t size,
-	log_written_fn done, void *arg);
+	uint64_t max_bytes, log_written_fn done, void *arg);
+/*
+ * Has no more than max_bytes kept: the older file goes, then the other. file is the one that is
+ * open for this uid, or NULL. -ENOMEM: not done, and done is not called.
+ */
+int log_writer_trim(struct log_writer *writer, const char *uid, struct log_file *file,
+	uint64_t max_bytes, log_written_fn done, void *arg);
 
 /* Names of the files kept for a uid: the present one and the one before it. */
 void log_file_name(const char *uid, bool old, char ret[static LOG_UID_SIZE + 16]);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "server/log_quota.h"
 #include "server/log_writer.h"
 #include "server/server.h"
 
@@ -28,16 +29,16 @@ struct pump {
 	int fd;
 	struct event *readable;
 	struct event *pause;
-	bool held;	/* until what was read before is written */
-	log_tap_fn tap; /* gets what is read, too; may be NULL */
-	void *tap_arg;
+	bool held;	  /* until what was read before is written */
+	log_tap_fn tap;	  /* gets what is read, too; may be NULL */
 	bool watched;	  /* as the tap last said */
 	unsigned idle_ms; /* a pty that nobody has open: growing pauses between the looks */
 };
 
 struct log_source {
 	LIST_ENTRY(log_source) entry;
-	struct log_writer *writer;
+	struct server *server;
+	struct container *container; /* a reference, once it is closed */
 	char uid[LOG_UID_SIZE];
 	struct log_file *file;
 	unsigned in_flight;   /* read, and not yet written */
@@ -67,10 +68,12 @@ static void wake_readers(const char *uid)
 static void source_free(struct log_source *source)
 {
 	LIST_REMOVE(source, entry);
+	if (source->closed)
+		container_unref(source->container);
 	free(source);
 }
 
-static void on_written(void *arg)
+static void on_written(void *arg, uint64_t kept_bytes)
 {
 	struct log_source *source = arg;
 	char uid[LOG_UID_SIZE];
@@ -78,6 +81,8 @@ static void on_written(void *arg)
 	memcpy(uid, source->uid, sizeof(uid));
 	source->in_flight--;
 	numbers_written++;
+	if (source->container)
+		log_quota_kept(source->server, source->container, kept_bytes);
 	for (size_t i = 0; i < ARRAY_SIZE(source->pumps) && !source->closed; i++)
 		if (source->pumps[i].held && !source->in_flight) {
 			source->pumps[i].held = false;
@@ -90,7 +95,10 @@ static void on_written(void *arg)
 
 static void append(struct log_source *source, const void *data, size_t size)
 {
-	if (log_file_append(source->writer, source->file, data, size, on_written, source) < 0) {
+	uint64_t max = log_quota_bytes(source->server, source->container);
+
+	if (log_file_append(source->server->log_writer, source->file, data, size, max, on_written,
+		    source) < 0) {
 		log_error("log-not-written container=%s: out of memory", source->uid);
 		return;
 	}
@@ -115,7 +123,7 @@ static bool take(struct pump *pump, size_t *ret_taken)
 	if (taken)
 		append(pump->source, buf, taken);
 	if (taken && pump->tap)
-		pump->watched = pump->tap(pump->tap_arg, buf, taken);
+		pump->watched = pump->tap(pump->source->container, buf, taken);
 	*ret_taken = taken;
 	/* EIO: a pty whose other side is closed for now; a getty opens it again. */
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR || errno == EIO));
@@ -151,8 +159,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (take(pump, &taken))
-		rest(pump, pause_ms(pump, taken));
+	if (take(pump, &taken)) {
+		unsigned pause = pause_ms(pump, taken);
+		unsigned owed = log_quota_pay(pump->source->container->tenant, taken);
+
+		rest(pump, owed > pause ? owed : pause);
+	}
 }
 
 /* A disk that is slower than this keeps the container waiting, and no more than this in memory. */
@@ -191,31 +203,31 @@ static bool pump_init(struct pump *pump, struct log_source *source, struct event
 	       event_add(pump->readable, NULL) == 0;
 }
 
-struct log_source *log_source_open(struct server *server, const char *uid, int output_fd,
-	int console_fd, log_tap_fn tap, void *arg)
+struct log_source *log_source_open(
+	struct server *server, struct container *c, int output_fd, int console_fd, log_tap_fn tap)
 {
 	struct log_source *source = calloc(1, sizeof(*source));
-	struct log_file *file = source ? log_file_new(uid) : NULL;
+	struct log_file *file = source ? log_file_new(c->uid) : NULL;
 	bool ok;
 
 	if (!file) {
 		free(source);
 		cleanup_close(&output_fd);
 		cleanup_close(&console_fd);
-		log_error("logs-unavailable container=%s", uid);
+		log_error("logs-unavailable container=%s", c->uid);
 		return NULL;
 	}
-	source->writer = server->log_writer;
+	source->server = server;
+	source->container = c;
 	source->file = file;
-	snprintf(source->uid, sizeof(source->uid), "%s", uid);
+	snprintf(source->uid, sizeof(source->uid), "%s", c->uid);
 	LIST_INSERT_HEAD(&sources, source, entry);
 	source->pumps[PUMP_CONSOLE].tap = tap;
-	source->pumps[PUMP_CONSOLE].tap_arg = arg;
 	ok = pump_init(&source->pumps[PUMP_OUTPUT], source, server->base, output_fd);
 	ok = pump_init(&source->pumps[PUMP_CONSOLE], source, server->base, console_fd) && ok;
 	if (ok)
 		return source;
-	log_error("logs-unavailable container=%s", uid);
+	log_error("logs-unavailable container=%s", c->uid);
 	log_source_close(source);
 	return NULL;
 }
@@ -253,8 +265,10 @@ void log_source_drain(struct log_source *source)
 	size_t taken;
 
 	for (size_t i = 0; source && i < ARRAY_SIZE(source->pumps); i++)
-		for (size_t n = 0; source->pumps[i].fd >= 0 && n < DRAIN_MAX; n += LOGS_READ_MAX)
+		for (size_t n = 0; source->pumps[i].fd >= 0 && n < DRAIN_MAX; n += LOGS_READ_MAX) {
 			take(&source->pumps[i], &taken);
+			log_quota_pay(source->container->tenant, taken);
+		}
 }
 
 void log_source_close(struct log_source *source)
@@ -263,15 +277,56 @@ void log_source_close(struct log_source *source)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(source->pumps); i++)
 		pump_finish(&source->pumps[i]);
-	log_file_free(source->writer, source->file);
+	log_file_free(source->server->log_writer, source->file);
 	source->closed = true;
+	/* What is still to be written counts, unless the container itself is being freed. */
+	source->container = source->container->refs ? container_ref(source->container) : NULL;
 	if (!source->in_flight)
 		source_free(source);
 }
 
-/* Of a container that is gone: its readers see that nothing more can come. */
-static void on_removed(void *arg)
+/* --- limits --- */
+
+struct trim {
+	struct server *server;
+	struct container *container; /* a reference */
+};
+
+static void on_trimmed(void *arg, uint64_t kept_bytes)
 {
+	struct trim *t = arg;
+	struct container *c = t->container;
+
+	c->log_trimming = false;
+	log_quota_kept(t->server, c, kept_bytes);
+	container_unref(c);
+	free(t);
+}
+
+void logs_trim(struct server *server, struct container *c, uint64_t max_bytes)
+{
+	struct trim *t = malloc(sizeof(*t));
+
+	if (!t)
+		return;
+	*t = (struct trim){server, container_ref(c)};
+	if (log_writer_trim(server->log_writer, c->uid, c->logs ? c->logs->file : NULL, max_bytes,
+		    on_trimmed, t) == 0) {
+		c->log_trimming = true;
+		return;
+	}
+	/* The next output tries again. */
+	log_error("log-not-trimmed container=%s: out of memory", c->uid);
+	container_unref(c);
+	free(t);
+}
+
+/* --- removal --- */
+
+/* Of a container that is gone: its readers see that nothing more can come. */
+static void on_removed(void *arg, uint64_t kept_bytes)
+{
+	(void)kept_bytes;
 	wake_readers(arg);
 	free(arg);
 }
@@ -290,36 +345,52 @@ void logs_remove(struct server *server, const char *uid)
 
 static int compare_uids(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	return strcmp((*(struct container *const *)a)->uid, (*(struct container *const *)b)->uid);
 }
 
-/* The uids of all containers, in order; owned by the caller, the texts by the containers. */
-static int list_uids(const struct model *model, const char ***ret, size_t *ret_n, struct err *err)
+/* All containers in order of their uids; the list is the caller's. */
+static int list_containers(
+	const struct model *model, struct container ***ret, size_t *ret_n, struct err *err)
 {
 	struct container *c = NULL;
-	const char **uids;
+	struct container **list;
 	size_t n = 0;
 
 	while ((c = model_next_container(model, c)))
 		n++;
-	uids = calloc(n + 1, sizeof(*uids));
-	if (!uids)
+	list = calloc(n + 1, sizeof(*list));
+	if (!list)
 		return err_oom(err);
 	n = 0;
 	while ((c = model_next_container(model, c)))
-		uids[n++] = c->uid;
-	qsort(uids, n, sizeof(*uids), compare_uids);
-	*ret = uids;
+		list[n++] = c;
+	qsort(list, n, sizeof(*list), compare_uids);
+	*ret = list;
 	*ret_n = n;
 	return 0;
+}
+
+static struct container *find_uid(struct container **list, size_t n, const char *uid)
+{
+	struct container wanted = {0};
+	struct container *key = &wanted;
+	struct container **found;
+
+	snprintf(wanted.uid, sizeof(wanted.uid), "%s", uid);
+	found = strlen(uid) < sizeof(wanted.uid)
+			? bsearch(&key, list, n, sizeof(*list), compare_uids)
+			: NULL;
+	return found ? *found : NULL;
 }
 
 int logs_remove_strays(struct server *server, struct err *err)
 {
 	int fd = openat(server->logs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	_cleanup_free_ const char **uids = NULL;
+	_cleanup_free_ struct container **list = NULL;
+	struct container *c;
 	struct dirent *entry;
+	struct stat st;
 	size_t n = 0;
 	int r;
 
@@ -327,18 +398,22 @@ int logs_remove_strays(struct server *server, struct err *err)
 		cleanup_close(&fd);
 		return err_sys(err, errno, "list the logs");
 	}
-	r = list_uids(&server->model, &uids, &n, err);
+	r = list_containers(&server->model, &list, &n, err);
 	if (r < 0)
 		return r;
 	while ((entry = readdir(dir))) {
 		char *dot = strchr(entry->d_name, '.');
-		const char *uid = entry->d_name;
 
 		if (!dot || dot == entry->d_name)
 			continue;
+		if (fstatat(server->logs_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
 		*dot = '\0';
-		if (!bsearch(&uid, uids, n, sizeof(*uids), compare_uids))
-			logs_remove(server, uid);
+		c = find_uid(list, n, entry->d_name);
+		if (c)
+			log_quota_kept(server, c, c->log_bytes + (uint64_t)st.st_size);
+		else
+			logs_remove(server, entry->d_name);
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * What containers write to their standard output and console: taken from the pipe and the pty at a
- * bounded rate, and kept in a file of croftd's own with one rotation (log_writer.h).
+ * bounded rate (log_quota.h), and kept in a file of croftd's own with one rotation (log_writer.h).
  *
  * A container that writes faster fills its pipe and waits: that is its own time. Files are named by
  * the container's uid, so that a later container of the same name never shows them.
@@ -15,7 +15,6 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#define LOGS_FILE_MAX	 (1u << 20)  /* bytes before the rotation */
 #define LOGS_READ_MAX	 (64u << 10) /* bytes taken at a time from one descriptor... */
 #define LOGS_PAUSE_MS	 50	     /* ...and the pause after it */
 #define LOGS_LITTLE	 4096u /* after no more than this, of a console that is looked at... */
@@ -23,18 +22,19 @@
 #define LOGS_IDLE_MS	 1000  /* the longest, of a console that nothing has open */
 #define LOGS_MESSAGE_MAX (32u << 10)
 
+struct container;
 struct log_source;
 struct server;
 
-/* Gets what a console writes. True when somebody looks at it. */
+/* Gets what a console writes; arg is the container. True when somebody looks at it. */
 typedef bool (*log_tap_fn)(void *arg, const void *data, size_t size);
 
 /*
  * Takes both descriptors (either may be -1) and begins reading them. NULL when that is impossible:
  * logged, and no reason not to run.
  */
-struct log_source *log_source_open(struct server *server, const char *uid, int output_fd,
-	int console_fd, log_tap_fn tap, void *arg);
+struct log_source *log_source_open(struct server *server, struct container *container,
+	int output_fd, int console_fd, log_tap_fn tap);
 /* The console's descriptor, which stays the source's; -1: none. NULL is allowed. */
 int log_source_console(const struct log_source *source);
 /* The same, which becomes the caller's and is read no more. */
@@ -43,11 +43,18 @@ int log_source_take_console(struct log_source *source);
 void log_source_poke(struct log_source *source);
 /* Takes what is left, a bounded amount. NULL is allowed. */
 void log_source_drain(struct log_source *source);
+/* What it has read is written all the same. NULL is allowed. */
 void log_source_close(struct log_source *source);
+
+/* Has no more kept of a container's output than is to be; see log_quota.h. */
+void logs_trim(struct server *server, struct container *container, uint64_t max_bytes);
 
 /* Deletes a container's files, and wakes those who read them. */
 void logs_remove(struct server *server, const char *uid);
-/* At the start: deletes those of containers that are no more. Returns 0 or -errno. */
+/*
+ * At the start: deletes those of containers that are no more, and tells log_quota.h what the others
+ * keep. Returns 0 or -errno.
+ */
 int logs_remove_strays(struct server *server, struct err *err);
 
 /* A position in a container's kept output, which survives rotations while it is open. */

@@ -160,6 +160,8 @@ struct tenant {
 	struct run own;	    /* its directory: a check on the sum of its containers */
 	struct usage_totals totals;
 	struct usage_totals own_totals;
+	uint64_t log_bytes;	/* log_quota.h: the sum of its containers' */
+	uint64_t log_paid_usec; /* CLOCK_BOOTTIME until which what was read of them is paid for */
 };
 
 /* See snapshot_schedule.h. */
@@ -232,6 +234,8 @@ struct container {
 	unsigned reboots;	      /* since reboot_boot_usec */
 	uint64_t reboot_boot_usec;
 	struct log_source *logs; /* owned */
+	uint64_t log_bytes;	 /* that are kept of its output */
+	bool log_trimming;
 	LIST_HEAD(, console_viewer) viewers;
 	unsigned n_viewers;
 	struct waiter_list end_waiters; /* the run has ended and is committed */

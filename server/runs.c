@@ -75,7 +75,7 @@ static void adopt_output(struct server *server, struct container *c, int output,
 	if (console < 0)
 		console = keep_console(server, c);
 	log_source_close(c->logs);
-	c->logs = log_source_open(server, c->uid, output, console, console_output, c);
+	c->logs = log_source_open(server, c, output, console, console_output);
 	console_plugged(c);
 }
 

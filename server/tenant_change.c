@@ -10,6 +10,7 @@
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
+#include "server/log_quota.h"
 #include "server/reconcile.h"
 #include "server/store.h"
 #include "server/volume.h"
@@ -99,6 +100,7 @@ static void on_committed(void *arg, const struct err *err)
 
 	if (!err) {
 		log_info("tenant-updated tenant=%s", op->tenant->name);
+		log_quota_enforce(op->server, op->tenant);
 		tenant_op_reply(op);
 		return;
 	}

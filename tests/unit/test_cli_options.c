@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define WORDS_MAX 24
+#define WORDS_MAX 32
 
 /* Splits at single spaces; "''" is an empty word. */
 static size_t split(char *line, const char *words[static WORDS_MAX])
@@ -189,7 +189,7 @@ static void mask_paths_are_fields(void **state)
 	(void)state;
 	assert_int_equal(parse(&p, "tenant set a --cpu 1 --cpu-weight 1 --cores 1 --memory 4M "
 				   "--swap 0 --pids 9 --disk 1G --containers 1 "
-				   "--rate-in 1M --rate-out 1M"),
+				   "--rate-in 1M --rate-out 1M --log-size 1M"),
 		0);
 	assert_int_equal(limits_message_read(&p.options, true, &m, &p.err), 0);
 	assert_int_equal(m.n_paths, LIMIT_N + 1);
@@ -209,6 +209,8 @@ static void zero_is_never_no_limit(void **state)
 		"tenant set a --cores 0",
 		"tenant set a --disk 0",
 		"tenant set a --containers 0",
+		"tenant set a --log-size 0",
+		"set a/b --log-size 0",
 		"tenant set a --memory 64X",
 		"tenant set a --memory -1",
 	};

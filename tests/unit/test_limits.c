@@ -283,6 +283,7 @@ static void the_default_plan_is_the_documented_one(void **state)
 	assert_int_equal(l.value[LIMIT_PIDS], 256);
 	assert_int_equal(l.value[LIMIT_DISK], 5120 * MIB);
 	assert_int_equal(l.value[LIMIT_CONTAINERS], 16);
+	assert_int_equal(l.value[LIMIT_LOG], 32 * MIB);
 	assert_int_equal(limits_check(&l, NULL), 0);
 }
 

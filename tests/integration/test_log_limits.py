@@ -1,0 +1,143 @@
+"""What croftd keeps of containers' output: a limit for each, and one for the tenant."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from croft_harness import program, wait_until
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+
+def kept(box, name=None):
+    """Bytes of the files that hold it, of one container or of all."""
+    uid = box.info(name)["uid"] if name else ""
+    folder = f"{box.state}/server/logs"
+    sizes = []
+    for entry in os.listdir(folder):
+        if entry.startswith(uid):
+            try:
+                sizes.append(os.path.getsize(f"{folder}/{entry}"))
+            except FileNotFoundError:
+                pass
+    return sum(sizes)
+
+
+def write(box, name, size, last="the end"):
+    """Has a container write so much, and a last line."""
+    box.sh(name, f"yes abcdefg | head -c {size} >/proc/1/fd/1; echo {last} >/proc/1/fd/1",
+           timeout=120)
+    wait_until("it has been read", lambda: last in box.ok("logs", name)[-len(last) - 2:], 60)
+
+
+def shown(box, name):
+    return int(box.info(name).get("log_used_bytes", 0))
+
+
+def of_tenant(box, name="acme"):
+    return int(box.json("tenant", "show", name).get("log_used_bytes", 0))
+
+
+class TestContainer:
+    def test_the_newest_is_kept_within_its_limit(self, box):
+        box.tenant()
+        for name, options, limit in (("web", (), 2 * MIB),
+                                     ("little", ("--log-size", "256K"), 256 * KIB)):
+            box.launch(f"acme/{name}", options=options)
+            write(box, f"acme/{name}", 3 * MIB)
+            assert limit // 2 < kept(box, f"acme/{name}") <= limit
+            assert shown(box, f"acme/{name}") == kept(box, f"acme/{name}")
+        assert of_tenant(box) == kept(box)
+        box.ok("delete", "--force", "acme/web")
+        wait_until("its files are gone", lambda: of_tenant(box) == kept(box) <= 256 * KIB)
+
+    def test_it_changes_live(self, box):
+        box.tenant()
+        box.launch("acme/web", options=("--log-size", "4M"))
+        write(box, "acme/web", 3 * MIB)
+        assert kept(box, "acme/web") > 2 * MIB
+        box.ok("set", "acme/web", "--log-size", "1M")
+        wait_until("it holds", lambda: kept(box, "acme/web") <= MIB)
+        assert "limits.log_bytes" in str(box.events()[-1])
+        write(box, "acme/web", 3 * MIB, "after")
+        assert MIB // 2 < kept(box, "acme/web") <= MIB
+        wait_until("it is shown", lambda: shown(box, "acme/web") == kept(box, "acme/web"))
+
+    @pytest.mark.parametrize("size, why", [("1K", "outside"), ("2G", "outside"),
+                                           ("64M", "above the tenant's 32 MiB")])
+    def test_what_is_refused(self, box, size, why):
+        box.tenant()
+        result = box.croft("launch", "busybox", "acme/web", "--log-size", size)
+        assert result.rc != 0 and why in result.err, result
+
+    def test_whoever_follows_sees_all_that_comes(self, box):
+        """Its file is taken away under it; nothing comes twice."""
+        box.tenant()
+        box.launch("acme/web", options=("--log-size", "4M"))
+        write(box, "acme/web", MIB, "before")
+        with subprocess.Popen([program("croft"), "--host", box.host, "logs", "-f", "acme/web"],
+                              stdout=subprocess.PIPE) as follower:
+            try:
+                while b"before" not in follower.stdout.readline():
+                    pass
+                box.ok("set", "acme/web", "--log-size", "256K")
+                wait_until("it is gone", lambda: kept(box, "acme/web") <= 256 * KIB)
+                box.sh("acme/web", "echo one >/proc/1/fd/1")
+                assert follower.stdout.readline() == b"one\n"
+                box.sh("acme/web", "echo two >/proc/1/fd/1")
+                assert follower.stdout.readline() == b"two\n"
+            finally:
+                follower.kill()
+
+
+class TestTenant:
+    def flood(self, box, names):
+        for name in names:
+            box.launch(f"acme/{name}")
+            write(box, f"acme/{name}", 2 * MIB)
+
+    def test_all_of_it_is_bounded(self, box):
+        """Whatever the number of containers; with the control that they would keep more."""
+        names = ["a", "b", "c", "d"]
+        box.tenant(log_size="32M")
+        self.flood(box, names)
+        assert kept(box) > 4 * MIB
+        box.ok("tenant", "set", "acme", "--log-size", "1M")
+        wait_until("it is bounded", lambda: kept(box) <= MIB)
+        for name in names:
+            write(box, f"acme/{name}", 2 * MIB, "again")
+            assert kept(box) <= MIB
+        assert of_tenant(box) == kept(box)
+        for name in names:
+            assert "again" in box.ok("logs", f"acme/{name}")
+
+    def test_a_stopped_one_gives_way(self, box):
+        box.tenant(log_size="1M")
+        box.launch("acme/old")
+        write(box, "acme/old", 2 * MIB)
+        assert kept(box, "acme/old") > MIB // 2
+        box.ok("kill", "acme/old")
+        self.flood(box, ["b", "c"])
+        wait_until("all is within", lambda: kept(box) <= MIB)
+
+    def test_a_plan_gives_it(self, box):
+        box.ok("plan", "create", "tiny", "--log-size", "512K", "--memory", "128M")
+        box.ok("tenant", "create", "acme", "--plan", "tiny")
+        box.launch("acme/web")
+        write(box, "acme/web", 2 * MIB)
+        assert kept(box) <= 512 * KIB
+        assert box.json("plan", "show", "tiny")["limits"]["log_bytes"] == 512 * KIB
+
+    def test_it_is_counted_again_after_a_restart(self, box):
+        box.tenant()
+        box.launch("acme/web", options=("--log-size", "1M"))
+        write(box, "acme/web", 2 * MIB)
+        before = of_tenant(box)
+        box.kill9("croftd")
+        box.restart("croftd")
+        assert of_tenant(box) == shown(box, "acme/web") == before
+        box.sh("acme/web", "echo more >/proc/1/fd/1")
+        wait_until("it is counted", lambda: of_tenant(box) == before + 5 == kept(box))
