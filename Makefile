@@ -97,7 +97,8 @@ cover: deps deps-cover ## line coverage of the unit and root tests, in build-cov
 images: deps ## the images that tests boot and run, in build/images/
 	@tests/images/build
 	@tests/images/build-shell
-	@exec tests/images/build-apps
+	@tests/images/build-apps
+	@exec tests/images/build-nesting
 
 demo: build ## tenants, a fork bomb, a memory bomb, CPU burners: what the kernel allowed
 	@exec tests/demo

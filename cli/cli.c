@@ -293,6 +293,14 @@ int cli_number(const char *what, const char *text, uint64_t max, uint64_t *ret, 
 	return 0;
 }
 
+int cli_switch(const char *option, const char *text, bool *ret, struct err *err)
+{
+	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+		return usage_error(err, "--%s takes on or off, not \"%.40s\"", option, text);
+	*ret = !strcmp(text, "on");
+	return 0;
+}
+
 int cli_report(struct cli *cli, const struct column *columns, const ProtobufCMessage *reply,
 	struct err *err, const char *fmt, ...)
 {

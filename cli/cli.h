@@ -69,6 +69,8 @@ int cli_split_container(const char *text, char ret_parent[static RESOURCE_SIZE],
 
 /* A whole number from 0 to max; `what` names it in the usage error. */
 int cli_number(const char *what, const char *text, uint64_t max, uint64_t *ret, struct err *err);
+/* "on" or "off", behind --OPTION. */
+int cli_switch(const char *option, const char *text, bool *ret, struct err *err);
 
 /*
  * Reports a mutation that was done: for people the sentence, for programs the reply by its columns

@@ -112,6 +112,7 @@ const struct column container_columns[] = {
 	{"ephemeral", "ephemeral", "ephemeral", COLUMN_PLAIN, NULL},
 	{"oom_group", "oom group", "oom_group", COLUMN_PLAIN, NULL},
 	{"mounts", "mounts", .kind = COLUMN_CUSTOM, .text = mounts_text},
+	{"nesting", "nesting", "nesting", COLUMN_PLAIN, NULL},
 	{"snapshots", "snapshots", .kind = COLUMN_CUSTOM, .text = schedule_text},
 	{"next_snapshot_time", "next snapshot", "next_snapshot_time", COLUMN_TIME, NULL},
 	{"restart_policy", "restart", "restart_policy", COLUMN_PLAIN, NULL},

@@ -27,14 +27,6 @@
 		.name = "autostart-order", .value = "N", .help = "lower ones start first (0)"      \
 	}
 
-static int read_switch(const char *option, const char *text, bool *ret, struct err *err)
-{
-	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
-		return usage_error(err, "--%s takes on or off, not \"%.40s\"", option, text);
-	*ret = !strcmp(text, "on");
-	return 0;
-}
-
 /* --restart, --autostart, --autostart-order: as far as they are given. Adds their mask paths. */
 static int read_upkeep(const struct options *o, Croft__V1__Container *c,
 	const char *paths[static UPKEEP_PATHS], size_t *n, struct err *err)
@@ -55,7 +47,7 @@ static int read_upkeep(const struct options *o, Croft__V1__Container *c,
 		return usage_error(
 			err, "--restart takes never, on-failure or always, not \"%.40s\"", restart);
 	if (autostart)
-		r = read_switch("autostart", autostart, &on, err);
+		r = cli_switch("autostart", autostart, &on, err);
 	if (r == 0 && order)
 		r = cli_number("--autostart-order", order, 9999, &value, err);
 	if (r < 0)
@@ -83,6 +75,7 @@ static int fill_container(const struct cli *cli, Croft__V1__Container *c,
 	c->ephemeral = options_has(o, "ephemeral");
 	c->oom_group = options_has(o, "oom-group");
 	c->no_network = options_has(o, "no-network");
+	c->nesting = options_has(o, "nesting");
 	c->n_init_args = o->n_rest;
 	c->init_args = (char **)o->rest;
 	if (read_upkeep(o, c, paths, &n, err) < 0)
@@ -156,7 +149,7 @@ static int set(struct cli *cli, struct err *err)
 	if (r == 0)
 		r = limits_message_read(&cli->options, true, &limits, err);
 	if (r == 0 && oom_group)
-		r = read_switch("oom-group", oom_group, &on, err);
+		r = cli_switch("oom-group", oom_group, &on, err);
 	if (r == 0)
 		r = schedule_read(&cli->options, &schedule, err);
 	if (r < 0)
@@ -197,6 +190,7 @@ static const struct option_rule make_options[] = {
 	SCHEDULE_OPTIONS,
 	UPKEEP_OPTIONS,
 	{.name = "no-network", .help = "loopback only, also where the host has a network"},
+	{.name = "nesting", .help = "let it have containers inside; an operator must allow it"},
 	{0},
 };
 
@@ -211,7 +205,7 @@ static const struct option_rule set_options[] = {
 	{0},
 };
 
-static const char *const make_later[] = {"nesting", "io-read", "io-write", NULL};
+static const char *const make_later[] = {"io-read", "io-write", NULL};
 static const char *const set_later[] = {"io-read", "io-write", NULL};
 
 const struct command cmd_launch = {

@@ -71,6 +71,7 @@ const struct column tenant_columns[] = {
 	{"plan", "plan", "plan", COLUMN_PLAIN, NULL},
 	{"own_limits", "own limits", .kind = COLUMN_CUSTOM, .text = own_text},
 	{"account_ref", "account", "account_ref", COLUMN_PLAIN, NULL},
+	{"nesting", "nesting", "nesting", COLUMN_PLAIN, NULL},
 	{"create_time", "created", "create_time", COLUMN_TIME, NULL},
 	{"container_count", "containers", "container_count", COLUMN_PLAIN, NULL},
 	{"running_count", "running", "running_count", COLUMN_PLAIN, NULL},
@@ -98,6 +99,7 @@ static int create(struct cli *cli, struct err *err)
 	if (r < 0)
 		return r;
 	tenant.limits = &limits.message;
+	tenant.nesting = options_has(&cli->options, "nesting");
 	if (plan)
 		tenant.plan = (char *)plan;
 	if (account)
@@ -157,14 +159,18 @@ static int set(struct cli *cli, struct err *err)
 	Croft__V1__Tenant tenant = CROFT__V1__TENANT__INIT;
 	const char *account = options_get(&cli->options, "account");
 	const char *plan = options_get(&cli->options, "plan");
-	const char *paths[LIMIT_N + 3];
+	const char *nesting = options_get(&cli->options, "nesting");
+	const char *paths[LIMIT_N + 4];
 	const char *resets[LIMIT_N];
 	char name[RESOURCE_SIZE];
 	struct limits_message limits;
+	bool on = false;
 	int r = cli_tenant_name(cli_arg(cli, 0), name, err);
 
 	if (r == 0)
 		r = limits_message_read(&cli->options, true, &limits, err);
+	if (r == 0 && nesting)
+		r = cli_switch("nesting", nesting, &on, err);
 	if (r < 0)
 		return r;
 	memcpy(paths, limits.paths, limits.n_paths * sizeof(*paths));
@@ -177,12 +183,16 @@ static int set(struct cli *cli, struct err *err)
 		tenant.plan = (char *)plan;
 		paths[mask.n_paths++] = "plan";
 	}
+	if (nesting) {
+		tenant.nesting = on;
+		paths[mask.n_paths++] = "nesting";
+	}
 	r = read_resets(&cli->options, resets, &request.n_reset_limits, err);
 	if (r < 0)
 		return r;
 	request.reset_limits = (char **)resets;
 	if (!mask.n_paths && !request.n_reset_limits)
-		return usage_error(err, "nothing to set: give a limit, --plan or --account");
+		return usage_error(err, "nothing to set: give a limit or another option");
 	mask.paths = (char **)paths;
 	tenant.name = name;
 	tenant.limits = &limits.message;
@@ -268,6 +278,7 @@ static const struct option_rule create_options[] = {
 		.help = "the plan whose limits it has",
 		.kind = WORD_PLAN},
 	{.name = "account", .value = "REF", .help = "your own customer reference, kept on usage"},
+	{.name = "nesting", .help = "its containers may have containers inside (launch --nesting)"},
 	{0},
 };
 
@@ -281,6 +292,10 @@ static const struct option_rule set_options[] = {
 		.help = "a limit of its own (cpu, memory...) that goes back to its plan's",
 		.repeated = true},
 	{.name = "account", .value = "REF", .help = "your own customer reference, kept on usage"},
+	{.name = "nesting",
+		.value = "on|off",
+		.kind = WORD_CHOICE,
+		.help = "whether its containers may have containers inside"},
 	{.name = "force", .help = "lower memory below what is in use"},
 	{0},
 };

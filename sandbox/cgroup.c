@@ -279,6 +279,16 @@ int cgroup_delegate(
 	return r < 0 || !root->ops->delegate ? r : root->ops->delegate(root, dir, uid, gid, err);
 }
 
+int cgroup_pass_controllers(struct cgroup_root *root, const struct cgroup_id *id, struct err *err)
+{
+	char dir[CGROUP_DIR_SIZE];
+	int r = cgroup_dir_of(id, dir, err);
+
+	if (r < 0 || !root->ops->pass_controllers)
+		return r;
+	return root->ops->pass_controllers(root, dir, err);
+}
+
 int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, struct err *err)
 {
 	char dir[CGROUP_DIR_SIZE];

@@ -71,6 +71,13 @@ int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
 int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 
 /*
+ * For nesting: on v2 the controllers reach into payload, so that the container's init can divide
+ * among cgroups of its own what the container has. The container's own limits stay above, where it
+ * cannot write. On v1, whose controllers cannot be given away safely, this does nothing.
+ */
+int cgroup_pass_controllers(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+
+/*
  * Gives payload's directory to uid/gid so far as the container's own init may manage its tree: of
  * the cgroup2 tree the directory, cgroup.procs, cgroup.threads and cgroup.subtree_control (it has
  * no controllers there); of v1 only the name=systemd hierarchy. Bounds what may be made in the
@@ -92,6 +99,13 @@ struct cgroup_join {
 
 int cgroup_join_open(struct cgroup_root *root, const struct cgroup_id *id, struct cgroup_join *ret,
 	struct err *err);
+/*
+ * As cgroup_join_open(), for a container with nesting: where its init is. On v2 that one may have
+ * moved, and passed controllers on, so that its payload takes no process itself. What /proc says of
+ * init is only looked up below payload, which is all that the container can choose.
+ */
+int cgroup_join_open_beside(struct cgroup_root *root, const struct cgroup_id *id, pid_t init,
+	struct cgroup_join *ret, struct err *err);
 void cgroup_join_close(struct cgroup_join *join);
 void cgroup_join_list_fds(const struct cgroup_join *join, struct fd_list *list);
 

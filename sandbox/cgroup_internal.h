@@ -99,6 +99,9 @@ struct cgroup_ops {
 		const struct cgroup_root *root, const char *dir, bool on, struct err *err);
 
 	int (*set_devices)(struct cgroup_root *root, const char *dir, struct err *err);
+	/* Lets a container's payload have controllers, with the container's limits above. NULL:
+	   it cannot. */
+	int (*pass_controllers)(const struct cgroup_root *root, const char *dir, struct err *err);
 	/* Gives a payload what it needs beside its directory of the cgroup2 tree. NULL: nothing. */
 	int (*delegate)(const struct cgroup_root *root, const char *dir, uid_t uid, gid_t gid,
 		struct err *err);

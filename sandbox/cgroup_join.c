@@ -5,9 +5,13 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/cgroup_internal.h"
+#include "sandbox/syscalls.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <unistd.h>
 
 static void join_init(struct cgroup_join *join, enum cgroup_kind kind)
 {
@@ -79,6 +83,66 @@ int cgroup_join_open(struct cgroup_root *root, const struct cgroup_id *id, struc
 	*ret = join;
 	join_init(&join, root->ops->kind);
 	return 0;
+}
+
+/* The path below payload of a process's directory in the cgroup2 tree; "" is payload itself. */
+static int find_below(pid_t pid, const char *leaf, char ret[static PATH_MAX])
+{
+	char text[PATH_MAX + 16]; /* the kernel shows no longer path */
+	char wanted[CGROUP_DIR_SIZE + 1];
+	char path[PATH_MAX];
+	char file[32];
+	char *found;
+	ssize_t n;
+	int r;
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
+	n = fd_read_text_at(AT_FDCWD, file, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	r = cgroup_parse_own_path(text, path, sizeof(path));
+	if (r < 0)
+		return r;
+	snprintf(wanted, sizeof(wanted), "/%s", leaf);
+	found = strstr(path, wanted);
+	if (!found)
+		return -ESRCH;
+	found += strlen(wanted);
+	if (*found && *found != '/')
+		return -ESRCH;
+	found += strspn(found, "/");
+	memcpy(ret, found, strlen(found) + 1);
+	return 0;
+}
+
+int cgroup_join_open_beside(struct cgroup_root *root, const struct cgroup_id *id, pid_t init,
+	struct cgroup_join *ret, struct err *err)
+{
+	char leaf[CGROUP_DIR_SIZE];
+	char below[PATH_MAX];
+	int fd;
+	int r = cgroup_join_open(root, id, ret, err);
+
+	if (r < 0 || root->ops->kind != CGROUP_UNIFIED)
+		return r;
+	r = cgroup_leaf_of(id, leaf, err);
+	if (r == 0)
+		r = find_below(init, leaf, below);
+	if (r == 0 && *below) {
+		fd = sys_openat2(ret->into_fd, below, O_PATH | O_DIRECTORY | O_CLOEXEC,
+			RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+		r = fd < 0 ? fd : 0;
+		if (fd >= 0) {
+			close(ret->into_fd);
+			ret->into_fd = fd;
+		}
+	}
+	if (r == 0)
+		return 0;
+	cgroup_join_close(ret);
+	return err_set(err, ERR_ABORTED, "CONTAINER_CGROUP_MOVED",
+		"init of container %s is moving between cgroups, or has just ended: try again",
+		id->container);
 }
 
 /* Hand-made, as strtoull() is not on the list of async-signal-safe functions (signal-safety(7)). */

@@ -1,6 +1,7 @@
 /*
- * The driver for cgroup v2. Controllers are enabled for a tenant's children, never for payload's:
- * nobody could join a cgroup that has enabled some, and a limit file inside would be the tenant's.
+ * The driver for cgroup v2. Controllers are enabled for a tenant's children, and for payload only
+ * with nesting: nobody could join a cgroup that has enabled some. The limits stay in the
+ * container's directory, above all that the container can write.
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -340,6 +341,13 @@ static int set_devices(struct cgroup_root *root, const char *dir, struct err *er
 	return cgroup_device_attach_v2(root, dir, err);
 }
 
+static int pass_controllers(const struct cgroup_root *root, const char *dir, struct err *err)
+{
+	_cleanup_close_ int fd = fd_open_dir_at(root->fd[0], dir);
+
+	return fd < 0 ? err_sys(err, fd, "open the container's cgroup") : enable_at(fd, err);
+}
+
 static int open_join(const struct cgroup_root *root, const char *leaf, struct cgroup_join *join)
 {
 	join->into_fd = fd_open_dir_at(root->fd[0], leaf);
@@ -365,6 +373,7 @@ const struct cgroup_ops cgroup_unified_ops = {
 	.write_limits = write_limits,
 	.write_oom_group = write_oom_group,
 	.set_devices = set_devices,
+	.pass_controllers = pass_controllers,
 	.open_join = open_join,
 	.open_watch = open_watch,
 };

@@ -78,12 +78,17 @@ static const struct {
 	{RLIMIT_RTTIME, {RLIM_INFINITY, RLIM_INFINITY}},
 };
 
-static int set_rlimits(struct err *err)
+/* What Podman and Docker ask for by themselves; a hard limit below it is one they fail at. */
+#define NESTING_NOFILE 1048576
+
+static int set_rlimits(bool nesting, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rlimits); i++) {
 		struct rlimit limit = rlimits[i].limit;
 		struct rlimit now;
 
+		if (nesting && rlimits[i].resource == RLIMIT_NOFILE)
+			limit.rlim_max = NESTING_NOFILE;
 		/* Raising needs the host's CAP_SYS_RESOURCE, which is not had in here. */
 		if (getrlimit(rlimits[i].resource, &now) < 0)
 			return err_sys(err, errno, "read a resource limit");
@@ -133,7 +138,7 @@ static int cut_bounding_set(struct err *err)
 	return 0;
 }
 
-int confine_prepare(struct err *err)
+int confine_prepare(bool nesting, struct err *err)
 {
 	int r = sys_join_session_keyring();
 
@@ -142,7 +147,7 @@ int confine_prepare(struct err *err)
 	/* A kernel without keyrings has none to leak. */
 	if (r < 0 && r != -ENOSYS)
 		return err_sys(err, r, "take a session keyring");
-	r = set_rlimits(err);
+	r = set_rlimits(nesting, err);
 	if (r == 0)
 		r = clear_inheritable(err);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #include <linux/filter.h>
+#include <stdbool.h>
 
 struct confinement {
 	const struct sock_filter *filter; /* the policy's program */
@@ -16,9 +17,9 @@ struct confinement {
 
 /*
  * Rlimits, a session keyring of its own, every signal as it is by default, an empty inheritable and
- * ambient set, the bounding set.
+ * ambient set, the bounding set. nesting: as many open files as an engine gives its containers.
  */
-int confine_prepare(struct err *err);
+int confine_prepare(bool nesting, struct err *err);
 
 /*
  * Closes every descriptor above 2 but the kept ones (which become close-on-exec; negative: none).

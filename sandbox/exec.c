@@ -116,7 +116,7 @@ static int run_command(const struct exec *e, struct err *err)
 	if (r == 0)
 		r = own_terminal(e, user.uid, err);
 	if (r == 0)
-		r = confine_prepare(err);
+		r = confine_prepare(e->request->nesting, err);
 	if (r == 0)
 		r = become_set_environment(args.envp, &user, e->request->msg.tty, err);
 	if (r == 0)

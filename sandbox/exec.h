@@ -13,12 +13,15 @@
 #include "sandbox/job.h"
 #include "sandbox/protocol.h"
 
+#include <stdbool.h>
+
 struct exec_request {
 	struct msg_exec msg;
 	int args_fd;
 	int stdio[3]; /* not with a tty: then -1 */
 	int init_pidfd;
 	int files_fd;		 /* sealed: executed as EXEC_FILES; the supervisor's */
+	bool nesting;		 /* the container may have containers */
 	struct cgroup_join join; /* of the container's payload */
 	struct confinement confinement;
 };

@@ -205,13 +205,17 @@ static int prepare(
 			"container %s is frozen: thaw it first", msg->container);
 	r = policies_get(task->s->policies, c->file.policy, &rq->confinement, err);
 	if (r == 0)
-		r = cgroup_join_open(task->s->cgroups, &c->cgroup, &rq->join, err);
+		r = c->file.nesting
+			    ? cgroup_join_open_beside(
+				      task->s->cgroups, &c->cgroup, c->file.pid, &rq->join, err)
+			    : cgroup_join_open(task->s->cgroups, &c->cgroup, &rq->join, err);
 	if (r < 0)
 		return r;
 	task->into_cgroup_fd = rq->join.into_fd;
 	task_makes_in(task, &c->cgroup);
 	rq->init_pidfd = c->pidfd;
 	rq->files_fd = task->s->files_fd;
+	rq->nesting = c->file.nesting;
 	for (size_t i = 0; i < n_fds; i++)
 		task->fds[i] = take_fd(&fds[i]);
 	rq->args_fd = task->fds[0];

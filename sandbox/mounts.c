@@ -45,11 +45,18 @@ static const struct {
 	{"stderr", "/proc/self/fd/2"},
 };
 
-enum mask_kind { MASK_FILE, MASK_DIR, MASK_READ_ONLY };
+enum mask_kind {
+	MASK_FILE,
+	MASK_DIR,
+	MASK_READ_ONLY,
+	MASK_READ_ONLY_UNLESS_NESTING, /* with nesting it is left alone */
+};
 
 /*
  * Files that tell about the host or drive it. A masked file reads as empty, a masked directory is
- * empty, the rest can be read and not written. What a kernel does not have is skipped.
+ * empty, the rest can be read and not written. What a kernel does not have is skipped. /proc/sys
+ * has what engines set for their containers' networks; the host's own settings are root's, which
+ * nobody in a container is.
  */
 static const struct {
 	const char *path;
@@ -80,7 +87,7 @@ static const struct {
 	{"proc/irq", MASK_READ_ONLY},
 	{"proc/sysrq-trigger", MASK_READ_ONLY},
 	{"proc/mtrr", MASK_READ_ONLY},
-	{"proc/sys", MASK_READ_ONLY},
+	{"proc/sys", MASK_READ_ONLY_UNLESS_NESTING},
 	{"sys/firmware", MASK_DIR},
 	{"sys/kernel/debug", MASK_DIR},
 	{"sys/kernel/tracing", MASK_DIR},
@@ -337,6 +344,7 @@ static int make_cover(enum mask_kind kind, int target_fd, int null_fd)
 	case MASK_DIR:
 		return make_empty_dir();
 	case MASK_READ_ONLY:
+	case MASK_READ_ONLY_UNLESS_NESTING:
 		return clone_read_only(target_fd);
 	}
 	return -EINVAL;
@@ -360,7 +368,7 @@ static int cover(int root_fd, size_t i, int null_fd, struct err *err)
 	return r < 0 ? err_sys(err, r, "cover /%s", masks[i].path) : 0;
 }
 
-static int cover_all(int root_fd, struct err *err)
+static int cover_all(int root_fd, bool nesting, struct err *err)
 {
 	_cleanup_close_ int null_fd = openat(root_fd, "dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	int r = 0;
@@ -368,7 +376,8 @@ static int cover_all(int root_fd, struct err *err)
 	if (null_fd < 0)
 		return err_sys(err, errno, "open /dev/null");
 	for (size_t i = 0; i < ARRAY_SIZE(masks) && r == 0; i++)
-		r = cover(root_fd, i, null_fd, err);
+		if (!nesting || masks[i].kind != MASK_READ_ONLY_UNLESS_NESTING)
+			r = cover(root_fd, i, null_fd, err);
 	return r;
 }
 
@@ -386,7 +395,30 @@ static int make_mqueue(int root_fd, struct err *err)
 	return mount_on(fd, dev_fd, "mqueue", err);
 }
 
-int mounts_make_kernel(int root_fd, enum cgroup_kind kind, struct err *err)
+/*
+ * A procfs or sysfs can be mounted anew only where one is mounted that nothing covers
+ * (fs/namespace.c, mount_too_revealing()). These are for nobody to look into: only root of the
+ * container enters the directory.
+ */
+static int make_visible(int root_fd, struct err *err)
+{
+	const unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	_cleanup_close_ int proc_fd = make_fs("proc", NULL, attributes);
+	/* Writable, as a read-only one would allow read-only ones alone. */
+	_cleanup_close_ int sys_fd = make_fs("sysfs", NULL, attributes);
+	_cleanup_close_ int dir_fd = -1;
+	int r;
+
+	if (mkdirat(root_fd, "dev/.croft", 0700) < 0)
+		return err_sys(err, errno, "make /dev/.croft");
+	dir_fd = openat(root_fd, "dev/.croft", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir_fd < 0)
+		return err_sys(err, errno, "open /dev/.croft");
+	r = mount_on(proc_fd, dir_fd, "proc", err);
+	return r < 0 ? r : mount_on(sys_fd, dir_fd, "sys", err);
+}
+
+int mounts_make_kernel(int root_fd, enum cgroup_kind kind, bool nesting, struct err *err)
 {
 	const unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	_cleanup_close_ int proc_fd = make_fs("proc", NULL, attributes);
@@ -397,7 +429,11 @@ int mounts_make_kernel(int root_fd, enum cgroup_kind kind, struct err *err)
 		r = mount_on(sys_fd, root_fd, "sys", err);
 	if (r == 0)
 		r = make_mqueue(root_fd, err);
+	/* The cgroup2 tree alone on v1 hosts too: engines can make cgroups there, and in no v1 one.
+	 */
 	if (r == 0)
-		r = cgroup_mount_inside(kind, "/sys/fs/cgroup", err);
-	return r < 0 ? r : cover_all(root_fd, err);
+		r = cgroup_mount_inside(nesting ? CGROUP_UNIFIED : kind, "/sys/fs/cgroup", err);
+	if (r == 0 && nesting)
+		r = make_visible(root_fd, err);
+	return r < 0 ? r : cover_all(root_fd, nesting, err);
 }

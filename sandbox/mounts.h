@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "sandbox/counters.h"
 
+#include <stdbool.h>
+
 /*
  * Opens a directory directly below the container's root as a place to mount on, making it when it
  * is missing. A symbolic link or a file of the image in its place is refused: IMAGE_INVALID.
@@ -30,6 +32,7 @@ int mounts_cover_etc(int root_fd, const char *name, int mount_fd, struct err *er
 /*
  * Mounts /proc and /sys, masked, and the cgroup view. The caller is in the container's pid, net and
  * ipc namespaces, its root is the container's, and a fully visible procfs is still mounted
- * somewhere in its mount namespace (the kernel asks for one).
+ * somewhere in its mount namespace (the kernel asks for one). nesting: leaves such a procfs and
+ * sysfs below /dev/.croft, so that containers inside can mount theirs.
  */
-int mounts_make_kernel(int root_fd, enum cgroup_kind kind, struct err *err);
+int mounts_make_kernel(int root_fd, enum cgroup_kind kind, bool nesting, struct err *err);

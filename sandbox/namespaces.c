@@ -26,24 +26,26 @@ static const struct {
 
 /*
  * user.max_*: one user namespace is the inner one itself. The others leave room for what systemd
- * makes for its units, and bound what a hostile tenant can take of kernel memory.
+ * makes for its units, and bound what a hostile tenant can take of kernel memory. With nesting:
+ * what some dozens of containers inside need.
  */
 static const struct {
 	const char *name;
 	uint64_t value;
+	uint64_t nesting;
 } namespace_limits[] = {
-	{"max_user_namespaces", 1},
-	{"max_pid_namespaces", 64},
-	{"max_net_namespaces", 64},
-	{"max_uts_namespaces", 128},
-	{"max_ipc_namespaces", 128},
-	{"max_mnt_namespaces", 512},
-	{"max_cgroup_namespaces", 64},
-	{"max_time_namespaces", 16},
-	{"max_inotify_instances", 512},
-	{"max_inotify_watches", 65536},
-	{"max_fanotify_groups", 128},
-	{"max_fanotify_marks", 65536},
+	{"max_user_namespaces", 1, 64},
+	{"max_pid_namespaces", 64, 64},
+	{"max_net_namespaces", 64, 64},
+	{"max_uts_namespaces", 128, 128},
+	{"max_ipc_namespaces", 128, 128},
+	{"max_mnt_namespaces", 512, 512},
+	{"max_cgroup_namespaces", 64, 64},
+	{"max_time_namespaces", 16, 16},
+	{"max_inotify_instances", 512, 512},
+	{"max_inotify_watches", 65536, 65536},
+	{"max_fanotify_groups", 128, 128},
+	{"max_fanotify_marks", 65536, 65536},
 };
 
 uint64_t namespaces_flags(enum ns_step step)
@@ -84,14 +86,15 @@ int namespaces_write_maps(pid_t pid, uid_t inside, uid_t outside, struct err *er
 	return r < 0 ? r : write_map(pid, "gid_map", inside, outside, err);
 }
 
-int namespaces_set_limits(struct err *err)
+int namespaces_set_limits(bool nesting, struct err *err)
 {
 	_cleanup_close_ int dir = fd_open_dir_at(AT_FDCWD, "/proc/sys/user");
 
 	if (dir < 0)
 		return err_sys(err, dir, "open the namespace limits");
 	for (size_t i = 0; i < ARRAY_SIZE(namespace_limits); i++) {
-		int r = fd_write_u64_at(dir, namespace_limits[i].name, namespace_limits[i].value);
+		uint64_t value = nesting ? namespace_limits[i].nesting : namespace_limits[i].value;
+		int r = fd_write_u64_at(dir, namespace_limits[i].name, value);
 
 		/* A kernel built without fanotify has no such file, and nothing to bound. */
 		if (r < 0 && r != -ENOENT)

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,7 @@ int namespaces_write_maps(pid_t pid, uid_t inside, uid_t outside, struct err *er
 
 /*
  * Bounds what may be made below the calling process's user namespace (user.max_*, inotify and so
- * on). Written in the outer namespace, so that tenant root cannot raise it. Needs the host's /proc.
+ * on). Written in the outer namespace, so that tenant root cannot raise it. nesting: with room for
+ * containers inside. Needs the host's /proc.
  */
-int namespaces_set_limits(struct err *err);
+int namespaces_set_limits(bool nesting, struct err *err);

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  7u
+#define PROTOCOL_VERSION  8u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -155,7 +155,8 @@ struct msg_container_start {
 	char run_id[RUN_ID_SIZE];
 	uint8_t oom_group;
 	uint8_t with_init;
-	uint8_t create; /* make its upper first (launch: one round trip) */
+	uint8_t create;	 /* make its upper first (launch: one round trip) */
+	uint8_t nesting; /* it may have containers inside; only croftd knows who may */
 	struct limits limits;
 	uint32_t net_number; /* of its tenant's network; 0: loopback only */
 	uint32_t net_slot;

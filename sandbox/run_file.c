@@ -12,9 +12,12 @@
 #include <string.h>
 
 #define STATE_MAGIC   0x6e757243u /* "Crun" */
-#define STATE_VERSION 2u
-#define FILE_NAME_MAX (2 * NAME_SIZE + 8)
-#define STAT_SIZE     2048 /* 52 numbers and a name */
+#define STATE_VERSION 3u
+/* What a supervisor before an upgrade left is this one's to adopt: the state grows at its end. */
+#define STATE_VERSION_OLD 2u
+#define STATE_SIZE_OLD	  offsetof(struct run_file, nesting)
+#define FILE_NAME_MAX	  (2 * NAME_SIZE + 8)
+#define STAT_SIZE	  2048 /* 52 numbers and a name */
 
 struct file_image {
 	uint32_t magic;
@@ -64,18 +67,34 @@ int run_file_remove(int dirfd, const char *tenant, const char *container, struct
 	return 0;
 }
 
+/* The size of the state in a file of n bytes, or 0: it is none of ours. */
+static size_t state_size(const struct file_image *file, size_t n)
+{
+	size_t size = 0;
+
+	if (n < offsetof(struct file_image, state) || file->magic != STATE_MAGIC)
+		return 0;
+	if (file->version == STATE_VERSION)
+		size = sizeof(file->state);
+	else if (file->version == STATE_VERSION_OLD)
+		size = STATE_SIZE_OLD;
+	return file->size == n && n == offsetof(struct file_image, state) + size ? size : 0;
+}
+
 static bool load(int dirfd, const char *name, struct run_file *ret)
 {
 	_cleanup_close_ int fd = openat(
 		dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct file_image file;
+	struct file_image file = {0};
 	char expected[FILE_NAME_MAX];
+	size_t size;
+	ssize_t n;
 
-	if (fd < 0 || fd_read_full(fd, &file, sizeof(file)) != (ssize_t)sizeof(file))
+	if (fd < 0)
 		return false;
-	if (file.magic != STATE_MAGIC || file.version != STATE_VERSION ||
-		file.size != sizeof(file) ||
-		file.checksum != checksum(&file.state, sizeof(file.state)))
+	n = fd_read_full(fd, &file, sizeof(file));
+	size = n < 0 ? 0 : state_size(&file, (size_t)n);
+	if (size == 0 || file.checksum != checksum(&file.state, size))
 		return false;
 	if (!name_field_is_valid(file.state.tenant) || !name_field_is_valid(file.state.container))
 		return false;

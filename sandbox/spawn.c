@@ -148,6 +148,8 @@ static int make_cgroup(struct build *b, struct err *err)
 		r = cgroup_set_limits(root, &b->cgroup, &msg->limits, msg->oom_group, false, err);
 	if (r == 0)
 		r = cgroup_set_devices(root, &b->cgroup, err);
+	if (r == 0 && msg->nesting)
+		r = cgroup_pass_controllers(root, &b->cgroup, err);
 	if (r == 0)
 		r = cgroup_delegate(root, &b->cgroup, base, base, err);
 	if (r == 0)
@@ -384,6 +386,7 @@ static int save_run(struct build *b, struct err *err)
 	memcpy(file->run_id, msg->run_id, sizeof(file->run_id));
 	file->id_base = b->shared.id_base;
 	file->oom_group = msg->oom_group;
+	file->nesting = msg->nesting;
 	file->net_number = msg->net_number;
 	file->net_slot = msg->net_slot;
 	file->start_boot_usec = clock_boot_usec();

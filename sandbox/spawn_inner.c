@@ -97,7 +97,7 @@ static int prepare(const struct spawn *s, struct err *err)
 	setsid();
 	if (chdir("/") < 0)
 		return err_sys(err, errno, "enter the root");
-	return confine_prepare(err);
+	return confine_prepare(s->request->msg.nesting, err);
 }
 
 /* croft-init is executed from the host's descriptor, with the given command as its arguments. */

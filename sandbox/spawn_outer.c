@@ -154,7 +154,8 @@ __attribute__((noreturn)) static void mount_kernel(
 {
 	struct kernel_mounts_report report = {0};
 
-	report.r = mounts_make_kernel(root_fd, s->cgroup_kind, &report.err);
+	report.r = mounts_make_kernel(
+		root_fd, s->cgroup_kind, s->request->msg.nesting, &report.err);
 	_exit(fd_write_full(report_fd, &report, sizeof(report)) < 0);
 }
 
@@ -212,7 +213,7 @@ static int build(const struct spawn *s, struct outer_result *ret, struct err *er
 	if (r == 0)
 		r = join_cgroups(s, err);
 	if (r == 0)
-		r = namespaces_set_limits(err);
+		r = namespaces_set_limits(s->request->msg.nesting, err);
 	if (r == 0)
 		r = attach_root(root_fd, err);
 	if (r == 0)

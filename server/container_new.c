@@ -13,6 +13,7 @@
 #include <string.h>
 
 static const char default_policy[] = "default";
+static const char nesting_policy[] = "nesting";
 
 int container_place(struct server *server, struct container *c, struct err *err)
 {
@@ -68,6 +69,15 @@ int container_check_limits(const struct tenant *t, const struct limits *limits, 
 	return limits_check_within(limits, &allowed, err);
 }
 
+int container_check_nesting(const struct tenant *t, bool nesting, struct err *err)
+{
+	if (!nesting || t->nesting)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION, "NESTING_NOT_ALLOWED",
+		"tenant %s may not have containers inside containers; an operator can allow it",
+		t->name);
+}
+
 struct wanted {
 	struct tenant *tenant;
 	char image[NAME_SIZE];
@@ -99,9 +109,14 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_DELETING",
 			"image %s is being deleted", image->name);
 	memcpy(w->image, image->name, sizeof(w->image));
-	memcpy(w->policy, default_policy, sizeof(default_policy));
+	if (c->nesting)
+		memcpy(w->policy, nesting_policy, sizeof(nesting_policy));
+	else
+		memcpy(w->policy, default_policy, sizeof(default_policy));
 	if (c->policy[0])
 		r = name_parse_in("policies", c->policy, w->policy, err);
+	if (r == 0)
+		r = container_check_nesting(w->tenant, c->nesting, err);
 	if (r == 0)
 		r = convert_limits_back(c->limits, false, &w->limits, err);
 	if (r == 0)
@@ -141,6 +156,7 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 	c->ephemeral = from->ephemeral;
 	c->no_network = from->no_network;
 	c->oom_group = from->oom_group;
+	c->nesting = from->nesting;
 	c->created_wall_usec = clock_wall_usec();
 	c->schedule = w.schedule;
 	r = container_place(server, c, err);

@@ -20,5 +20,8 @@ int container_check_name_free(const struct tenant *tenant, const char *name, str
 int container_check_limits(
 	const struct tenant *tenant, const struct limits *limits, struct err *err);
 
+/* FAILED_PRECONDITION / NESTING_NOT_ALLOWED where no operator gave the tenant leave. */
+int container_check_nesting(const struct tenant *tenant, bool nesting, struct err *err);
+
 /* Chooses a container's cores anew when they are not (or no longer) among its tenant's. */
 int container_place(struct server *server, struct container *container, struct err *err);

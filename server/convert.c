@@ -83,6 +83,7 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	out->msg.plan = (char *)t->plan;
 	out->msg.account_ref = (char *)t->account_ref;
 	out->msg.limits = &out->limits.msg;
+	out->msg.nesting = t->nesting;
 	out->msg.suspended = t->suspended;
 	out->msg.suspend_reason = (char *)t->suspend_reason;
 	out->msg.bound_uids = (uint32_t *)t->uids;
@@ -195,6 +196,7 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->with_init = c->with_init;
 	msg->ephemeral = c->ephemeral;
 	msg->oom_group = c->oom_group;
+	msg->nesting = c->nesting;
 	msg->no_network = c->no_network;
 	msg->ipv4_address = (char *)net_format(&c->ipv4, out->ipv4);
 	msg->ipv6_address = (char *)net_format(&c->ipv6, out->ipv6);

@@ -185,8 +185,14 @@ static const char volumes[] =
 	" CHECK ((volume_uid IS NULL) <> (host_directory IS NULL))) WITHOUT ROWID;"
 	"CREATE INDEX container_mounts_by_volume ON container_mounts(volume_uid);";
 
+/* Who may have containers with containers inside, and which those are. */
+static const char nesting[] =
+	"ALTER TABLE tenants ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE containers ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
-	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes};
+	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes,
+	nesting};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

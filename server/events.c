@@ -59,6 +59,7 @@ void events_add_created(struct db_tx *tx, const struct container *c)
 	details_text(&d, "image", c->image);
 	details_text(&d, "policy", c->policy);
 	details_bool(&d, "ephemeral", c->ephemeral);
+	details_bool(&d, "nesting", c->nesting);
 	details_open(&d, "limits");
 	details_limits(&d, &c->limits);
 	events_add_container(tx, c, "", "container.created", details_end(&d),

@@ -143,6 +143,7 @@ struct tenant {
 	uint64_t cpus[LIMITS_CPU_WORDS]; /* its cores; all zero: every core of the host */
 	uint32_t own_limits;		 /* 1 << limit_id: set for it, not by its plan */
 	bool disk_unenforced;		 /* the pool cannot hold it */
+	bool nesting;			 /* its containers may have containers */
 	char *plan_refusal;		 /* owned: why it does not have its plan's limits; NULL */
 	bool suspended;
 	char suspend_reason[SUSPEND_REASON_MAX + 1];
@@ -197,6 +198,7 @@ struct container {
 	bool with_init;
 	bool ephemeral;
 	bool oom_group;
+	bool nesting;
 	struct upkeep upkeep;
 	bool no_network;
 	uint32_t net_slot;	 /* its place in its tenant's network; 0: none */

@@ -61,6 +61,8 @@ int start_check_allowed(struct server *server, const struct container *c, struct
 	if (!image || !image->visible || image->deleting)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_NOT_FOUND",
 			"its image %s is gone", c->image);
+	if (container_check_nesting(t, c->nesting, err) < 0)
+		return -EPERM;
 	if (!image->init[0] && !c->init_args)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_WITHOUT_INIT",
 			"image %s has no init; name one", c->image);
@@ -141,6 +143,7 @@ static void fill_message(struct server *server, const struct container *c, bool 
 	memcpy(msg->policy, c->policy, sizeof(msg->policy));
 	memcpy(msg->run_id, c->run.id, sizeof(msg->run_id));
 	msg->oom_group = c->oom_group;
+	msg->nesting = c->nesting;
 	msg->with_init = wants_init(server, c);
 	msg->create = create;
 	container_fill_limits(c, &msg->limits);

@@ -82,6 +82,7 @@ static int load_tenant(sqlite3_stmt *row, void *arg, struct err *err)
 	t->suspended = sqlite3_column_int(row, 7);
 	db_column_text(row, 8, t->suspend_reason, sizeof(t->suspend_reason));
 	t->created_wall_usec = sqlite3_column_int64(row, 9);
+	t->nesting = sqlite3_column_int(row, 10);
 	return 0;
 }
 
@@ -211,6 +212,7 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	c->upkeep.autostart = sqlite3_column_int(row, 17);
 	c->upkeep.order = (uint32_t)sqlite3_column_int(row, 18);
 	c->restart_due = sqlite3_column_int(row, 19);
+	c->nesting = sqlite3_column_int(row, 20);
 	return r;
 }
 
@@ -382,7 +384,7 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 	if (r == 0)
 		r = db_query(db,
 			"SELECT uid, name, plan, account_ref, limits, cpus, own_limits, suspended,"
-			" suspend_reason, created_wall FROM tenants",
+			" suspend_reason, created_wall, nesting FROM tenants",
 			load_tenant, &load, err, "");
 	if (r == 0)
 		r = db_query(db, "SELECT uid, tenant_uid FROM tenant_uids ORDER BY uid",
@@ -402,8 +404,8 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 		r = db_query(db,
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
 			" with_init, ephemeral, oom_group, launching, deleting, created_wall,"
-			" pending, schedule, restart, autostart, start_order, restart_due"
-			" FROM containers",
+			" pending, schedule, restart, autostart, start_order, restart_due,"
+			" nesting FROM containers",
 			load_container, &load, err, "");
 	if (r == 0)
 		r = store_load_snapshots(db, model, err);

@@ -14,15 +14,15 @@ void store_put_tenant(struct db_tx *tx, const struct tenant *t)
 
 	db_tx_write(tx,
 		"INSERT INTO tenants (uid, name, plan, account_ref, limits, cpus, own_limits,"
-		" suspended, suspend_reason, created_wall)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+		" suspended, suspend_reason, created_wall, nesting)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 		" ON CONFLICT (uid) DO UPDATE SET plan=?3, account_ref=?4, limits=?5, cpus=?6,"
-		" own_limits=?7, suspended=?8, suspend_reason=?9",
-		"sssssssdsi", t->uid, t->name, t->plan, t->account_ref,
+		" own_limits=?7, suspended=?8, suspend_reason=?9, nesting=?11",
+		"sssssssdsid", t->uid, t->name, t->plan, t->account_ref,
 		limits_text_write(&t->limits, limits),
 		limits_format_cores(t->cpus, cpus, sizeof(cpus)),
 		limits_text_write_names(t->own_limits, own), (int)t->suspended, t->suspend_reason,
-		t->created_wall_usec);
+		t->created_wall_usec, (int)t->nesting);
 }
 
 void store_delete_tenant(struct db_tx *tx, const struct tenant *t)

@@ -61,8 +61,10 @@ static int fill_new(struct server *server, const Croft__V1__CreateTenantRequest 
 	t->own_limits = update.limits;
 	plan_apply(&plan->limits, &own, t->own_limits, &t->limits);
 	memcpy(t->plan, plan->name, sizeof(t->plan));
-	if (asked)
+	if (asked) {
 		snprintf(t->account_ref, sizeof(t->account_ref), "%s", asked->account_ref);
+		t->nesting = asked->nesting;
+	}
 	t->created_wall_usec = clock_wall_usec();
 	return cores_resolve_tenant(
 		&server->model, server->host.cpu_mask, t, &t->limits, t->cpus, err);
@@ -106,6 +108,7 @@ static void add_created_event(struct db_tx *tx, const struct tenant *t)
 	details_text(&d, "uid", t->uid);
 	details_text(&d, "plan", t->plan);
 	details_text(&d, "account_ref", t->account_ref);
+	details_bool(&d, "nesting", t->nesting);
 	details_open(&d, "limits");
 	details_limits(&d, &t->limits);
 	events_add_tenant(

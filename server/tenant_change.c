@@ -29,12 +29,14 @@ static void swap(struct tenant_op *op)
 	op->own_limits = t->own_limits;
 	memcpy(op->plan, t->plan, sizeof(op->plan));
 	op->disk_unenforced = t->disk_unenforced;
+	op->nesting = t->nesting;
 	t->limits = before.limits;
 	memcpy(t->cpus, before.cpus, sizeof(t->cpus));
 	memcpy(t->account_ref, before.account_ref, sizeof(t->account_ref));
 	t->own_limits = before.own_limits;
 	memcpy(t->plan, before.plan, sizeof(t->plan));
 	t->disk_unenforced = before.disk_unenforced;
+	t->nesting = before.nesting;
 }
 
 /* A tenant's limit may not fall below one of a container's, running or not, or of a volume's. */
@@ -119,6 +121,7 @@ static void add_event(struct db_tx *tx, const struct tenant_op *op)
 	changes_limits(&changes, &op->limits, &t->limits);
 	changes_cores(&changes, op->cpus, t->cpus);
 	changes_text(&changes, "account_ref", op->account_ref, t->account_ref);
+	changes_bool(&changes, "nesting", op->nesting, t->nesting);
 	if (changes.n)
 		events_add_tenant(tx, t, "tenant.updated", changes_end(&changes),
 			"tenant %s was changed: %s", t->name, changes.text);

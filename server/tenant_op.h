@@ -20,6 +20,7 @@ struct tenant_op {
 	uint32_t own_limits;
 	struct plan *plan_held; /* the plan it comes to; held */
 	bool disk_unenforced;
+	bool nesting;
 	bool suspend;
 	bool force;
 	uint32_t uid;

@@ -25,7 +25,7 @@ int tenant_check_text(const char *field, const char *text, size_t max, struct er
 	return 0;
 }
 
-enum { OTHER_ACCOUNT = 1u << 0, OTHER_PLAN = 1u << 1 };
+enum { OTHER_ACCOUNT = 1u << 0, OTHER_PLAN = 1u << 1, OTHER_NESTING = 1u << 2 };
 
 /* The limits that go back to what the plan says. */
 static int read_resets(
@@ -80,7 +80,7 @@ static bool asks_plan(const Croft__V1__UpdateTenantRequest *request, unsigned ot
 static int fill(
 	struct tenant_op *op, const Croft__V1__UpdateTenantRequest *request, struct err *err)
 {
-	static const char *const others[] = {"account_ref", "plan", NULL};
+	static const char *const others[] = {"account_ref", "plan", "nesting", NULL};
 	const Croft__V1__Tenant *t = request->tenant;
 	struct limits_update update;
 	struct limits own;
@@ -102,6 +102,8 @@ static int fill(
 	}
 	if (r < 0)
 		return r;
+	if (update.others & OTHER_NESTING)
+		op->nesting = t->nesting;
 	if (asks_plan(request, update.others))
 		return fill_limits(op, request, &own, update.limits, err);
 	op->limits = own;

@@ -171,6 +171,15 @@ def debian_image():
 
 
 @pytest.fixture(scope="session")
+def nesting_image():
+    """A Debian 12 with systemd and Podman, as a tar."""
+    path = os.path.join(IMAGES, "nesting.tar.zst")
+    if not os.path.isfile(path):
+        pytest.skip("build/images/nesting.tar.zst is not there; make images")
+    return path
+
+
+@pytest.fixture(scope="session")
 def app_images():
     """A directory with one application image as several tools write it."""
     path = os.path.join(IMAGES, "apps")

@@ -12,17 +12,20 @@
  *   repeat SECONDS NR [ARG...]  a call until it fails: "TIMES ERRNO", then holds what it got
  *   hunt SECONDS          attaches to every process that it can: "ATTACHED FOREIGN", of which the
  *                         second are those whose program is none that can be seen in here
+ *   within FLAGS COMMAND...  the command in new namespaces, as CLONE_NEW* say
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -41,7 +44,7 @@ static const char *name_of_errno(int e)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: probe call|call32|forks|eat|burn|fds|repeat|hunt ...\n");
+	fprintf(stderr, "usage: probe call|call32|forks|eat|burn|fds|repeat|hunt|within ...\n");
 	return 2;
 }
 
@@ -264,6 +267,21 @@ static int do_hunt(int argc, char **argv)
 	return 0;
 }
 
+static int do_within(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage();
+	/* The new mounts are its own: what it mounts must not be left to the container. */
+	if (unshare((int)strtol(argv[0], NULL, 0)) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		printf("%s\n", name_of_errno(errno));
+		return 1;
+	}
+	execvp(argv[1], argv + 1);
+	perror(argv[1]);
+	return 127;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -284,5 +302,7 @@ int main(int argc, char **argv)
 		return do_repeat(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "hunt"))
 		return do_hunt(argc - 2, argv + 2);
+	if (!strcmp(argv[1], "within"))
+		return do_within(argc - 2, argv + 2);
 	return usage();
 }

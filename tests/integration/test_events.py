@@ -131,9 +131,9 @@ class TestChanges:
 
 class TestShapes:
     MEMBERS = {
-        "tenant.created": {"uid", "plan", "account_ref", "limits"},
+        "tenant.created": {"uid", "plan", "account_ref", "nesting", "limits"},
         "tenant.bound": {"uid"},
-        "container.created": {"uid", "image", "policy", "ephemeral", "limits"},
+        "container.created": {"uid", "image", "policy", "ephemeral", "nesting", "limits"},
         "container.started": {"host_pid", "id_base"},
         "container.ended": {"exit", "status", "signal", "cpu_usec", "running_usec"},
         "container.frozen": set(),

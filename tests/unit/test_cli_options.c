@@ -129,7 +129,6 @@ static void bad_lines_are_usage_errors(void **state)
 		{"exec a/b ls", "stand behind --"},
 		{"info a/b --memroy 3", "no option --memroy"},
 		{"launch i a/b --memroy 3", "did you mean --memory?"},
-		{"launch i a/b --nesting", "--nesting is not supported in this version"},
 		{"launch i a/b --io-read=3", "--io-read is not supported in this version"},
 		{"launch i a/b --memory", "--memory needs a value"},
 		{"launch i a/b --memory -- x", "--memory needs a value"},

@@ -183,6 +183,44 @@ static void removing_is_idempotent(void **state)
 	assert_int_equal(f->n_seen + f->n_bad, 0);
 }
 
+/* The header's fields, as in run_file.c: magic, version, size, checksum. */
+static void put_version(struct fixture *f, uint8_t *data, size_t size, uint32_t version)
+{
+	uint32_t header[4];
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = sizeof(header); i < size; i++)
+		hash = (hash ^ data[i]) * 16777619u;
+	memcpy(header, data, sizeof(header));
+	header[1] = version;
+	header[2] = (uint32_t)size;
+	header[3] = hash;
+	memcpy(data, header, sizeof(header));
+	put(f, "acme.web", data, size);
+}
+
+/* 2 is what a supervisor without nesting wrote: its runs live through the upgrade. */
+static void the_version_before_is_read(void **state)
+{
+	struct fixture *f = *state;
+	struct run_file web = make("acme", "web");
+	uint8_t data[8192];
+	size_t size = read_saved(f, data, sizeof(data));
+	size_t before = size - (sizeof(web) - offsetof(struct run_file, nesting));
+
+	put_version(f, data, before, 2);
+	read_all(f);
+	assert_int_equal(f->n_seen, 1);
+	assert_memory_equal(&f->seen[0], &web, sizeof(web));
+	/* Neither version in the other's length. */
+	put_version(f, data, before, 3);
+	assert_bad(f, "acme.web");
+	put_version(f, data, size, 2);
+	assert_bad(f, "acme.web");
+	put_version(f, data, before, 1);
+	assert_bad(f, "acme.web");
+}
+
 static void every_truncation_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -415,6 +453,7 @@ int main(void)
 		with_fixture(what_is_saved_is_loaded),
 		with_fixture(a_save_replaces),
 		with_fixture(removing_is_idempotent),
+		with_fixture(the_version_before_is_read),
 		with_fixture(every_truncation_is_refused),
 		with_fixture(every_flipped_bit_is_refused),
 		with_fixture(a_file_under_another_name_is_refused),
