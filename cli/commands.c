@@ -48,6 +48,7 @@ const struct command *const commands[] = {
 	&cmd_logs,
 	&cmd_push,
 	&cmd_pull,
+	&cmd_export,
 	&cmd_volume_create,
 	&cmd_volume_attach,
 	&cmd_volume_detach,
@@ -76,7 +77,6 @@ const struct command *const commands[] = {
 
 const char *const commands_later[] = {
 	"top",
-	"export",
 	"import",
 	"usage verify",
 	NULL,

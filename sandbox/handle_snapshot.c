@@ -18,7 +18,7 @@
 /* On a pool that has to copy, it takes as long as the tree is large. */
 #define COPY_TIMEOUT_MS (6u * 3600 * 1000)
 
-static void id_of(const char *tenant, const char *container, struct cgroup_id *ret)
+void handler_container_id(const char *tenant, const char *container, struct cgroup_id *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->tenant, tenant, NAME_SIZE);
@@ -33,8 +33,7 @@ static int enter_leaf(struct task *task, const char *tenant, struct err *err)
 
 /* --- in the loop --- */
 
-/* That the container is what croftd takes it for, as far as its files are concerned. */
-static int check_pause(struct supervisor *s, const char *tenant, const char *container,
+int handler_check_pause(struct supervisor *s, const char *tenant, const char *container,
 	uint8_t pause, struct err *err)
 {
 	struct container *c;
@@ -54,7 +53,8 @@ static int check_pause(struct supervisor *s, const char *tenant, const char *con
 	return 0;
 }
 
-static void set_paused(struct supervisor *s, const char *tenant, const char *container, bool paused)
+void handler_set_paused(
+	struct supervisor *s, const char *tenant, const char *container, bool paused)
 {
 	struct container *c = container_find(s, tenant, container);
 
@@ -62,9 +62,8 @@ static void set_paused(struct supervisor *s, const char *tenant, const char *con
 		c->paused = paused;
 }
 
-/* Answers, or starts the task that now has the directory. */
-static struct task *begin(struct supervisor *s, const struct request *request, const char *tenant,
-	const char *container, int r, struct err *err)
+struct task *handler_disk_task(struct supervisor *s, const struct request *request,
+	const char *tenant, const char *container, int r, struct err *err)
 {
 	struct task *task;
 
@@ -92,14 +91,13 @@ static void answer(struct task *task, struct job_result *result)
 		task_reply(task, result->size ? result->payload : &empty, NULL, 0);
 }
 
-/* Whatever became of the worker, the container goes on. */
-static void end_pause(struct supervisor *s, const char *tenant, const char *container)
+void handler_end_pause(struct supervisor *s, const char *tenant, const char *container)
 {
 	struct cgroup_id id;
 
-	id_of(tenant, container, &id);
+	handler_container_id(tenant, container, &id);
 	pause_end(s, &id);
-	set_paused(s, tenant, container, false);
+	handler_set_paused(s, tenant, container, false);
 }
 
 /* --- snapshots --- */
@@ -108,7 +106,7 @@ static void snapshot_done(struct task *task, struct job_result *result)
 {
 	const struct msg_snapshot *msg = &task->u.snapshot;
 
-	end_pause(task->s, msg->tenant, msg->container);
+	handler_end_pause(task->s, msg->tenant, msg->container);
 	disk_use_end(task->s, msg->tenant, msg->container);
 	answer(task, result);
 }
@@ -121,7 +119,7 @@ static int make(struct task *task, struct job_output *out, struct err *err)
 	uint64_t began;
 	int r = enter_leaf(task, msg->tenant, err);
 
-	id_of(msg->tenant, msg->container, &id);
+	handler_container_id(msg->tenant, msg->container, &id);
 	began = clock_boot_usec();
 	if (r == 0 && msg->pause == PAUSE_FREEZE)
 		r = pause_begin(task->s, &id, err);
@@ -159,11 +157,11 @@ HANDLER(handle_snapshot_make)
 	(void)fds;
 	(void)n_fds;
 	if (r == 0)
-		r = check_pause(s, in->tenant, in->container, in->pause, &err);
-	task = begin(s, request, in->tenant, in->container, r, &err);
+		r = handler_check_pause(s, in->tenant, in->container, in->pause, &err);
+	task = handler_disk_task(s, request, in->tenant, in->container, r, &err);
 	if (!task)
 		return;
-	set_paused(s, in->tenant, in->container, in->pause == PAUSE_FREEZE);
+	handler_set_paused(s, in->tenant, in->container, in->pause == PAUSE_FREEZE);
 	task->u.snapshot = *in;
 	task->tenant = task->u.snapshot.tenant;
 	task->fn = make;
@@ -195,7 +193,7 @@ static void start_snapshot_task(struct supervisor *s, const struct request *requ
 	const struct msg_snapshot *in, int r, struct err *err,
 	int (*fn)(struct task *task, struct job_output *out, struct err *err))
 {
-	struct task *task = begin(s, request, in->tenant, in->container, r, err);
+	struct task *task = handler_disk_task(s, request, in->tenant, in->container, r, err);
 
 	if (!task)
 		return;
@@ -279,7 +277,7 @@ HANDLER(handle_snapshot_publish)
 		r = handler_check_names(in->image, NULL, &err);
 	if (r == 0)
 		r = task_check_unclaimed(s, CLAIM_IMAGE, in->image, &err);
-	task = begin(s, request, in->tenant, in->container, r, &err);
+	task = handler_disk_task(s, request, in->tenant, in->container, r, &err);
 	if (!task)
 		return;
 	task_claim(task, CLAIM_IMAGE, in->image);
@@ -298,7 +296,7 @@ static int copy(struct task *task, struct job_output *out, struct err *err)
 	int r = enter_leaf(task, msg->tenant, err);
 
 	(void)out;
-	id_of(msg->tenant, msg->from, &id);
+	handler_container_id(msg->tenant, msg->from, &id);
 	if (r == 0 && msg->pause == PAUSE_FREEZE)
 		r = pause_begin(task->s, &id, err);
 	if (r < 0)
@@ -313,7 +311,7 @@ static void copy_done(struct task *task, struct job_result *result)
 {
 	const struct msg_copy *msg = &task->u.copy;
 
-	end_pause(task->s, msg->tenant, msg->from);
+	handler_end_pause(task->s, msg->tenant, msg->from);
 	disk_use_end(task->s, msg->tenant, msg->from);
 	disk_use_end(task->s, msg->tenant, msg->to);
 	answer(task, result);
@@ -331,7 +329,7 @@ static int check_copy(struct supervisor *s, const struct msg_copy *in, struct er
 		limits_check(&limits, err) < 0)
 		return -EINVAL;
 	/* Of a snapshot nothing is written, whatever the container does. */
-	r = in->snapshot[0] ? 0 : check_pause(s, in->tenant, in->from, in->pause, err);
+	r = in->snapshot[0] ? 0 : handler_check_pause(s, in->tenant, in->from, in->pause, err);
 	if (r == 0)
 		r = container_check_idle(s, in->tenant, in->to, err);
 	return r;
@@ -361,7 +359,7 @@ HANDLER(handle_container_copy)
 	(void)n_fds;
 	if (r == 0)
 		r = take_second(s, in->tenant, in->from, in->to, &err);
-	task = begin(s, request, in->tenant, in->from, r, &err);
+	task = handler_disk_task(s, request, in->tenant, in->from, r, &err);
 	if (!task) {
 		if (r == 0)
 			disk_use_end(s, in->tenant, in->to);
@@ -370,7 +368,7 @@ HANDLER(handle_container_copy)
 	task->u.copy = *in;
 	if (in->snapshot[0])
 		task->u.copy.pause = PAUSE_STOPPED;
-	set_paused(s, in->tenant, in->from, task->u.copy.pause == PAUSE_FREEZE);
+	handler_set_paused(s, in->tenant, in->from, task->u.copy.pause == PAUSE_FREEZE);
 	task->tenant = task->u.copy.tenant;
 	task->fn = copy;
 	task->done = copy_done;
@@ -411,7 +409,7 @@ HANDLER(handle_container_rename)
 		r = container_check_idle(s, in->tenant, in->to, &err);
 	if (r == 0)
 		r = take_second(s, in->tenant, in->from, in->to, &err);
-	task = begin(s, request, in->tenant, in->from, r, &err);
+	task = handler_disk_task(s, request, in->tenant, in->from, r, &err);
 	if (!task) {
 		if (r == 0)
 			disk_use_end(s, in->tenant, in->to);
@@ -455,7 +453,7 @@ HANDLER(handle_container_rebuild)
 		r = limits_check(&limits, &err);
 	if (r == 0)
 		r = container_check_idle(s, in->tenant, in->container, &err);
-	task = begin(s, request, in->tenant, in->container, r, &err);
+	task = handler_disk_task(s, request, in->tenant, in->container, r, &err);
 	if (!task)
 		return;
 	task->u.create = *in;

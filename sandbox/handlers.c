@@ -45,6 +45,7 @@ static const struct handler handlers[] = {
 	[MSG_VOLUME_USAGE] = {handle_volume_usage, 0, 0},
 	[MSG_HOST_DIRECTORY] = {handle_host_directory, 0, 0},
 	[MSG_CONSOLE_KEEP] = {handle_console_keep, 1, 1},
+	[MSG_CONTAINER_EXPORT] = {handle_container_export, 1, 1},
 };
 
 const struct handler *handler_for(uint32_t op)

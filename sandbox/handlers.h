@@ -35,6 +35,7 @@ HANDLER(handle_snapshot_publish);
 HANDLER(handle_container_copy);
 HANDLER(handle_container_rename);
 HANDLER(handle_container_rebuild);
+HANDLER(handle_container_export);
 HANDLER(handle_net_config);
 HANDLER(handle_console_keep);
 HANDLER(handle_net_rules);
@@ -60,3 +61,17 @@ struct task *handler_task(
 int handler_check_ready(const struct supervisor *s, struct err *err);
 /* Checks the names of a message; container may be NULL. Returns 0 or -EINVAL with err filled. */
 int handler_check_names(const char *tenant, const char *container, struct err *err);
+
+/* --- handle_snapshot.c: what is done to a container's directory as a whole --- */
+
+void handler_container_id(const char *tenant, const char *container, struct cgroup_id *ret);
+/* That the container is what croftd takes it for, as far as its files are concerned. */
+int handler_check_pause(struct supervisor *s, const char *tenant, const char *container,
+	uint8_t pause, struct err *err);
+/* A task that has the directory (disk_use.h), unless r says err: NULL, and answered. */
+struct task *handler_disk_task(struct supervisor *s, const struct request *request,
+	const char *tenant, const char *container, int r, struct err *err);
+/* The container is being paused for it; whatever becomes of the worker, it goes on. */
+void handler_set_paused(
+	struct supervisor *s, const char *tenant, const char *container, bool paused);
+void handler_end_pause(struct supervisor *s, const char *tenant, const char *container);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "sandbox/pool_internal.h"
+#include "sandbox/pool_snapshot.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -126,6 +127,8 @@ static int open_layout(struct pool *pool, const struct pool_config *config, stru
 		r = open_subdirectory(pool->root_fd, IMAGES_DIR, &pool->images_fd, err);
 	if (r == 0)
 		r = open_subdirectory(pool->root_fd, INCOMING_DIR, &pool->incoming_fd, err);
+	if (r == 0)
+		r = pool_export_drop_all(pool, err);
 	if (r == 0)
 		r = open_subdirectory(pool->root_fd, TENANTS_DIR, &pool->tenants_fd, err);
 	return r;

@@ -86,6 +86,13 @@ int pool_check_above_use(struct pool *pool, int fd, enum pool_scope scope, uint6
 /* The directories `upper` and `work` of a container's directory. Idempotent. */
 int pool_make_layers(int dir_fd, struct err *err);
 
+/* The names beside a container's directory; see pool_snapshot.h. */
+#define POOL_SNAPSHOTS_SUFFIX ".snapshots"
+#define POOL_NEW_SUFFIX	      ".new"
+#define POOL_COMPANION_SIZE   (NAME_SIZE + sizeof(POOL_SNAPSHOTS_SUFFIX))
+void pool_companion(
+	const char *container, const char *suffix, char ret[static POOL_COMPANION_SIZE]);
+
 /*
  * pool_snapshot.c: the names beside a container's directory, none of which can be a container's.
  * Drops all that belongs to a container but its own directory. Idempotent.

@@ -14,10 +14,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#define OPEN_DIR	 (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-#define SNAPSHOTS_SUFFIX ".snapshots"
-#define NEW_SUFFIX	 ".new"
-#define COMPANION_SIZE	 (NAME_SIZE + sizeof(SNAPSHOTS_SUFFIX))
+#define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 /* On the directory of a container's snapshots: what may be held by them alone, in bytes. */
 #define HELD_XATTR "trusted.croft.held"
 
@@ -37,9 +34,9 @@ static void place_close(struct place *place)
 	close_fd(&place->snapshots_fd);
 }
 
-static void companion(const char *container, const char *suffix, char ret[static COMPANION_SIZE])
+void pool_companion(const char *container, const char *suffix, char ret[static POOL_COMPANION_SIZE])
 {
-	snprintf(ret, COMPANION_SIZE, "%.*s%s", NAME_SIZE - 1, container, suffix);
+	snprintf(ret, POOL_COMPANION_SIZE, "%.*s%s", NAME_SIZE - 1, container, suffix);
 }
 
 /* --- the container's own limit --- */
@@ -64,13 +61,13 @@ static int write_held(int snapshots_fd, uint64_t held, struct err *err)
 
 uint64_t pool_own_limit(int tenant_fd, const char *container, uint64_t disk_bytes)
 {
-	char name[COMPANION_SIZE];
+	char name[POOL_COMPANION_SIZE];
 	_cleanup_close_ int fd = -1;
 	uint64_t held;
 
 	if (disk_bytes == LIMIT_UNSET)
 		return disk_bytes;
-	companion(container, SNAPSHOTS_SUFFIX, name);
+	pool_companion(container, POOL_SNAPSHOTS_SUFFIX, name);
 	fd = openat(tenant_fd, name, OPEN_DIR);
 	held = fd >= 0 ? read_held(fd) : 0;
 	return held > LIMIT_UNSET - 1 - disk_bytes ? LIMIT_UNSET - 1 : disk_bytes + held;
@@ -88,14 +85,14 @@ static int set_own_limit(struct pool *pool, int tenant_fd, const char *container
 static int open_place(struct pool *pool, const char *tenant, const char *container,
 	struct place *ret, struct err *err)
 {
-	char name[COMPANION_SIZE];
+	char name[POOL_COMPANION_SIZE];
 	int r = name_check("container", container, err);
 
 	if (r == 0)
 		r = pool_open_tenant(pool, tenant, &ret->tenant_fd, err);
 	if (r < 0)
 		return r;
-	companion(container, SNAPSHOTS_SUFFIX, name);
+	pool_companion(container, POOL_SNAPSHOTS_SUFFIX, name);
 	ret->snapshots_fd = openat(ret->tenant_fd, name, OPEN_DIR);
 	if (ret->snapshots_fd < 0 && errno != ENOENT)
 		return err_sys(err, errno, "open the container's snapshots");
@@ -104,11 +101,11 @@ static int open_place(struct pool *pool, const char *tenant, const char *contain
 
 static int make_snapshots_dir(struct place *place, const char *container, struct err *err)
 {
-	char name[COMPANION_SIZE];
+	char name[POOL_COMPANION_SIZE];
 
 	if (place->snapshots_fd >= 0)
 		return 0;
-	companion(container, SNAPSHOTS_SUFFIX, name);
+	pool_companion(container, POOL_SNAPSHOTS_SUFFIX, name);
 	if (mkdirat(place->tenant_fd, name, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "make a directory for snapshots");
 	place->snapshots_fd = openat(place->tenant_fd, name, OPEN_DIR);
@@ -187,12 +184,12 @@ static int drop_snapshots(struct pool *pool, int tenant_fd, const char *name, st
 
 int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container, struct err *err)
 {
-	char name[COMPANION_SIZE];
+	char name[POOL_COMPANION_SIZE];
 	int r;
 
-	companion(container, NEW_SUFFIX, name);
+	pool_companion(container, POOL_NEW_SUFFIX, name);
 	r = pool->ops->drop(tenant_fd, name, false, err);
-	companion(container, SNAPSHOTS_SUFFIX, name);
+	pool_companion(container, POOL_SNAPSHOTS_SUFFIX, name);
 	return r < 0 ? r : drop_snapshots(pool, tenant_fd, name, err);
 }
 
@@ -282,9 +279,9 @@ int pool_snapshot_remove(struct pool *pool, const char *tenant, const char *cont
 
 /* What may be in the way from before. */
 static int begin_new(struct pool *pool, const struct place *place, const char *container,
-	char ret_name[static COMPANION_SIZE], struct err *err)
+	char ret_name[static POOL_COMPANION_SIZE], struct err *err)
 {
-	companion(container, NEW_SUFFIX, ret_name);
+	pool_companion(container, POOL_NEW_SUFFIX, ret_name);
 	return pool->ops->drop(place->tenant_fd, ret_name, false, err);
 }
 
@@ -320,7 +317,7 @@ int pool_snapshot_restore(struct pool *pool, const char *tenant, const char *con
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
 	_cleanup_close_ int fd = -1;
-	char name[COMPANION_SIZE];
+	char name[POOL_COMPANION_SIZE];
 	int r = pool_refuse_limit(pool, disk_bytes, err);
 
 	if (r == 0)
@@ -339,7 +336,7 @@ int pool_upper_reset(struct pool *pool, const char *tenant, const char *containe
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
 	_cleanup_close_ int fd = -1;
-	char name[COMPANION_SIZE];
+	char name[POOL_COMPANION_SIZE];
 	int r = pool_refuse_limit(pool, disk_bytes, err);
 
 	if (r == 0)
@@ -389,7 +386,7 @@ int pool_upper_copy(struct pool *pool, const char *tenant, const char *from, con
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
 	_cleanup_close_ int fd = -1;
-	char name[COMPANION_SIZE];
+	char name[POOL_COMPANION_SIZE];
 	int r = name_check("container", to, err);
 
 	if (r == 0)
@@ -421,18 +418,18 @@ int pool_upper_rename(
 	struct pool *pool, const char *tenant, const char *from, const char *to, struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
-	char from_name[COMPANION_SIZE];
-	char to_name[COMPANION_SIZE];
+	char from_name[POOL_COMPANION_SIZE];
+	char to_name[POOL_COMPANION_SIZE];
 	int r = name_check("container", to, err);
 
 	if (r == 0)
 		r = open_place(pool, tenant, from, &place, err);
 	if (r < 0)
 		return r;
-	companion(from, NEW_SUFFIX, from_name);
+	pool_companion(from, POOL_NEW_SUFFIX, from_name);
 	r = pool->ops->drop(place.tenant_fd, from_name, false, err);
-	companion(from, SNAPSHOTS_SUFFIX, from_name);
-	companion(to, SNAPSHOTS_SUFFIX, to_name);
+	pool_companion(from, POOL_SNAPSHOTS_SUFFIX, from_name);
+	pool_companion(to, POOL_SNAPSHOTS_SUFFIX, to_name);
 	if (r == 0)
 		r = move(place.tenant_fd, from_name, to_name, false, err);
 	if (r == 0)

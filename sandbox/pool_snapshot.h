@@ -46,6 +46,19 @@ int pool_upper_rename(
 	struct pool *pool, const char *tenant, const char *from, const char *to, struct err *err);
 
 /*
+ * Copies the container's directory as it is now (frozen or not running) to <container>.new, which
+ * pool_export_merge() lays over the image `base`: incoming/<tenant>.export, which is no image's
+ * name. Its files' data may be shared with the container's. *ret_fd (not O_PATH) is the caller's.
+ */
+int pool_export_copy(struct pool *pool, const char *tenant, const char *container, struct err *err);
+int pool_export_merge(struct pool *pool, const char *tenant, const char *container,
+	const char *base, int *ret_fd, struct err *err);
+/* Removes what was merged, and with a container (not NULL) what was copied. Idempotent. */
+int pool_export_drop(struct pool *pool, const char *tenant, const char *container, struct err *err);
+/* Removes what exports have left that were cut off. Nothing else uses the pool yet. */
+int pool_export_drop_all(struct pool *pool, struct err *err);
+
+/*
  * Makes incoming/<image> of the image `base` with a snapshot laid over it, to be published by
  * pool_image_commit(). Nothing of it is shared with the tenant's files, to whom it would count.
  *ret is what it holds.

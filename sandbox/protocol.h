@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  8u
+#define PROTOCOL_VERSION  9u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -72,6 +72,7 @@ enum msg_op {
 	MSG_HOST_DIRECTORY,   /* msg_host_directory -> msg_empty: containers may have it */
 	MSG_CONSOLE_KEEP,     /* msg_console_keep + a console's master -> msg_empty: to a supervisor
 				 that has none of that run, so that it outlives croftd, too */
+	MSG_CONTAINER_EXPORT, /* msg_export + a pipe's writing end -> msg_exported (slow) */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -338,6 +339,20 @@ struct msg_publish {
 	char snapshot[NAME_SIZE];
 	char base[NAME_SIZE]; /* the image that it was made from */
 	char image[NAME_SIZE];
+};
+
+/* docs/EXPORT-FORMAT.md */
+struct msg_export {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	char image[NAME_SIZE]; /* on which it stands */
+	uint8_t pause;	       /* enum pause: how it is kept from writing while it is copied */
+	uint32_t seconds;      /* it ends after so long without anything taken */
+};
+
+struct msg_exported {
+	uint64_t bytes; /* of files' contents */
+	uint64_t entries;
 };
 
 struct msg_volume {

@@ -206,7 +206,8 @@ static void list_fds(void *arg, struct fd_list *list)
 {
 	const struct supervisor *s = arg;
 	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->pauses_fd,
-		s->host_dirs_fd, s->fifos_fd, s->importer_fd, s->files_fd, s->init_fd};
+		s->host_dirs_fd, s->fifos_fd, s->importer_fd, s->packer_fd, s->files_fd,
+		s->init_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_list_add(list, fds[i]);
@@ -246,13 +247,15 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	net_plan_init(&s->net_plan);
 	orphans_init(&s->orphans, s);
 	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->pauses_fd = s->fifos_fd = -1;
-	s->importer_fd = s->files_fd = s->init_fd = s->signal_fd = -1;
+	s->importer_fd = s->packer_fd = s->files_fd = s->init_fd = s->signal_fd = -1;
 	s->names_fd = s->host_mounts_fd = s->host_dirs_fd = -1;
 	r = prepare_process(s, err);
 	if (r == 0)
 		r = open_directories(s, err);
 	if (r == 0)
 		r = open_program(s, "croft-importer", &s->importer_fd, err);
+	if (r == 0)
+		r = open_program(s, "croft-packer", &s->packer_fd, err);
 	if (r == 0)
 		r = copy_program(s, "croft-init", &s->init_fd, err);
 	if (r == 0)
@@ -301,6 +304,7 @@ void supervisor_finish(struct supervisor *s)
 	close_fd(&s->files_fd);
 	close_fd(&s->init_fd);
 	close_fd(&s->importer_fd);
+	close_fd(&s->packer_fd);
 	close_fd(&s->fifos_fd);
 	close_fd(&s->host_dirs_fd);
 	close_fd(&s->pauses_fd);

@@ -31,7 +31,7 @@ struct supervisor_config {
 	const char *run_path;
 	const char *cgroup_parent;
 	const char *policy_dirs[2]; /* searched in this order; NULL: none */
-	const char *libexec_path;   /* croft-importer, croft-policy, croft-init */
+	const char *libexec_path;   /* croft-importer, croft-packer, croft-policy, croft-init */
 	uid_t peer_uid;		    /* who besides root may connect */
 	char pool_driver[POOL_DRIVER_SIZE];
 	uint64_t pool_size_bytes;
@@ -47,6 +47,7 @@ struct supervisor {
 	int host_dirs_fd; /* state/supervisor/host-directories: see host_dirs.h */
 	int fifos_fd;	  /* in the run directory */
 	int importer_fd;
+	int packer_fd;
 	int files_fd;
 	int init_fd;
 	struct reactor *reactor;

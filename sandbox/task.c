@@ -61,6 +61,10 @@ int task_check_unclaimed(
 		if (kind == CLAIM_TENANT)
 			return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_BUSY",
 				"tenant %s is just being deleted: try again", name);
+		if (kind == CLAIM_EXPORT)
+			return err_set(err, ERR_ABORTED, "EXPORT_BUSY",
+				"tenant %s has an export under way: try again when it has ended",
+				name);
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_BUSY",
 			"image %s is just being imported or deleted: try again", name);
 	}

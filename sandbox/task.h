@@ -19,7 +19,7 @@ struct request {
 };
 
 /* What only one task at a time may act on as a whole. (Containers have states for that.) */
-enum claim_kind { CLAIM_NONE, CLAIM_TENANT, CLAIM_IMAGE };
+enum claim_kind { CLAIM_NONE, CLAIM_TENANT, CLAIM_IMAGE, CLAIM_EXPORT };
 
 struct task {
 	struct supervisor *s;
@@ -66,6 +66,12 @@ struct task {
 		struct msg_rename rename;
 		struct msg_publish publish;
 		struct msg_net_config net_config;
+		struct {
+			struct msg_export msg;
+			uint32_t id_base; /* 0: not yet taken */
+			bool copied;	  /* the container is free again */
+			struct err err;	  /* lost: what it is answered with in the end */
+		} pack;
 		struct msg_volume volume;
 		struct msg_host_directory host_directory;
 		struct spawn_request spawn;

@@ -32,6 +32,7 @@ struct server {
 	struct event_feed *events;
 	struct exec_table *execs;
 	struct import_table *imports;
+	unsigned n_exports;
 	struct sampler *sampler;
 	struct snapshot_timer *snapshot_timer;
 	struct upkeep_queue *upkeep;	  /* NULL: nothing is being started unasked */

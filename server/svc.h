@@ -11,6 +11,7 @@ extern const struct grpc_handler svc_container_runs_handlers[];
 extern const struct grpc_handler svc_exec_handlers[];
 extern const struct grpc_handler svc_console_handlers[];
 extern const struct grpc_handler svc_files_handlers[];
+extern const struct grpc_handler svc_export_handlers[];
 extern const struct grpc_handler svc_logs_handlers[];
 extern const struct grpc_handler svc_images_handlers[];
 extern const struct grpc_handler svc_snapshots_handlers[];

@@ -13,26 +13,16 @@
 #include "sandbox/importer/lxd.h"
 #include "sandbox/importer/manifest.h"
 #include "sandbox/importer/spool.h"
+#include "sandbox/importer/stream.h"
 
 #include <string.h>
-
-#define READ_SIZE (256u << 10)
 
 struct import {
 	struct unpack unpack;
 	struct source source;
 	struct archive_entry *root; /* the entry of the root itself, when that comes first */
-	char buffer[READ_SIZE];
+	struct stream stream;
 };
-
-static ssize_t read_stream(void *arg, const void **ret_data)
-{
-	struct import *i = arg;
-	const struct unpack_config *config = i->unpack.config;
-
-	*ret_data = i->buffer;
-	return config->read(config->arg, i->buffer, sizeof(i->buffer));
-}
 
 static bool is_hex_name(const char *path)
 {
@@ -175,7 +165,7 @@ static int import(struct import *i, struct wire_writer *ret_config, struct err *
 {
 	struct archive_entry *first = NULL;
 	char path[PATH_MAX] = "";
-	int r = source_open(&i->source, SOURCE_TAR, read_stream, i, err);
+	int r = source_open(&i->source, SOURCE_TAR, stream_read, &i->stream, err);
 
 	i->unpack.source = &i->source;
 	if (r == 0)
@@ -199,7 +189,10 @@ int import_run(int root_fd, const struct unpack_config *config, struct image_rep
 	if (!i)
 		return err_oom(err);
 	unpack_init(&i->unpack, root_fd, config, ret);
+	stream_init(&i->stream, config);
 	r = import(i, ret_config, err);
+	if (r == 0)
+		r = stream_check(&i->stream, err);
 	if (r == 0)
 		unpack_set_dir_times(&i->unpack);
 	ret->config_size = r == 0 ? (uint32_t)ret_config->size : 0;

@@ -16,25 +16,26 @@
 
 /* zstd --long=27 and xz -9 fit; a window made to exhaust the host does not. */
 #define MEMORY_MAX (1024ul << 20)
-#define FILES_MAX  64
 
-/* To give files to their owners, and to write where those let nobody in. */
-static const int kept_capabilities[] = {
-	CAP_CHOWN,
-	CAP_DAC_OVERRIDE,
-	CAP_FOWNER,
-	CAP_FSETID,
-	CAP_SETFCAP,
+static const struct {
+	rlim_t files;
+	uint64_t capabilities;
+} kinds[] = {
+	/* To give files to their owners, and to write where those let nobody in. */
+	[JAIL_IMPORTER] = {64, 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER |
+				       1u << CAP_FSETID | UINT64_C(1) << CAP_SETFCAP},
+	/* A directory on the way down is a descriptor. */
+	[JAIL_PACKER] = {560, 1u << CAP_DAC_READ_SEARCH},
 };
 
-static int limit_resources(uint64_t file_bytes_max, struct err *err)
+static int limit_resources(enum jail_kind kind, uint64_t file_bytes_max, struct err *err)
 {
 	const struct {
 		__rlimit_resource_t resource;
 		rlim_t value;
 	} limits[] = {
 		{RLIMIT_CORE, 0},
-		{RLIMIT_NOFILE, FILES_MAX},
+		{RLIMIT_NOFILE, kinds[kind].files},
 		{RLIMIT_FSIZE, file_bytes_max},
 		{RLIMIT_NPROC, 1},
 		{RLIMIT_AS, SANITIZED ? RLIM_INFINITY : MEMORY_MAX},
@@ -69,7 +70,7 @@ static int change_root(int tree_fd, struct err *err)
 	return 0;
 }
 
-static int drop_capabilities(struct err *err)
+static int drop_capabilities(uint64_t kept, struct err *err)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
@@ -77,29 +78,28 @@ static int drop_capabilities(struct err *err)
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap) < 0)
 			return err_sys(err, errno, "drop a capability for good");
-	for (size_t i = 0; i < ARRAY_SIZE(kept_capabilities); i++) {
-		int cap = kept_capabilities[i];
-
-		data[CAP_TO_INDEX(cap)].effective |= CAP_TO_MASK(cap);
-		data[CAP_TO_INDEX(cap)].permitted |= CAP_TO_MASK(cap);
-	}
+	for (unsigned cap = 0; cap < 64; cap++)
+		if (kept >> cap & 1) {
+			data[CAP_TO_INDEX(cap)].effective |= CAP_TO_MASK(cap);
+			data[CAP_TO_INDEX(cap)].permitted |= CAP_TO_MASK(cap);
+		}
 	if (syscall(SYS_capset, &header, data) < 0)
 		return err_sys(err, errno, "drop capabilities");
 	return 0;
 }
 
-int jail_enter(int tree_fd, uint64_t file_bytes_max, struct err *err)
+int jail_enter(int tree_fd, enum jail_kind kind, uint64_t file_bytes_max, struct err *err)
 {
 	int r = change_root(tree_fd, err);
 
 	close(tree_fd);
 	if (r == 0)
-		r = limit_resources(file_bytes_max, err);
+		r = limit_resources(kind, file_bytes_max, err);
 	if (r == 0)
-		r = drop_capabilities(err);
+		r = drop_capabilities(kinds[kind].capabilities, err);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
 		return err_sys(err, errno, "give up new privileges");
-	return SANITIZED ? 0 : jail_filter_load(err);
+	return SANITIZED ? 0 : jail_filter_load(kind, err);
 }

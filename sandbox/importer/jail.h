@@ -1,16 +1,21 @@
-/* Shutting the importer in, before it reads the first byte of an archive. */
+/* Shutting the importer in before it reads an archive, and the packer before it reads a tree. */
 #pragma once
 
 #include "base/err.h"
 
 #include <stdint.h>
 
+enum jail_kind {
+	JAIL_IMPORTER, /* makes files, and gives them to their owners */
+	JAIL_PACKER,   /* reads files, whoever may */
+};
+
 /*
  * Makes the mount tree_fd the root, with nothing of the host left; sets resource limits, keeps
- * only the capabilities that unpacking needs, and the system calls that it uses. tree_fd is
+ * only the capabilities that the work needs, and the system calls that it uses. tree_fd is
  * closed. Irreversible. Returns 0 or -errno.
  */
-int jail_enter(int tree_fd, uint64_t file_bytes_max, struct err *err);
+int jail_enter(int tree_fd, enum jail_kind kind, uint64_t file_bytes_max, struct err *err);
 
 /* The system call filter alone; see jail_filter.c. */
-int jail_filter_load(struct err *err);
+int jail_filter_load(enum jail_kind kind, struct err *err);

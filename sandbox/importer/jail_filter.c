@@ -1,6 +1,6 @@
 /*
- * The importer's system call filter: what unpacking uses, and nothing else. Anything else answers
- * ENOSYS, another ABI ends the process. Written as plain BPF: the importer links no libseccomp.
+ * The system call filters of importer and packer: what their work uses, and nothing else. Anything
+ * else answers ENOSYS, another ABI ends the process. Written as plain BPF, without libseccomp.
  * Must never allow a call that starts a program, opens a socket, or controls a device.
  */
 #include "sandbox/importer/jail.h"
@@ -34,7 +34,7 @@
 #endif
 
 /* The ones made for each block of data come first. */
-static const int allowed[] = {
+static const int allowed_importer[] = {
 	SYS_read,
 	SYS_pread64,
 	SYS_pwrite64,
@@ -75,6 +75,44 @@ static const int allowed[] = {
 	SYS_exit_group,
 };
 
+static const int allowed_packer[] = {
+	SYS_read,
+	SYS_pread64,
+	SYS_write,
+	SYS_openat,
+	SYS_close,
+	SYS_newfstatat,
+	SYS_fstat,
+	SYS_lseek,
+	SYS_flistxattr,
+	SYS_fgetxattr,
+	SYS_readlinkat,
+	SYS_getdents64,
+	SYS_sendmsg,
+	SYS_munmap,
+	SYS_mremap,
+	SYS_madvise,
+	SYS_brk,
+	SYS_futex,
+	SYS_clock_gettime,
+	SYS_getrandom,
+	SYS_rt_sigreturn,
+	SYS_rt_sigprocmask,
+	SYS_getpid,
+	SYS_gettid,
+	SYS_tgkill,
+	SYS_exit,
+	SYS_exit_group,
+};
+
+static const struct {
+	const int *allowed;
+	size_t n;
+} kinds[] = {
+	[JAIL_IMPORTER] = {allowed_importer, ARRAY_SIZE(allowed_importer)},
+	[JAIL_PACKER] = {allowed_packer, ARRAY_SIZE(allowed_packer)},
+};
+
 /* Allowed when (low 32 bits of the argument & mask) == value. */
 static const struct {
 	int number;
@@ -87,7 +125,7 @@ static const struct {
 	{SYS_fcntl, 1, ~1u, F_SETFD}, /* and F_GETFL: of fdopendir(3) */
 };
 
-#define INSTRUCTIONS_MAX (8 + 2 * ARRAY_SIZE(allowed) + 6 * ARRAY_SIZE(conditional))
+#define INSTRUCTIONS_MAX (8 + 2 * ARRAY_SIZE(allowed_importer) + 6 * ARRAY_SIZE(conditional))
 
 struct program {
 	struct sock_filter code[INSTRUCTIONS_MAX];
@@ -109,18 +147,21 @@ static void emit_return(struct program *p, uint32_t action)
 	emit(p, BPF_RET | BPF_K, action, 0, 0);
 }
 
-static void build(struct program *p)
+static void build(struct program *p, enum jail_kind kind)
 {
 	p->n = 0;
 	emit_load(p, offsetof(struct seccomp_data, arch));
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
 	emit_return(p, SECCOMP_RET_KILL_PROCESS);
 	emit_load(p, offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], 0, 1);
+	for (size_t i = 0; i < kinds[kind].n; i++) {
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)kinds[kind].allowed[i], 0, 1);
 		emit_return(p, SECCOMP_RET_ALLOW);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(conditional); i++) {
+		/* Who only reads makes no file of any kind. */
+		if (kind == JAIL_PACKER && conditional[i].number == SYS_mknodat)
+			continue;
 		size_t argument = offsetof(struct seccomp_data, args) +
 				  conditional[i].argument * sizeof(uint64_t) + LOW_WORD;
 
@@ -134,12 +175,12 @@ static void build(struct program *p)
 	emit_return(p, SECCOMP_RET_ERRNO | ENOSYS);
 }
 
-int jail_filter_load(struct err *err)
+int jail_filter_load(enum jail_kind kind, struct err *err)
 {
 	struct program program;
 	struct sock_fprog fprog = {.filter = program.code};
 
-	build(&program);
+	build(&program, kind);
 	fprog.len = program.n;
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &fprog) < 0)
 		return err_sys(err, errno, "load the importer's system call filter");

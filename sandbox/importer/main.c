@@ -58,7 +58,7 @@ static int import(int argc, char **argv, struct image_report *report,
 	if (r == 0)
 		config.reference = argv[4];
 	if (r == 0)
-		r = jail_enter(IMPORTER_TREE_FD, config.limits.bytes, err);
+		r = jail_enter(IMPORTER_TREE_FD, JAIL_IMPORTER, config.limits.bytes, err);
 	if (r < 0)
 		return r;
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -87,6 +87,7 @@ def on_containers(tenant):
         ("Containers/RebuildContainer", {"name": name, **image}),
         ("Containers/PushFiles", {"start": {"name": name, "path": "/tmp"}}),
         ("Containers/PullFiles", {"name": name, "path": "/etc/passwd"}),
+        ("Containers/ExportContainer", {"name": name}),
         ("Snapshots/CreateSnapshot", {"parent": name, "snapshot_id": "mine"}),
         ("Snapshots/GetSnapshot", {"name": f"{name}/snapshots/mine"}),
         ("Snapshots/ListSnapshots", {"parent": name}),

@@ -224,7 +224,7 @@ def tour():
             if line.startswith("    croft ")]
 
 
-def test_readme_tour(daemon):
+def test_readme_tour(daemon, tmp_path):
     """Each line does what it says, on a fresh instance."""
     lines = tour()
     assert len(lines) >= 8
@@ -232,7 +232,7 @@ def test_readme_tour(daemon):
            "PATH": os.path.dirname(program("croft")) + ":" + os.environ["PATH"]}
     for line in lines:
         done = subprocess.run(["sh", "-c", line], env=env, input=b"exit\n", check=False,
-                              capture_output=True, timeout=60 * SLOWNESS)
+                              cwd=tmp_path, capture_output=True, timeout=60 * SLOWNESS)
         assert done.returncode == 0, (line, done)
     wait_until("both daemons have ended",
                lambda: not any(map(kernel.is_alive, daemon.pids.values())))

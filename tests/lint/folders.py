@@ -62,9 +62,9 @@ FOLDERS = {
 
 # Within sandbox/, a library that only some processes may have: the files that may include it.
 ONLY_IN = {
-    "libarchive": r"sandbox/(importer|archive)[\w/]*\.[ch]",
+    "libarchive": r"sandbox/(importer|packer|archive)[\w/]*\.[ch]",
     "libjansson": r"(cli|policy|server|sandbox/importer)/[\w]*\.[ch]",
-    "libnettle": r"sandbox/importer/[\w]*\.[ch]",
+    "libnettle": r"sandbox/(importer|packer)/[\w]*\.[ch]",
     "libnftables": r"sandbox/net/\w*\.[ch]",
 }
 
@@ -75,6 +75,7 @@ BINARIES = {
         "libcroft", "libjansson", "libnghttp2", "libprotobuf-c", "libseccomp", "libsmartcols",
     },
     "croft-files": None,
+    "croft-packer": {"libarchive", "libcap", "libnettle", "libseccomp"},
     "croft-importer": {"libarchive", "libcap", "libjansson", "libnettle", "libseccomp"},
     "croft-init": None,
     "croft-manual": {

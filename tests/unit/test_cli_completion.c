@@ -116,7 +116,7 @@ static void bash_completes(void **state)
 		{"launch --policy=ac", "acme/web"},
 		{"exec -u root ac", "acme/web"},
 		{"usage show ", "acme/web acme/web"}, /* tenants, then containers */
-		{"--host unix:/x ex", "exec"},
+		{"--host unix:/x exe", "exec"},
 		{"--host unix:/x exec ", "acme/webunix:/x"},
 		{"exec --host=unix:/x ", "acme/webunix:/x"},
 	};

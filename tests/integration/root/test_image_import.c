@@ -529,7 +529,7 @@ static void program_that_is_none_is_reported(void **state)
 
 	f->importer = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
 	assert_true(import(f, null) < 0);
-	assert_non_null(strstr(f->err.msg, "start the importer"));
+	assert_non_null(strstr(f->err.msg, "start croft-importer"));
 	close(f->importer);
 	f->importer = real;
 }

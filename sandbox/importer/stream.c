@@ -1,0 +1,83 @@
+/*
+ * Reading an archive; see stream.h. The trailer of an export is whatever its last bytes are, so
+ * those are held back until more have come. Must never let one pass without its checksum: what
+ * says at its beginning that it is an export must have one.
+ */
+#include "sandbox/importer/stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+void stream_init(struct stream *s, const struct unpack_config *config)
+{
+	memset(s, 0, sizeof(*s));
+	s->config = config;
+	sha256_init(&s->sha);
+}
+
+/* Reads until there are more than `least` bytes in the buffer, or no more come. */
+static int fill(struct stream *s, size_t least)
+{
+	memmove(s->buffer, s->buffer + s->gone, s->n - s->gone);
+	s->n -= s->gone;
+	s->gone = 0;
+	while (!s->ended && s->n <= least) {
+		ssize_t n = s->config->read(
+			s->config->arg, s->buffer + s->n, sizeof(s->buffer) - s->n);
+
+		if (n < 0)
+			return (int)n;
+		s->ended = n == 0;
+		s->n += (size_t)n;
+	}
+	return 0;
+}
+
+static int begin(struct stream *s)
+{
+	int r = fill(s, EXPORT_HEADER_SIZE);
+
+	if (r < 0)
+		return r;
+	s->begun = true;
+	s->is_export = s->n >= EXPORT_HEADER_SIZE &&
+		       !memcmp(s->buffer, EXPORT_HEADER, EXPORT_HEADER_SIZE);
+	return 0;
+}
+
+ssize_t stream_read(void *arg, const void **ret_data)
+{
+	struct stream *s = arg;
+	size_t held;
+	int r = s->begun ? 0 : begin(s);
+
+	held = s->is_export ? EXPORT_TRAILER_SIZE : 0;
+	if (r == 0)
+		r = fill(s, held);
+	*ret_data = s->buffer;
+	if (r < 0 || s->n <= held)
+		return r;
+	s->gone = s->n - held;
+	if (s->is_export)
+		sha256_update(&s->sha, s->gone, s->buffer);
+	return (ssize_t)s->gone;
+}
+
+int stream_check(struct stream *s, struct err *err)
+{
+	uint8_t trailer[EXPORT_TRAILER_SIZE] = EXPORT_TRAILER_HEADER;
+	const void *data;
+	ssize_t n;
+
+	if (!s->is_export)
+		return 0;
+	while ((n = stream_read(s, &data)) > 0)
+		;
+	if (n < 0)
+		return err_sys(err, (int)n, "read the archive");
+	sha256_digest(&s->sha, SHA256_DIGEST_SIZE, trailer + 8);
+	if (s->n == sizeof(trailer) && !memcmp(s->buffer, trailer, sizeof(trailer)))
+		return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT, "EXPORT_DAMAGED",
+		"the file is damaged or was cut short: its checksum is not that of its contents");
+}

@@ -1,0 +1,31 @@
+/*
+ * The bytes of an archive on their way to libarchive. Those of an export (docs/EXPORT-FORMAT.md)
+ * are counted into its checksum, and its trailer is held back.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "sandbox/importer/unpack.h"
+#include "sandbox/pack_run.h"
+
+#include <nettle/sha2.h>
+
+struct stream {
+	const struct unpack_config *config;
+	bool begun;
+	bool is_export;
+	bool ended;
+	struct sha256_ctx sha;
+	size_t n;    /* in the buffer */
+	size_t gone; /* of them, given out before */
+	uint8_t buffer[EXPORT_TRAILER_SIZE + (256u << 10)];
+};
+
+void stream_init(struct stream *stream, const struct unpack_config *config);
+/* As source_read_fn; arg is a struct stream. */
+ssize_t stream_read(void *arg, const void **ret_data);
+/*
+ * To be called when all was unpacked: of an export, reads what is left and compares the checksum:
+ * INVALID_ARGUMENT / EXPORT_DAMAGED. Of anything else nothing.
+ */
+int stream_check(struct stream *stream, struct err *err);

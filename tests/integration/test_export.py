@@ -1,0 +1,282 @@
+"""A container as one file: what comes out of it on another host is what went in, a damaged one is
+refused whole, and whoever is killed in the middle leaves nothing."""
+
+import hashlib
+import json
+import os
+import stat
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from croft_harness import Daemon, wait_until
+from fixtures import _end
+
+MIB = 1 << 20
+CAP_NET_RAW = 13
+
+
+@pytest.fixture
+def other(schema):
+    """Another host, for all that matters: its own state, id ranges, and a pool that copies."""
+    daemon = Daemon(schema)
+    try:
+        daemon.start("--pool-driver", "plain")
+    except BaseException:
+        daemon.finish()
+        raise
+    yield daemon
+    _end(daemon)
+
+
+def pool(daemon, *parts):
+    """A path in the pool, which is mounted where the supervisor is."""
+    root = f"/proc/{daemon.pid('supervisor')}/root{daemon.state}/pool"
+    return os.path.join(os.fsencode(root), *(os.fsencode(p) for p in parts))
+
+
+def describe(path):
+    st = os.lstat(path)
+    kind = stat.S_IFMT(st.st_mode)
+    found = {
+        "mode": oct(st.st_mode), "owner": (st.st_uid, st.st_gid), "mtime": st.st_mtime_ns,
+        "xattrs": {n: os.getxattr(path, n, follow_symlinks=False)
+                   for n in os.listxattr(path, follow_symlinks=False)},
+    }
+    if kind == stat.S_IFREG:
+        with open(path, "rb") as f:
+            found["data"] = hashlib.sha256(f.read()).hexdigest()
+        found["nlink"] = st.st_nlink
+    if kind == stat.S_IFLNK:
+        found["target"] = os.readlink(path)
+        del found["mtime"]  # Links' own are kept or not: nothing looks at them.
+    return found
+
+
+def acl(uid):
+    """user::rw-, user:UID:r--, group::r--, mask::r--, other::--- as acl(5) is stored."""
+    rows = [(1, 6, 0xffffffff), (2, 4, uid), (4, 4, 0xffffffff), (0x10, 4, 0xffffffff),
+            (0x20, 0, 0xffffffff)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *row) for row in rows)
+
+
+def capability(bit):
+    """A file capability of revision 2, effective; see linux/capability.h."""
+    return struct.pack("<IIIII", 0x02000001, 1 << bit, 0, 0, 0)
+
+
+def fill(upper):
+    """Every kind of thing that a file system of a container can hold."""
+    top = os.path.join(upper, b"kinds")
+    os.mkdir(top)
+    os.chmod(top, 0o1777)
+
+    def file(name, data=b"x", mode=0o644, uid=0, gid=0):
+        path = os.path.join(top, name)
+        with open(path, "wb") as f:
+            f.write(data)
+        os.chown(path, uid, gid)
+        os.chmod(path, mode)
+        return path
+
+    file(b"owned", b"hers", 0o640, 1000, 65533)
+    file(b"setuid", b"#!/bin/sh\n", 0o6755)
+    os.link(file(b"one", b"linked"), os.path.join(top, b"two"))
+    os.symlink("/no/where", os.path.join(top, b"link"))
+    os.mkfifo(os.path.join(top, b"fifo"), 0o600)
+    os.setxattr(file(b"attributed"), "user.note", b"\0binary\xff")
+    os.setxattr(file(b"capable", mode=0o755), "security.capability", capability(CAP_NET_RAW))
+    os.setxattr(file(b"acl", mode=0o640), "system.posix_acl_access", acl(4321))
+    os.mkdir(os.path.join(top, b"dir"))
+    os.setxattr(os.path.join(top, b"dir"), "system.posix_acl_default", acl(1234))
+    for name in (b"new\nline", b"\xff\xfe not utf-8", "sch\u00f6n".encode(), b" ", b"-rf",
+                 b"l" * 250):
+        file(name, name)
+    with open(os.path.join(top, b"sparse"), "wb") as f:
+        f.write(b"begin")
+        f.seek(256 * MIB)
+        f.write(b"middle")
+        f.truncate(512 * MIB)
+    with open(os.path.join(top, b"hole"), "wb") as f:
+        f.truncate(64 * MIB)
+    with open(os.path.join(top, b"random"), "wb") as f:
+        f.write(os.urandom(3 * MIB + 5))
+    for path, _, files in os.walk(top, topdown=False):
+        for name in files:
+            os.utime(os.path.join(path, name), ns=(1, 1_234_567_890_123_456_789),
+                     follow_symlinks=False)
+        os.utime(path, ns=(1, 987_654_321_000_000_001))
+    return sorted(os.listdir(top))
+
+
+def stopped(box, name="acme/web"):
+    box.ok("kill", name)
+    box.wait_state(name, "STOPPED")
+
+
+def export(box, path, name="acme/web"):
+    box.ok("export", name, str(path), timeout=120)
+    return path.read_bytes()
+
+
+def left_in_pool(daemon):
+    return [n for n in os.listdir(pool(daemon, "incoming")) if b"." in n]
+
+
+def test_moves_to_another_host(box, other, tmp_path):
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "rm /etc/passwd; rm -r /usr/share 2>/dev/null; mkdir -p /usr/share/mine;"
+                       "echo root::0:0::/:/bin/sh >/etc/passwd; echo kept >/file")
+    stopped(box)
+    names = fill(pool(box, "tenants", "acme", "web", "upper"))
+    wanted = {n: describe(pool(box, "tenants", "acme", "web", "upper", "kinds", n)) for n in names}
+    file = tmp_path / "web.tar.zst"
+    data = export(box, file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    # Holes are not in it, and an ordinary tar lists it.
+    assert len(data) < 16 * MIB
+    listed = subprocess.run(["tar", "--zstd", "-tf", str(file)], capture_output=True, check=True)
+    assert b"./kinds/owned\n" in listed.stdout
+
+    image = other.json("image", "import", "moved", str(file), timeout=120)
+    assert image["init"] == box.json_lines("image", "list")[0]["init"]
+    top = pool(other, "images", "moved", "kinds")
+    assert sorted(os.listdir(top)) == names
+    for name in names:
+        assert describe(os.path.join(top, name)) == wanted[name], name
+    one, two = (os.lstat(os.path.join(top, n)) for n in (b"one", b"two"))
+    assert one.st_ino == two.st_ino
+    assert os.lstat(os.path.join(top, b"sparse")).st_blocks * 512 < MIB
+    assert os.lstat(os.path.join(top, b"hole")).st_blocks == 0
+
+    other.tenant()
+    other.launch("acme/web", image="moved")
+    assert other.sh("acme/web", "cat /file /etc/passwd; ls /usr/share; cat /kinds/owned;"
+                                "stat -c '%u %g %a' /kinds/owned /kinds/setuid /kinds") == (
+        "kept\nroot::0:0::/:/bin/sh\nmine\nhers1000 65533 640\n0 0 6755\n0 0 1777\n")
+    # And from there on again: a file made of an imported one is the same tree.
+    again = tmp_path / "again.tar.zst"
+    export(other, again)
+    box.ok("image", "import", "back", str(again), timeout=120)
+    back = pool(box, "images", "back", "kinds")
+    for name in names:
+        assert describe(os.path.join(back, name)) == wanted[name], name
+
+
+@pytest.mark.vm
+def test_it_goes_on_meanwhile(box, tmp_path):
+    box.tenant()
+    before = box.launch("acme/web")
+    box.sh("acme/web", "echo first >/file")
+    export(box, tmp_path / "running")
+    after = box.info("acme/web")
+    assert after["state"] == "RUNNING" and after["run"]["id"] == before["run"]["id"]
+    box.ok("freeze", "acme/web")
+    export(box, tmp_path / "frozen")
+    assert box.info("acme/web")["state"] == "FROZEN"
+    box.ok("thaw", "acme/web")
+    exported = [e for e in box.events() if e["type"] == "container.exported"]
+    assert len(exported) == 2 and json.loads(
+        exported[0]["details_json"])["entries"] > 10
+    box.ok("image", "import", "moved", str(tmp_path / "running"))
+    box.launch("acme/moved", image="moved")
+    assert box.sh("acme/moved", "cat /file") == "first\n"
+    assert left_in_pool(box) == []
+
+
+def test_a_client_that_reads_slowly(box, tmp_path):
+    """It holds up nobody but its tenant's other exports, and nothing stays when it leaves."""
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "head -c 60000000 /dev/urandom >/big")
+    with box.background("export", "acme/web", "-") as slow:
+        # Its first bytes tell that the copy is made.
+        assert slow.stdout.read(8) == b"\x5e\x2a\x4d\x18\x10\0\0\0"
+        box.refused("export", "acme/web", str(tmp_path / "second"), match="export under way")
+        assert not (tmp_path / "second").exists()
+        stopped(box)
+        box.ok("start", "acme/web")
+        box.sh("acme/web", "rm /big")
+        stopped(box)
+        box.ok("delete", "acme/web")
+        assert left_in_pool(box)
+    wait_until("nothing of it is left", lambda: left_in_pool(box) == [])
+    box.launch("acme/web")
+    export(box, tmp_path / "second")
+
+
+def test_what_is_damaged_is_refused_whole(box, tmp_path):
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "head -c 300000 /dev/urandom >/noise; sync")
+    data = export(box, tmp_path / "whole")
+
+    def refused(name, damaged):
+        (tmp_path / name).write_bytes(damaged)
+        result = box.croft("image", "import", "moved", str(tmp_path / name))
+        assert result.rc == 1, (name, result)
+        assert box.refused("image", "show", "moved", match="no image")
+
+    for at in (30, 1000, len(data) // 3, len(data) // 2, len(data) - 60, len(data) - 36,
+               len(data) - 1):
+        refused(f"flipped-{at}", data[:at] + bytes([data[at] ^ 1]) + data[at + 1:])
+    for size in (24, 64, len(data) // 2, len(data) - 41, len(data) - 40, len(data) - 1):
+        refused(f"cut-{size}", data[:size])
+    refused("longer", data + b"\0")
+    refused("twice", data + data)
+    refused("hole", data[:5000] + data[6000:])
+    # Two halves of different exports.
+    box.sh("acme/web", "echo other >/file")
+    second = export(box, tmp_path / "second")
+    refused("mixed", data[:-40] + second[-40:])
+    box.ok("image", "import", "moved", str(tmp_path / "whole"))
+
+
+def test_refusals(box, tmp_path):
+    box.tenant()
+    box.launch("acme/web")
+    (tmp_path / "there").write_bytes(b"precious")
+    box.refused("export", "acme/web", str(tmp_path / "there"), match="File exists")
+    assert (tmp_path / "there").read_bytes() == b"precious"
+    box.refused("export", "acme/none", str(tmp_path / "none"), match="no container")
+    assert not (tmp_path / "none").exists()
+    assert box.croft("export", "acme", str(tmp_path / "none")).rc == 2
+    # Deeper than an import would take it.
+    box.sh("acme/web", "i=0; while [ $i -lt 600 ]; do i=$((i+1)); mkdir d; cd d; done")
+    box.refused("export", "acme/web", str(tmp_path / "deep"), match="too deep")
+    assert not (tmp_path / "deep").exists()
+    assert left_in_pool(box) == []
+
+
+@pytest.mark.parametrize("who", [("croftd",), ("supervisor",), ("croftd", "supervisor")],
+                         ids="+".join)
+def test_killed_in_the_middle(box, who, tmp_path):
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "mkdir /d; i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo $i >/d/$i; done;"
+                       "head -c 20000000 /dev/urandom >/d/big")
+    for round_ in range(4):
+        file = tmp_path / f"file{round_}"
+        result = []
+        worker = threading.Thread(target=lambda: result.append(
+            box.croft("export", "acme/web", str(file), timeout=120)))
+        worker.start()
+        time.sleep(0.02 + 0.06 * round_)
+        for which in who:
+            box.kill9(which)
+        box.restart(*who)
+        worker.join()
+        # Whole, or not there.
+        assert file.exists() == (result[0].rc == 0), result
+        assert box.info("acme/web")["state"] == "RUNNING"
+    wait_until("it can be exported", lambda: box.croft(
+        "export", "acme/web", str(tmp_path / "last"), timeout=120).rc == 0)
+    box.ok("image", "import", "moved", str(tmp_path / "last"))
+    assert left_in_pool(box) == []
+    stopped(box)
+    box.ok("delete", "acme/web")
+    assert [n for n in os.listdir(pool(box, "tenants", "acme")) if n.startswith(b"web")] == []
