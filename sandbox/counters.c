@@ -27,7 +27,8 @@ struct value_row {
 	const char *key; /* "key number" lines; NULL: the file is one number */
 	uint64_t divisor;
 	uint64_t missing;
-	size_t offset; /* into struct counters */
+	size_t offset;	    /* into struct counters */
+	bool line_optional; /* a kernel may lack the key's line; it reads as `missing` */
 };
 
 #define FIELD(name) offsetof(struct counters, name)
@@ -46,16 +47,16 @@ static const struct file_row unified_files[] = {
 };
 
 static const struct value_row unified_values[] = {
-	{0, "usage_usec", 1, 0, FIELD(cpu_usec)},
-	{0, "throttled_usec", 1, 0, FIELD(cpu_throttled_usec)},
-	{1, NULL, 1, 0, FIELD(memory_bytes)},
-	{2, "inactive_file", 1, 0, INACTIVE},
-	{3, NULL, 1, 0, FIELD(memory_peak_bytes)},
-	{4, "max", 1, 0, FIELD(memory_at_limit)},
-	{4, "oom_kill", 1, 0, FIELD(oom_kills)},
-	{5, NULL, 1, 0, FIELD(pids)},
-	{6, NULL, 1, UINT64_MAX, FIELD(pids_peak)},
-	{7, "max", 1, 0, FIELD(pids_denied)},
+	{0, "usage_usec", 1, 0, FIELD(cpu_usec), false},
+	{0, "throttled_usec", 1, 0, FIELD(cpu_throttled_usec), true},
+	{1, NULL, 1, 0, FIELD(memory_bytes), false},
+	{2, "inactive_file", 1, 0, INACTIVE, false},
+	{3, NULL, 1, 0, FIELD(memory_peak_bytes), false},
+	{4, "max", 1, 0, FIELD(memory_at_limit), false},
+	{4, "oom_kill", 1, 0, FIELD(oom_kills), false},
+	{5, NULL, 1, 0, FIELD(pids), false},
+	{6, NULL, 1, UINT64_MAX, FIELD(pids_peak), false},
+	{7, "max", 1, 0, FIELD(pids_denied), false},
 };
 
 /*
@@ -76,16 +77,16 @@ static const struct file_row hybrid_files[] = {
 };
 
 static const struct value_row hybrid_values[] = {
-	{0, NULL, 1000, 0, FIELD(cpu_usec)},
-	{1, "throttled_time", 1000, 0, FIELD(cpu_throttled_usec)},
-	{2, NULL, 1, 0, FIELD(memory_bytes)},
-	{3, "total_inactive_file", 1, 0, INACTIVE},
-	{4, NULL, 1, 0, FIELD(memory_peak_bytes)},
-	{5, NULL, 1, 0, FIELD(memory_at_limit)},
-	{6, "oom_kill", 1, 0, FIELD(oom_kills)},
-	{7, NULL, 1, 0, FIELD(pids)},
-	{8, NULL, 1, UINT64_MAX, FIELD(pids_peak)},
-	{9, "max", 1, 0, FIELD(pids_denied)},
+	{0, NULL, 1000, 0, FIELD(cpu_usec), false},
+	{1, "throttled_time", 1000, 0, FIELD(cpu_throttled_usec), true},
+	{2, NULL, 1, 0, FIELD(memory_bytes), false},
+	{3, "total_inactive_file", 1, 0, INACTIVE, false},
+	{4, NULL, 1, 0, FIELD(memory_peak_bytes), false},
+	{5, NULL, 1, 0, FIELD(memory_at_limit), false},
+	{6, "oom_kill", 1, 0, FIELD(oom_kills), false},
+	{7, NULL, 1, 0, FIELD(pids), false},
+	{8, NULL, 1, UINT64_MAX, FIELD(pids_peak), false},
+	{9, "max", 1, 0, FIELD(pids_denied), false},
 };
 
 struct driver {
@@ -195,7 +196,10 @@ int counter_parse(const char *text, const char *key, uint64_t *ret)
 	return 0;
 }
 
-/* A missing line is a missing feature: cpu.stat counts no throttling without bandwidth control. */
+/*
+ * An optional line that is missing is a missing feature: cpu.stat counts no throttling without
+ * bandwidth control. Any other is a reading that failed: it must not become a bill of nothing.
+ */
 static int take_value(const char *text, const struct value_row *row, struct counters *counters)
 {
 	uint64_t value = row->missing;
@@ -203,6 +207,8 @@ static int take_value(const char *text, const struct value_row *row, struct coun
 	if (text) {
 		int r = counter_parse(text, row->key, &value);
 
+		if (r == -ENOENT && !row->line_optional)
+			return -EBADMSG;
 		if (r < 0 && r != -ENOENT)
 			return r;
 		if (r == 0)

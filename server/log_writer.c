@@ -127,7 +127,8 @@ static void append(const struct log_writer *w, struct job *job)
 		log_error("log-not-written container=%s errno=%d", file->uid, -r);
 		file->complained = true;
 	}
-	file->size += size;
+	/* A part may have been written. */
+	file->size = r == 0 ? file->size + size : size_of(w, file->uid, false);
 	job->kept_bytes = file->size + file->old_size;
 }
 

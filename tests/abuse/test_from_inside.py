@@ -170,7 +170,7 @@ def test_a_link_where_output_is_kept(web):
         os.symlink(target, path)
     web.ok("start", "acme/web")
     web.sh("acme/web", "echo told >/proc/1/fd/1")
-    wait_until("croftd has noticed", lambda: "logs-unavailable" in web.read_log())
+    wait_until("croftd has noticed", lambda: "log-not-written" in web.read_log())
     assert os.path.getsize(target) == 0
     for path in logs:
         os.unlink(path)

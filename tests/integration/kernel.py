@@ -100,6 +100,11 @@ class Cgroup:
         name = "memory.current" if self.unified else "memory.usage_in_bytes"
         return self._number("memory", name)
 
+    def memory_peak(self):
+        """Of what was granted; the usage shows for a moment what is then refused."""
+        name = "memory.peak" if self.unified else "memory.max_usage_in_bytes"
+        return self._number("memory", name)
+
     def memory_max(self):
         """None: no limit (v1 writes it as a very large number)."""
         if self.unified:

@@ -173,6 +173,21 @@ static void test_missing_line_is_zero(void **state)
 	assert_int_equal(c.cpu_throttled_usec, 0);
 }
 
+/* What is empty or cut short is no usage of nothing. */
+static void test_missing_line_is_a_fault(void **state)
+{
+	static const char *const bad[] = {"", "throttled_usec 6\n", "usage_use"};
+	struct fixture *f = *state;
+	struct counters c;
+
+	put_unified(f);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		put(f, "cpu.stat", bad[i]);
+		assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), -EBADMSG);
+		assert_non_null(strstr(f->err.msg, "cpu.stat"));
+	}
+}
+
 static void test_faults(void **state)
 {
 	static const char *const bad[] = {"", "max\n", "-1\n", "12x\n", "99999999999999999999\n"};
@@ -222,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hybrid_without_payload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_beyond_usage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_line_is_zero, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing_line_is_a_fault, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
 		cmocka_unit_test(test_parse),
 	};

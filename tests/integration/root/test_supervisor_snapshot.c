@@ -14,10 +14,12 @@
 #define ROUNDS	6
 /* Two files that agree whenever the container stands still between two rounds, or nearly. */
 #define COUNTER "i=0; while :; do i=$((i+1)); echo $i > /a; echo $i > /b; done"
-/* Takes long enough to be hit in the middle. */
-#define MANY                                                                                       \
-	"mkdir /d; i=0; while [ $i -lt 600 ]; do i=$((i+1)); echo $i > /d/$i; done; echo y > "     \
+/* So many files take long enough to be hit in the middle. */
+#define FILES(n)                                                                                   \
+	"mkdir /d; i=0; while [ $i -lt " #n " ]; do i=$((i+1)); echo $i > /d/$i; done; echo y > "  \
 	"/ok; "
+#define MANY	  FILES(600)
+#define MANY_MORE FILES(10000)
 
 static int snapshot_call(struct sup *s, enum msg_op op, const char *name, enum pause pause)
 {
@@ -211,7 +213,7 @@ static void one_thing_at_a_time(void **state)
 	struct sup *s = sup_begin(state);
 
 	assert_done(s, sup_tenant_set(s));
-	assert_done(s, sup_run(s, "web", MANY FOREVER, NULL));
+	assert_done(s, sup_run(s, "web", MANY_MORE FOREVER, NULL));
 	assert_int_equal(exec_sh(s, "web", "while [ ! -s /ok ]; do sleep 0.1; done"), 0);
 	send_only(s, MSG_SNAPSHOT_MAKE, "one", PAUSE_FREEZE);
 	assert_refused(
