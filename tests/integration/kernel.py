@@ -82,6 +82,12 @@ class Cgroup:
     def pids(self):
         return self._number("pids", "pids.current")
 
+    def pids_peak(self):
+        """Of what was granted; None where the kernel keeps none."""
+        if not os.path.exists(f"{self.directory('pids')}/pids.peak"):
+            return None
+        return self._number("pids", "pids.peak")
+
     def pids_max(self):
         return self._number("pids", "pids.max")
 

@@ -122,7 +122,9 @@ class TestPids:
             with box.background_exec("acme/bomb", "/bin/sh", "-c", "b() { b | b & b; }; b"):
                 wait_until("forks are refused", lambda: box.cgroup("acme/bomb").pids_denied() > 0)
                 loud = exec_latencies(box, "calm/web", 5)
-        assert watcher.highest <= 200
+        # A fork that is refused counts while it is looked at: one for each of the host's CPUs.
+        assert watcher.highest <= 200 + os.cpu_count()
+        assert (cgroup.pids_peak() or 200) <= 200
         debug(f"exec p99: {percentile(quiet, 99) * 1e3:.1f} ms quiet, "
               f"{percentile(loud, 99) * 1e3:.1f} ms beside a fork bomb ({len(loud)} execs)")
         assert box.croft("kill", "acme/bomb").rc == 0
