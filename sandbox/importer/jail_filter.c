@@ -1,37 +1,18 @@
 /*
  * The system call filters of importer and packer: what their work uses, and nothing else. Anything
- * else answers ENOSYS, another ABI ends the process. Written as plain BPF, without libseccomp.
+ * else answers ENOSYS, another ABI ends the process.
  * Must never allow a call that starts a program, opens a socket, or controls a device.
  */
 #include "sandbox/importer/jail.h"
 
 #include "base/cleanup.h"
+#include "base/syscall_filter.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-#if defined(__x86_64__)
-#define ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define ARCH AUDIT_ARCH_AARCH64
-#elif defined(__riscv) && __riscv_xlen == 64
-#define ARCH AUDIT_ARCH_RISCV64
-#else
-#error "name this machine's AUDIT_ARCH_ here"
-#endif
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define LOW_WORD 0
-#else
-#define LOW_WORD 4
-#endif
 
 /* The ones made for each block of data come first. */
 static const int allowed_importer[] = {
@@ -105,84 +86,28 @@ static const int allowed_packer[] = {
 	SYS_exit_group,
 };
 
-static const struct {
-	const int *allowed;
-	size_t n;
-} kinds[] = {
-	[JAIL_IMPORTER] = {allowed_importer, ARRAY_SIZE(allowed_importer)},
-	[JAIL_PACKER] = {allowed_packer, ARRAY_SIZE(allowed_packer)},
-};
-
-/* Allowed when (low 32 bits of the argument & mask) == value. */
-static const struct {
-	int number;
-	unsigned argument;
-	uint32_t mask;
-	uint32_t value;
-} conditional[] = {
-	{SYS_mmap, 2, PROT_EXEC, 0}, {SYS_mprotect, 2, PROT_EXEC, 0},
-	{SYS_mknodat, 2, S_IFMT, S_IFIFO},
+static const struct syscall_rule rules_importer[] = {
+	{SYS_mmap, 2, PROT_EXEC, 0},
+	{SYS_mprotect, 2, PROT_EXEC, 0},
 	{SYS_fcntl, 1, ~1u, F_SETFD}, /* and F_GETFL: of fdopendir(3) */
+	{SYS_mknodat, 2, S_IFMT, S_IFIFO},
 };
 
-#define INSTRUCTIONS_MAX (8 + 2 * ARRAY_SIZE(allowed_importer) + 6 * ARRAY_SIZE(conditional))
-
-struct program {
-	struct sock_filter code[INSTRUCTIONS_MAX];
-	unsigned short n;
+/* Who only reads makes no file of any kind. */
+static const struct syscall_rule rules_packer[] = {
+	{SYS_mmap, 2, PROT_EXEC, 0},
+	{SYS_mprotect, 2, PROT_EXEC, 0},
+	{SYS_fcntl, 1, ~1u, F_SETFD},
 };
 
-static void emit(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
-{
-	p->code[p->n++] = (struct sock_filter){code, jt, jf, k};
-}
-
-static void emit_load(struct program *p, size_t offset)
-{
-	emit(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
-}
-
-static void emit_return(struct program *p, uint32_t action)
-{
-	emit(p, BPF_RET | BPF_K, action, 0, 0);
-}
-
-static void build(struct program *p, enum jail_kind kind)
-{
-	p->n = 0;
-	emit_load(p, offsetof(struct seccomp_data, arch));
-	emit(p, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
-	emit_return(p, SECCOMP_RET_KILL_PROCESS);
-	emit_load(p, offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < kinds[kind].n; i++) {
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)kinds[kind].allowed[i], 0, 1);
-		emit_return(p, SECCOMP_RET_ALLOW);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(conditional); i++) {
-		/* Who only reads makes no file of any kind. */
-		if (kind == JAIL_PACKER && conditional[i].number == SYS_mknodat)
-			continue;
-		size_t argument = offsetof(struct seccomp_data, args) +
-				  conditional[i].argument * sizeof(uint64_t) + LOW_WORD;
-
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)conditional[i].number, 0, 5);
-		emit_load(p, argument);
-		emit(p, BPF_ALU | BPF_AND | BPF_K, conditional[i].mask, 0, 0);
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, conditional[i].value, 0, 1);
-		emit_return(p, SECCOMP_RET_ALLOW);
-		emit_return(p, SECCOMP_RET_ERRNO | EPERM);
-	}
-	emit_return(p, SECCOMP_RET_ERRNO | ENOSYS);
-}
+static const struct syscall_filter filters[] = {
+	[JAIL_IMPORTER] = {allowed_importer, ARRAY_SIZE(allowed_importer), rules_importer,
+		ARRAY_SIZE(rules_importer), ENOSYS},
+	[JAIL_PACKER] = {allowed_packer, ARRAY_SIZE(allowed_packer), rules_packer,
+		ARRAY_SIZE(rules_packer), ENOSYS},
+};
 
 int jail_filter_load(enum jail_kind kind, struct err *err)
 {
-	struct program program;
-	struct sock_fprog fprog = {.filter = program.code};
-
-	build(&program, kind);
-	fprog.len = program.n;
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &fprog) < 0)
-		return err_sys(err, errno, "load the importer's system call filter");
-	return 0;
+	return syscall_filter_load(&filters[kind], err);
 }

@@ -6,14 +6,11 @@
 
 #include "base/cleanup.h"
 #include "base/sanitizer.h"
+#include "base/syscall_filter.h"
 
 #include <grp.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/netlink.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -24,22 +21,6 @@
 #define CPU_SECONDS_MAX 60u
 #define MEMORY_MAX	((rlim_t)2048 << 20) /* of 65,536 rows nft makes about a gigabyte */
 #define FILES_MAX	16
-
-#if defined(__x86_64__)
-#define ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define ARCH AUDIT_ARCH_AARCH64
-#elif defined(__riscv) && __riscv_xlen == 64
-#define ARCH AUDIT_ARCH_RISCV64
-#else
-#error "name this machine's AUDIT_ARCH_ here"
-#endif
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define LOW_WORD 0
-#else
-#define LOW_WORD 4
-#endif
 
 static int limit_resources(struct err *err)
 {
@@ -129,75 +110,21 @@ static const int allowed[] = {
 #endif
 };
 
-/* Allowed when (low 32 bits of the argument & mask) == value. */
-static const struct {
-	int number;
-	unsigned argument;
-	uint32_t mask;
-	uint32_t value;
-} conditional[] = {
+static const struct syscall_rule rules[] = {
 	{SYS_socket, 0, ~0u, AF_NETLINK},
 	{SYS_mmap, 2, PROT_EXEC, 0},
 	{SYS_mprotect, 2, PROT_EXEC, 0},
 };
 
-#define INSTRUCTIONS_MAX (8 + 2 * ARRAY_SIZE(allowed) + 6 * ARRAY_SIZE(conditional))
-
-struct program {
-	struct sock_filter code[INSTRUCTIONS_MAX];
-	unsigned short n;
-};
-
-static void emit(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
-{
-	p->code[p->n++] = (struct sock_filter){code, jt, jf, k};
-}
-
-static void emit_load(struct program *p, size_t offset)
-{
-	emit(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
-}
-
-static void emit_return(struct program *p, uint32_t action)
-{
-	emit(p, BPF_RET | BPF_K, action, 0, 0);
-}
-
-static void build(struct program *p)
-{
-	emit_load(p, offsetof(struct seccomp_data, arch));
-	emit(p, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
-	emit_return(p, SECCOMP_RET_KILL_PROCESS);
-	emit_load(p, offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], 0, 1);
-		emit_return(p, SECCOMP_RET_ALLOW);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(conditional); i++) {
-		size_t argument = offsetof(struct seccomp_data, args) +
-				  conditional[i].argument * sizeof(uint64_t) + LOW_WORD;
-
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)conditional[i].number, 0, 5);
-		emit_load(p, argument);
-		emit(p, BPF_ALU | BPF_AND | BPF_K, conditional[i].mask, 0, 0);
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, conditional[i].value, 0, 1);
-		emit_return(p, SECCOMP_RET_ALLOW);
-		emit_return(p, SECCOMP_RET_ERRNO | EPERM);
-	}
-	/* libnftables looks for files of names that it can do without. */
-	emit_return(p, SECCOMP_RET_ERRNO | ENOENT);
-}
-
 int lockdown_syscalls(struct err *err)
 {
-	struct program program = {.n = 0};
-	struct sock_fprog fprog = {.filter = program.code};
+	static const struct syscall_filter filter = {
+		.calls = allowed,
+		.n_calls = ARRAY_SIZE(allowed),
+		.rules = rules,
+		.n_rules = ARRAY_SIZE(rules),
+		.error = ENOENT, /* libnftables looks for files of names that it can do without */
+	};
 
-	if (SANITIZED)
-		return 0;
-	build(&program);
-	fprog.len = program.n;
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &fprog) < 0)
-		return err_sys(err, errno, "load croft-net's system call filter");
-	return 0;
+	return SANITIZED ? 0 : syscall_filter_load(&filter, err);
 }
