@@ -50,8 +50,8 @@ static void emit_return(struct program *p, uint32_t action)
 static void emit_rule(struct program *p, const struct syscall_rule *rule)
 {
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rule->number, 0, 5);
-	emit_load(p, offsetof(struct seccomp_data, args) + rule->argument * sizeof(uint64_t) +
-			     LOW_WORD);
+	emit_load(p,
+		offsetof(struct seccomp_data, args) + rule->argument * sizeof(uint64_t) + LOW_WORD);
 	emit(p, BPF_ALU | BPF_AND | BPF_K, rule->mask, 0, 0);
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, rule->value, 0, 1);
 	emit_return(p, SECCOMP_RET_ALLOW);

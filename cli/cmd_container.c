@@ -6,7 +6,6 @@
 #include "cli/list.h"
 #include "cli/schedule.h"
 #include "croft/v1/containers.pb-c.h"
-#include "croft/v1/tenants.pb-c.h"
 
 #include <string.h>
 
@@ -145,21 +144,6 @@ static int list_parent(struct cli *cli, const char *parent, struct output *outpu
 	return list_add(cli, SERVICE, "ListContainers", &request.base, output, err);
 }
 
-/* What somebody who is no operator may see: the containers of the own tenants. */
-static int list_own(struct cli *cli, struct output *output, struct err *err)
-{
-	Croft__V1__ListTenantsRequest request = CROFT__V1__LIST_TENANTS_REQUEST__INIT;
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
-	const Croft__V1__ListTenantsResponse *page;
-	int r = cli_call(
-		cli, &croft__v1__tenants__descriptor, "ListTenants", &request.base, &reply, err);
-
-	page = (const void *)reply;
-	for (size_t i = 0; r == 0 && i < page->n_tenants; i++)
-		r = list_parent(cli, page->tenants[i]->name, output, err);
-	return r;
-}
-
 static int list(struct cli *cli, struct err *err)
 {
 	_cleanup_output_ struct output *output = NULL;
@@ -172,8 +156,9 @@ static int list(struct cli *cli, struct err *err)
 	if (r < 0)
 		return r;
 	r = list_parent(cli, parent, output, err);
+	/* Who is no operator may see the own tenants' alone. */
 	if (r < 0 && !tenant && (err->code == ERR_NOT_FOUND || err->code == ERR_PERMISSION_DENIED))
-		r = list_own(cli, output, err);
+		r = list_add_tenants(cli, list_parent, output, err);
 	return r < 0 ? r : output_end(output, err);
 }
 

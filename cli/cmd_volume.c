@@ -7,7 +7,6 @@
 #include "cli/list.h"
 #include "cli/options.h"
 #include "cli/usage.h"
-#include "croft/v1/tenants.pb-c.h"
 #include "croft/v1/volumes.pb-c.h"
 
 #include <errno.h>
@@ -276,41 +275,9 @@ static int list_tenant(struct cli *cli, const char *tenant, struct output *outpu
 	return list_add(cli, SERVICE, "ListVolumes", &request.base, output, err);
 }
 
-/* Of all tenants that the caller may see. */
-static int list_all(struct cli *cli, struct output *output, struct err *err)
-{
-	Croft__V1__ListTenantsRequest request = CROFT__V1__LIST_TENANTS_REQUEST__INIT;
-	char token[LIST_TOKEN_MAX] = "";
-	int r = 0;
-
-	request.page_token = token;
-	do {
-		_cleanup_message_ ProtobufCMessage *reply = NULL;
-		const Croft__V1__ListTenantsResponse *page;
-
-		r = cli_call(cli, &croft__v1__tenants__descriptor, "ListTenants", &request.base,
-			&reply, err);
-		page = (const void *)reply;
-		for (size_t i = 0; r == 0 && i < page->n_tenants; i++)
-			r = list_tenant(cli, page->tenants[i]->name, output, err);
-		if (r == 0)
-			r = list_next_page(page->next_page_token, token, err);
-	} while (r == 0 && *token);
-	return r;
-}
-
 static int list(struct cli *cli, struct err *err)
 {
-	_cleanup_output_ struct output *output = NULL;
-	char tenant[RESOURCE_SIZE];
-	const char *name = cli_arg(cli, 0);
-	int r = name ? cli_tenant_name(name, tenant, err) : 0;
-
-	if (r == 0)
-		r = output_create(cli->format, volume_list_columns, stdout, &output, err);
-	if (r == 0)
-		r = name ? list_tenant(cli, tenant, output, err) : list_all(cli, output, err);
-	return r < 0 ? r : output_end(output, err);
+	return list_print_tenants(cli, volume_list_columns, list_tenant, err);
 }
 
 #define SIZE_OPTION                                                                                \

@@ -4,6 +4,8 @@
  */
 #include "cli/list.h"
 
+#include "croft/v1/tenants.pb-c.h"
+
 #include <string.h>
 
 #define PAGE_SIZE 500
@@ -70,5 +72,42 @@ int list_print(struct cli *cli, const ProtobufCServiceDescriptor *service, const
 
 	if (r == 0)
 		r = list_add(cli, service, method, request, output, err);
+	return r < 0 ? r : output_end(output, err);
+}
+
+int list_add_tenants(struct cli *cli, list_tenant_fn add, struct output *output, struct err *err)
+{
+	Croft__V1__ListTenantsRequest request = CROFT__V1__LIST_TENANTS_REQUEST__INIT;
+	char token[LIST_TOKEN_MAX] = "";
+	int r;
+
+	request.page_token = token;
+	do {
+		_cleanup_message_ ProtobufCMessage *reply = NULL;
+		const Croft__V1__ListTenantsResponse *page;
+
+		r = cli_call(cli, &croft__v1__tenants__descriptor, "ListTenants", &request.base,
+			&reply, err);
+		page = (const void *)reply;
+		for (size_t i = 0; r == 0 && i < page->n_tenants; i++)
+			r = add(cli, page->tenants[i]->name, output, err);
+		if (r == 0)
+			r = list_next_page(page->next_page_token, token, err);
+	} while (r == 0 && *token);
+	return r;
+}
+
+int list_print_tenants(
+	struct cli *cli, const struct column *columns, list_tenant_fn add, struct err *err)
+{
+	_cleanup_output_ struct output *output = NULL;
+	char tenant[RESOURCE_SIZE];
+	const char *name = cli_arg(cli, 0);
+	int r = name ? cli_tenant_name(name, tenant, err) : 0;
+
+	if (r == 0)
+		r = output_create(cli->format, columns, stdout, &output, err);
+	if (r == 0)
+		r = name ? add(cli, tenant, output, err) : list_add_tenants(cli, add, output, err);
 	return r < 0 ? r : output_end(output, err);
 }

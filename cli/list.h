@@ -15,6 +15,17 @@ int list_add(struct cli *cli, const ProtobufCServiceDescriptor *service, const c
 int list_print(struct cli *cli, const ProtobufCServiceDescriptor *service, const char *method,
 	ProtobufCMessage *request, const struct column *columns, struct err *err);
 
+/* Adds what belongs to a tenant ("tenants/acme") to an output. Returns 0 or -errno. */
+typedef int (*list_tenant_fn)(
+	struct cli *cli, const char *tenant, struct output *output, struct err *err);
+
+/* Adds what belongs to each tenant that the caller may see. Returns 0 or -errno. */
+int list_add_tenants(struct cli *cli, list_tenant_fn add, struct output *output, struct err *err);
+
+/* Prints what belongs to the tenant that argument 0 names, or without one to each. Likewise. */
+int list_print_tenants(
+	struct cli *cli, const struct column *columns, list_tenant_fn add, struct err *err);
+
 #define LIST_TOKEN_MAX 512
 /*
  * Takes over a list's next_page_token ("" at its end). A token that is too long, or the same as
