@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "cli/health.h"
 #include "cli/list.h"
 #include "cli/schedule.h"
 #include "croft/v1/containers.pb-c.h"
@@ -85,7 +86,8 @@ static const char *mounts_text(
 
 const struct column container_list_columns[] = {
 	{"name", "CONTAINER", "name", COLUMN_RESOURCE, NULL},
-	{"state", "STATE", "state", COLUMN_STATE, NULL},
+	{"state", "STATE", .kind = COLUMN_CUSTOM, .text = health_state_text},
+	{"health", NULL, .kind = COLUMN_CUSTOM, .text = health_text},
 	{"image", "IMAGE", "image", COLUMN_RESOURCE, NULL},
 	{"cpu_milli", "CPU", .kind = COLUMN_CUSTOM, .text = columns_cpu},
 	{"memory_bytes", "MEMORY", .kind = COLUMN_CUSTOM, .text = columns_memory},
@@ -114,6 +116,8 @@ const struct column container_columns[] = {
 	{"nesting", "nesting", "nesting", COLUMN_PLAIN, NULL},
 	{"snapshots", "snapshots", .kind = COLUMN_CUSTOM, .text = schedule_text},
 	{"next_snapshot_time", "next snapshot", "next_snapshot_time", COLUMN_TIME, NULL},
+	{"health_check", "health check", .kind = COLUMN_CUSTOM, .text = health_check_text},
+	{"health", "health", .kind = COLUMN_CUSTOM, .text = health_text},
 	{"restart_policy", "restart", "restart_policy", COLUMN_PLAIN, NULL},
 	{"restart_time", "starts again", "restart_time", COLUMN_TIME, NULL},
 	{"autostart", "autostart", "autostart", COLUMN_PLAIN, NULL},

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "cli/health.h"
 #include "cli/limits_message.h"
 #include "cli/schedule.h"
 #include "cli/usage.h"
@@ -92,6 +93,7 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 	Croft__V1__CreateContainerRequest request = CROFT__V1__CREATE_CONTAINER_REQUEST__INIT;
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
 	struct schedule_message schedule;
+	struct health_message health;
 	struct limits_message limits;
 	char image[RESOURCE_SIZE];
 	char parent[RESOURCE_SIZE];
@@ -107,8 +109,11 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 		r = fill_container(cli, &container, policy, err);
 	if (r == 0)
 		r = schedule_read(&cli->options, &schedule, err);
+	if (r == 0)
+		r = health_option_read(&cli->options, &health, err);
 	if (r < 0)
 		return r;
+	container.health_check = health_option_message(&health);
 	container.snapshot_schedule = schedule_message(&schedule);
 	container.image = image;
 	container.limits = &limits.message;
@@ -138,8 +143,9 @@ static int set(struct cli *cli, struct err *err)
 	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
 	const char *oom_group = options_get(&cli->options, "oom-group");
-	const char *paths[LIMIT_N + 3 + UPKEEP_PATHS];
+	const char *paths[LIMIT_N + 4 + UPKEEP_PATHS];
 	struct schedule_message schedule;
+	struct health_message health;
 	size_t n_upkeep = 0;
 	struct limits_message limits;
 	char name[RESOURCE_SIZE];
@@ -152,6 +158,8 @@ static int set(struct cli *cli, struct err *err)
 		r = cli_switch("oom-group", oom_group, &on, err);
 	if (r == 0)
 		r = schedule_read(&cli->options, &schedule, err);
+	if (r == 0)
+		r = health_option_read(&cli->options, &health, err);
 	if (r < 0)
 		return r;
 	memcpy(paths, limits.paths, limits.n_paths * sizeof(*paths));
@@ -160,6 +168,8 @@ static int set(struct cli *cli, struct err *err)
 		paths[mask.n_paths++] = "oom_group";
 	if (schedule.given)
 		paths[mask.n_paths++] = "snapshot_schedule";
+	if (health.given)
+		paths[mask.n_paths++] = "health_check";
 	r = read_upkeep(&cli->options, &container, paths + mask.n_paths, &n_upkeep, err);
 	if (r < 0)
 		return r;
@@ -170,6 +180,7 @@ static int set(struct cli *cli, struct err *err)
 	container.name = name;
 	container.limits = &limits.message;
 	container.oom_group = on;
+	container.health_check = health_option_message(&health);
 	container.snapshot_schedule = schedule_message(&schedule);
 	request.container = &container;
 	request.update_mask = &mask;
@@ -188,6 +199,7 @@ static const struct option_rule make_options[] = {
 	{.name = "oom-group", .help = "when memory runs out, kill the whole container"},
 	{.name = "with-init", .help = "put croft-init, which reaps and forwards signals, first"},
 	SCHEDULE_OPTIONS,
+	HEALTH_OPTIONS,
 	UPKEEP_OPTIONS,
 	{.name = "no-network", .help = "loopback only, also where the host has a network"},
 	{.name = "nesting", .help = "let it have containers inside; an operator must allow it"},
@@ -200,6 +212,7 @@ static const struct option_rule set_options[] = {
 		.kind = WORD_CHOICE,
 		.help = "when memory runs out, kill the whole container"},
 	SCHEDULE_OPTIONS,
+	HEALTH_OPTIONS,
 	UPKEEP_OPTIONS,
 	{.name = "force", .help = "lower memory below what is in use"},
 	{0},

@@ -13,7 +13,7 @@ static const struct {
 	int64_t seconds;
 } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
 
-static int read_span(
+int schedule_span(
 	const char *option, const char *text, Google__Protobuf__Duration *ret, struct err *err)
 {
 	char *end;
@@ -46,9 +46,9 @@ int schedule_read(const struct options *o, struct schedule_message *ret, struct 
 					"--snapshot-every");
 	if (!every || !strcmp(every, "none"))
 		return 0;
-	r = read_span("snapshot-every", every, &ret->every, err);
+	r = schedule_span("snapshot-every", every, &ret->every, err);
 	if (r == 0 && expire)
-		r = read_span("snapshot-expire", expire, &ret->expire, err);
+		r = schedule_span("snapshot-expire", expire, &ret->expire, err);
 	if (r == 0 && keep)
 		r = cli_number("--snapshot-keep", keep, UINT32_MAX, &n, err);
 	if (r < 0)

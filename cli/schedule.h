@@ -25,6 +25,10 @@ struct schedule_message {
 	bool given; /* also when it is none */
 };
 
+/* A time such as 30m. Returns 0 or a usage error. */
+int schedule_span(
+	const char *option, const char *text, Google__Protobuf__Duration *ret, struct err *err);
+
 /* Reads the options. Returns 0 or a usage error. */
 int schedule_read(const struct options *options, struct schedule_message *ret, struct err *err);
 /* The schedule for a request; NULL: none. */

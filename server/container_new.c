@@ -4,6 +4,7 @@
 #include "server/container_pending.h"
 #include "server/convert.h"
 #include "server/cores.h"
+#include "server/health.h"
 #include "server/init_args.h"
 #include "server/network.h"
 #include "server/snapshot_schedule.h"
@@ -84,6 +85,7 @@ struct wanted {
 	char policy[NAME_SIZE];
 	struct limits limits;
 	struct snapshot_schedule schedule;
+	struct health_check health_check;
 	struct upkeep upkeep;
 };
 
@@ -123,6 +125,8 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 		r = snapshot_schedule_read(
 			c->snapshot_schedule, clock_wall_usec(), &w->schedule, err);
 	if (r == 0)
+		r = health_read(c->health_check, c->ephemeral, &w->health_check, err);
+	if (r == 0)
 		r = convert_upkeep_back(c, UPKEEP_ALL, c->ephemeral, &w->upkeep, err);
 	if (r < 0)
 		return r;
@@ -159,6 +163,7 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 	c->nesting = from->nesting;
 	c->created_wall_usec = clock_wall_usec();
 	c->schedule = w.schedule;
+	c->health_check = w.health_check;
 	r = container_place(server, c, err);
 	if (r == 0)
 		r = network_place(server, c, err);

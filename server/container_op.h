@@ -12,6 +12,7 @@ struct container_op {
 	uint64_t cpus[LIMITS_CPU_WORDS];
 	bool oom_group;
 	struct snapshot_schedule schedule;
+	struct health_check health_check;
 	struct upkeep upkeep;
 	bool force;
 	bool holds_change; /* it set container->changing */

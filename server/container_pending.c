@@ -6,6 +6,7 @@
 #include "server/container_update.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/health.h"
 #include "server/init_args.h"
 #include "server/link.h"
 #include "server/log_quota.h"
@@ -333,6 +334,8 @@ static void on_committed(void *arg, const struct err *err)
 			p->container->name);
 		snapshot_schedule_wake(p->server);
 		log_quota_enforce(p->server, p->container->tenant);
+		if (p->op && !health_equal(&p->op->health_check, &p->container->health_check))
+			health_changed(p->server, p->container);
 	} else if (p->kind->take_back) {
 		p->kind->take_back(p);
 		snprintf(p->container->pending, sizeof(p->container->pending), "%s", p->kind->word);

@@ -9,6 +9,7 @@
 #include "server/cores.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/health.h"
 #include "server/snapshot_schedule.h"
 #include "server/upkeep.h"
 
@@ -28,6 +29,8 @@ void container_update_swap(struct container_op *op)
 	c->oom_group = before.oom_group;
 	op->schedule = c->schedule;
 	c->schedule = before.schedule;
+	op->health_check = c->health_check;
+	c->health_check = before.health_check;
 	c->upkeep = before.upkeep;
 }
 
@@ -51,9 +54,9 @@ void container_update_fill(struct container *c, struct container_op *op, struct 
 static int fill(
 	struct container_op *op, const Croft__V1__UpdateContainerRequest *request, struct err *err)
 {
-	/* Behind the second, in the order of enum upkeep_field. */
+	/* Behind the second, three in the order of enum upkeep_field. */
 	static const char *const others[] = {"oom_group", "snapshot_schedule", "restart_policy",
-		"autostart", "autostart_order", NULL};
+		"autostart", "autostart_order", "health_check", NULL};
 	struct container *c = op->container;
 	struct tenant *t = c->tenant;
 	struct limits allowed = t->limits;
@@ -70,6 +73,10 @@ static int fill(
 	if (update.others & 2)
 		r = snapshot_schedule_read(request->container->snapshot_schedule, clock_wall_usec(),
 			&op->schedule, err);
+	op->health_check = c->health_check;
+	if (r == 0 && (update.others & 1u << 5))
+		r = health_read(
+			request->container->health_check, c->ephemeral, &op->health_check, err);
 	op->upkeep = c->upkeep;
 	if (r == 0)
 		r = convert_upkeep_back(
@@ -93,6 +100,8 @@ void container_update_add_event(struct db_tx *tx, const struct container_op *op)
 	const struct container *c = op->container;
 	char old[SCHEDULE_TEXT_SIZE];
 	char new[SCHEDULE_TEXT_SIZE];
+	char old_health[HEALTH_TEXT_SIZE];
+	char new_health[HEALTH_TEXT_SIZE];
 	struct changes changes;
 
 	changes_init(&changes);
@@ -104,6 +113,9 @@ void container_update_add_event(struct db_tx *tx, const struct container_op *op)
 		changes_text(&changes, "snapshot_schedule",
 			snapshot_schedule_write(&op->schedule, old),
 			snapshot_schedule_write(&c->schedule, new));
+	if (!health_equal(&op->health_check, &c->health_check))
+		changes_text(&changes, "health_check", health_write(&op->health_check, old_health),
+			health_write(&c->health_check, new_health));
 	changes_text(&changes, "restart_policy", upkeep_restart_name(op->upkeep.restart),
 		upkeep_restart_name(c->upkeep.restart));
 	changes_bool(&changes, "autostart", op->upkeep.autostart, c->upkeep.autostart);

@@ -1,6 +1,7 @@
 /* Messages made from the model; see convert.h. Pure: reads the model, allocates nothing. */
 #include "server/convert.h"
 
+#include "server/health.h"
 #include "server/upkeep.h"
 #include "server/volume.h"
 
@@ -153,6 +154,31 @@ static void fill_schedule(const struct snapshot_schedule *s, struct container_me
 	out->msg.next_snapshot_time = &out->next_snapshot;
 }
 
+static void fill_health(const struct container *c, struct container_message *out)
+{
+	const char *output;
+
+	croft__v1__health_check__init(&out->health_check);
+	google__protobuf__duration__init(&out->health_interval);
+	out->health_interval.seconds = c->health_check.interval_s;
+	out->health_check.command = (char *)c->health_check.command;
+	out->health_check.interval = &out->health_interval;
+	out->health_check.retries = c->health_check.retries;
+	if (c->health_check.start_period_s) {
+		google__protobuf__duration__init(&out->health_start_period);
+		out->health_start_period.seconds = c->health_check.start_period_s;
+		out->health_check.start_period = &out->health_start_period;
+	}
+	google__protobuf__duration__init(&out->health_timeout);
+	out->health_timeout.seconds = c->health_check.timeout_s;
+	out->health_check.timeout = &out->health_timeout;
+	out->health_check.restart = c->health_check.restart;
+	out->msg.health_check = &out->health_check;
+	out->msg.health = (Croft__V1__Container__Health)health_state(
+		c, &out->msg.health_failures, &output);
+	out->msg.health_output = (char *)output;
+}
+
 static void fill_mounts(const struct container *c, struct container_message *out)
 {
 	for (size_t i = 0; i < c->n_mounts; i++) {
@@ -208,6 +234,8 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->log_used_bytes = c->log_bytes;
 	if (c->schedule.every_s)
 		fill_schedule(&c->schedule, out);
+	if (c->health_check.command[0])
+		fill_health(c, out);
 	fill_mounts(c, out);
 	msg->restart_policy = (Croft__V1__Container__RestartPolicy)(c->upkeep.restart + 1);
 	msg->autostart = c->upkeep.autostart;

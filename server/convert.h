@@ -36,6 +36,10 @@ struct container_message {
 	Google__Protobuf__Duration every;
 	Google__Protobuf__Duration expire;
 	Google__Protobuf__Timestamp next_snapshot;
+	Croft__V1__HealthCheck health_check;
+	Google__Protobuf__Duration health_interval;
+	Google__Protobuf__Duration health_timeout;
+	Google__Protobuf__Duration health_start_period;
 	Google__Protobuf__Timestamp restart;
 	char name[RESOURCE_SIZE];
 	char image[RESOURCE_SIZE];

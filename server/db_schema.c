@@ -190,9 +190,14 @@ static const char nesting[] =
 	"ALTER TABLE tenants ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE containers ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;";
 
+/* containers.health: see health.h; "": no check. runs.health: as enum health_state. */
+static const char health_checks[] =
+	"ALTER TABLE containers ADD COLUMN health TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE runs ADD COLUMN health INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
-	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes,
-	nesting};
+	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
+	health_checks};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

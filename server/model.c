@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "server/container_pending.h"
+#include "server/health.h"
 #include "server/logs.h"
 #include "server/plan.h"
 #include "server/snapshot.h"
@@ -92,6 +93,7 @@ void container_unref(struct container *container)
 		return;
 	run_close(&container->run);
 	log_source_close(container->logs);
+	health_end(container);
 	if (container->stop_timer)
 		event_free(container->stop_timer);
 	if (container->restart_timer)

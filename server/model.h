@@ -35,6 +35,7 @@
 
 struct db_tx;
 struct event;
+struct health;
 struct log_source;
 struct server;
 struct volume;
@@ -90,6 +91,9 @@ struct unsure_sample {
 	struct fault_report reported;
 };
 
+/* As in croft.v1.Container.Health. */
+enum health_state { HEALTH_NONE, HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
+
 /* As in croft.v1.Container.RestartPolicy, but for its zero. */
 enum restart_policy { RESTART_NEVER, RESTART_ON_FAILURE, RESTART_ALWAYS };
 
@@ -122,6 +126,7 @@ struct run {
 	struct usage_point last;
 	struct fault_report reported;
 	struct unsure_sample unsure;
+	enum health_state health; /* that was last told */
 };
 
 struct tenant {
@@ -163,6 +168,20 @@ struct tenant {
 	struct usage_totals own_totals;
 	uint64_t log_bytes;	/* log_quota.h: the sum of its containers' */
 	uint64_t log_paid_usec; /* CLOCK_BOOTTIME until which what was read of them is paid for */
+	uint64_t health_paid_usec; /* the same of its containers' health checks */
+};
+
+/* See health.h. */
+#define HEALTH_COMMAND_MAX 512
+#define HEALTH_OUTPUT_MAX  200
+
+struct health_check {
+	char command[HEALTH_COMMAND_MAX + 1]; /* "": none */
+	uint32_t interval_s;
+	uint32_t retries;
+	uint32_t start_period_s;
+	uint32_t timeout_s;
+	bool restart; /* an unhealthy container is stopped, and started again */
 };
 
 /* See snapshot_schedule.h. */
@@ -224,6 +243,8 @@ struct container {
 	struct container_mount mounts[CONTAINER_MOUNTS_MAX]; /* in order of paths */
 	size_t n_mounts;
 	struct snapshot_schedule schedule;
+	struct health_check health_check;
+	struct health *health;	      /* owned; of a run that is watched */
 	char pending[NAME_SIZE + 16]; /* container_pending.h; "": nothing */
 	bool pending_begun;	      /* and is being carried out */
 	struct event *stop_timer;     /* owned: SIGKILL after the stop signal */

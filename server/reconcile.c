@@ -15,6 +15,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/exec.h"
+#include "server/health.h"
 #include "server/import.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -66,6 +67,7 @@ void reconcile_lost(struct server *server)
 	MAP_FOREACH(node, &server->model.tenants)
 	map_object(node, struct tenant, by_name)->ready = false;
 	exec_lost(server);
+	health_lost();
 }
 
 void reconcile_fill_tenant(const struct tenant *t, bool force, struct msg_tenant_set *ret)
@@ -481,7 +483,8 @@ void reconcile_event(
 		on_run_ended(server, msg);
 		break;
 	case MSG_EVENT_EXEC_ENDED:
-		exec_ended(server, msg);
+		if (!health_command_ended(msg))
+			exec_ended(server, msg);
 		break;
 	case MSG_EVENT_LIMIT_HIT:
 		sampler_limit_hit(server, msg);

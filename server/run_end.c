@@ -11,6 +11,7 @@
 #include "server/console.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/health.h"
 #include "server/ledger.h"
 #include "server/link.h"
 #include "server/logs.h"
@@ -345,6 +346,7 @@ static struct run_end *make_end(struct server *server, struct container *c)
 	c->launching = false;
 	/* Until the commit it holds its name and shows that it is on its way down. */
 	c->state = CONTAINER_STOPPING;
+	health_end(c);
 	log_source_drain(c->logs);
 	log_source_close(c->logs);
 	c->logs = NULL;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "server/console.h"
+#include "server/health.h"
 #include "server/link.h"
 #include "server/logs.h"
 #include "server/store.h"
@@ -106,6 +107,7 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 	if (n_fds > n_dirs + 2)
 		link_close_fds(fds + n_dirs + 2, n_fds - n_dirs - 2);
 	adopt_output(server, c, output, console);
+	health_begin(server, c);
 }
 
 void run_end_tenant(struct db_tx *tx, struct tenant *t)

@@ -11,6 +11,7 @@
 #include "server/event_feed.h"
 #include "server/events.h"
 #include "server/exec.h"
+#include "server/health.h"
 #include "server/import.h"
 #include "server/link.h"
 #include "server/log_writer.h"
@@ -184,6 +185,7 @@ static void take_apart(struct service *service)
 	snapshot_schedule_destroy(server);
 	grpc_server_destroy(server->grpc);
 	link_destroy(server->link);
+	health_lost();
 	/* The end of the link may have queued more: rows of starts that were lost. */
 	if (server->db)
 		db_stop(server->db);

@@ -58,6 +58,8 @@ void store_add_run(struct db_tx *tx, const struct run *run, const struct tenant 
 void store_confirm_run(struct db_tx *tx, const struct run *run);
 void store_end_run(struct db_tx *tx, const struct run *run);
 void store_delete_run(struct db_tx *tx, const struct run *run);
+/* What is known of its health. */
+void store_run_health(struct db_tx *tx, const struct run *run);
 
 void store_sample(struct db_tx *tx, const struct run *run, const struct usage_point *point);
 void store_gap(struct db_tx *tx, const struct run *run, const char *reason,

@@ -4,6 +4,7 @@
  */
 #include "base/cleanup.h"
 #include "server/container_pending.h"
+#include "server/health.h"
 #include "server/init_args.h"
 #include "server/limits_text.h"
 #include "server/snapshot_schedule.h"
@@ -163,6 +164,7 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct load *load = arg;
 	char schedule[SCHEDULE_TEXT_SIZE];
+	char health[HEALTH_TEXT_SIZE];
 	char limits[LIMITS_TEXT_SIZE];
 	char restart[16];
 	char name[NAME_SIZE];
@@ -213,6 +215,9 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	c->upkeep.order = (uint32_t)sqlite3_column_int(row, 18);
 	c->restart_due = sqlite3_column_int(row, 19);
 	c->nesting = sqlite3_column_int(row, 20);
+	db_column_text(row, 21, health, sizeof(health));
+	if (health_parse(health, &c->health_check) < 0)
+		return damaged("container's health check", err);
 	return r;
 }
 
@@ -236,6 +241,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 	run->exit_status = sqlite3_column_int(row, 10);
 	run->exit_signal = sqlite3_column_int(row, 11);
 	db_column_text(row, 12, run->end_note, sizeof(run->end_note));
+	run->health = (enum health_state)sqlite3_column_int(row, 13);
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
 	return 0;
@@ -243,7 +249,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 
 #define RUN_COLUMNS                                                                                \
 	"SELECT key, id, boot_id, cgroup_inode, id_base, start_boot, start_wall, end_boot,"        \
-	" end_wall, exit_kind, exit_status, exit_signal, end_note FROM runs "
+	" end_wall, exit_kind, exit_status, exit_signal, end_note, health FROM runs "
 
 static int load_sample_value(sqlite3_stmt *row, void *arg, struct err *err)
 {
@@ -405,7 +411,7 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
 			" with_init, ephemeral, oom_group, launching, deleting, created_wall,"
 			" pending, schedule, restart, autostart, start_order, restart_due,"
-			" nesting FROM containers",
+			" nesting, health FROM containers",
 			load_container, &load, err, "");
 	if (r == 0)
 		r = store_load_snapshots(db, model, err);

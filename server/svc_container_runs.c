@@ -121,6 +121,9 @@ static void stop(struct container_op *op, uint32_t timeout_ms)
 		cancel_restart(op);
 	else if (stop_container(op->server, op->container, timeout_ms, on_stopped, op, &err) < 0)
 		container_op_fail(op, &err);
+	else
+		/* Also of one that is being stopped because it is unhealthy. */
+		upkeep_cancel(op->container);
 }
 
 static void stop_handler(struct grpc_call *call, const ProtobufCMessage *message)

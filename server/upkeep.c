@@ -71,6 +71,13 @@ void upkeep_decide(struct container *c)
 	c->restart_due = true;
 }
 
+void upkeep_demand(struct container *c, uint64_t worked_usec)
+{
+	if (worked_usec >= STEADY_SECONDS * UINT64_C(1000000))
+		c->restarts = 0;
+	c->restart_due = true;
+}
+
 void upkeep_add_event(struct db_tx *tx, const struct container *c)
 {
 	struct details d;

@@ -28,6 +28,11 @@ int upkeep_restart_parse(const char *name, enum restart_policy *ret);
  */
 void upkeep_decide(struct container *container);
 void upkeep_add_event(struct db_tx *tx, const struct container *container);
+/*
+ * The present run is to be ended, and another to follow, whatever the policy says: from now on that
+ * is due. A run that has worked for so long begins the pauses anew. Writes nothing.
+ */
+void upkeep_demand(struct container *container, uint64_t worked_usec);
 /* The end is durable, and the container STOPPED. */
 void upkeep_after_end(struct server *server, struct container *container);
 
