@@ -165,7 +165,6 @@ HANDLER(handle_container_start)
 	struct container *c;
 	struct err err;
 
-	(void)n_fds;
 	refused = check_start(s, in, &confinement, &err) < 0;
 	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
@@ -180,10 +179,12 @@ HANDLER(handle_container_start)
 	container_move(c, CONTAINER_STARTING);
 	c->file.net_number = in->net_number;
 	c->file.net_slot = in->net_slot;
-	task->fds[0] = take_fd(&fds[0]);
+	for (size_t i = 0; i < n_fds; i++)
+		task->fds[i] = take_fd(&fds[i]);
 	task->u.spawn = (struct spawn_request){
 		.msg = *in,
 		.args_fd = task->fds[0],
+		.seed_fd = task->fds[1],
 		.init_fd = s->init_fd,
 		.runs_fd = s->runs_fd,
 		.fifos_fd = s->fifos_fd,

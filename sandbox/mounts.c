@@ -309,6 +309,18 @@ int mounts_make_dev(int root_fd, int *ret_console_fd, struct err *err)
 	return r;
 }
 
+int mounts_make_small_fs(void)
+{
+	static const struct mount_option options[] = {
+		{"mode", "0700"},
+		{"size", "256k"},
+		{"nr_inodes", "16"},
+		{NULL, NULL},
+	};
+
+	return make_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
 /* An empty, read-only directory to put over what must not be seen. */
 static int make_empty_dir(void)
 {

@@ -22,6 +22,9 @@ int mounts_open_target(int root_fd, const char *name, int *ret_fd, struct err *e
  */
 int mounts_make_dev(int root_fd, int *ret_console_fd, struct err *err);
 
+/* A detached file system for a few small files of Croft's, root's alone. Returns it, or -errno. */
+int mounts_make_small_fs(void);
+
 /*
  * Puts a mount (-1: none) of a file over /etc/NAME, whatever the image has there: a symbolic link
  * is covered, not followed, and what is missing is made. Where that cannot be (no /etc, or a

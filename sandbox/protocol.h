@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  9u
+#define PROTOCOL_VERSION  10u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -37,7 +37,8 @@ enum msg_op {
 	MSG_TENANT_REMOVE,    /* msg_tenant -> msg_empty */
 	MSG_TENANT_FREEZE,    /* msg_freeze (container ""): all of the tenant, now and later */
 	MSG_CONTAINER_CREATE, /* msg_container_create -> msg_empty: makes its upper */
-	MSG_CONTAINER_START,  /* msg_container_start + args memfd -> msg_started + fds */
+	MSG_CONTAINER_START,  /* msg_container_start + args memfd, and cloud_seed.h's if it has any
+				 -> msg_started + fds */
 	MSG_CONTAINER_SIGNAL, /* msg_signal -> msg_empty: to its init */
 	MSG_CONTAINER_KILL,   /* msg_container -> msg_empty: everything in it, now */
 	MSG_CONTAINER_FREEZE, /* msg_freeze -> msg_empty */

@@ -23,6 +23,7 @@
 struct spawn_request {
 	struct msg_container_start msg; /* validated */
 	int args_fd;			/* see spawn_args.h */
+	int seed_fd;			/* see cloud_seed.h; -1: none */
 	int init_fd;			/* the croft-init binary; used with msg.with_init */
 	int runs_fd;			/* directory of the run files */
 	int fifos_fd;			/* directory of the standard outputs */

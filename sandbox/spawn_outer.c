@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/cloud_mount.h"
 #include "sandbox/mounts.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/syscalls.h"
@@ -222,6 +223,8 @@ static int build(const struct spawn *s, struct outer_result *ret, struct err *er
 		r = mount_names(from.mounts, err);
 	if (r == 0)
 		r = mount_volumes(s, &from, err);
+	if (r == 0 && s->request->seed_fd >= 0)
+		r = cloud_mount(s->request->seed_fd, root_fd, err);
 	if (r == 0)
 		r = clone_init(s, &ret->init_pidfd, err);
 	if (r < 0)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "sandbox/cloud_seed.h"
 #include "sandbox/counters.h"
 #include "sandbox/image_config.h"
 #include "sandbox/protocol.h"
