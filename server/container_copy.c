@@ -6,6 +6,7 @@
 #include "server/container_files.h"
 
 #include "base/log.h"
+#include "server/cloud_init.h"
 #include "server/container_new.h"
 #include "server/convert_snapshot.h"
 #include "server/details.h"
@@ -129,6 +130,7 @@ static int make(struct server *server, struct container *source, const struct sn
 	struct container_message from;
 	struct snapshot_message was;
 	char parent[RESOURCE_SIZE];
+	int r;
 
 	snprintf(parent, sizeof(parent), "tenants/%s", source->tenant->name);
 	convert_container(source, &from);
@@ -145,7 +147,13 @@ static int make(struct server *server, struct container *source, const struct sn
 	request.parent = parent;
 	request.container_id = (char *)id;
 	request.container = &from.msg;
-	return container_new(server, &request, ret, err);
+	r = container_new(server, &request, ret, err);
+	if (r < 0)
+		return r;
+	r = cloud_init_copy(source, *ret, err);
+	if (r < 0)
+		model_remove_container(*ret);
+	return r;
 }
 
 static int find_snapshot(const struct container *source, const char *name,
@@ -214,6 +222,7 @@ void container_copy(struct grpc_call *call, const ProtobufCMessage *message)
 	container_mount_copy(source, c);
 	tx = db_tx_new();
 	store_put_container(tx, c);
+	store_put_cloud_init(tx, c);
 	for (size_t i = 0; i < c->n_mounts; i++)
 		store_add_mount(tx, c, &c->mounts[i]);
 	events_add_created(tx, c);

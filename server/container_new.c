@@ -1,6 +1,7 @@
 /* Checking and making a new container; see container_new.h. Nothing is written before all holds. */
 #include "server/container_new.h"
 
+#include "server/cloud_init.h"
 #include "server/container_pending.h"
 #include "server/convert.h"
 #include "server/cores.h"
@@ -164,7 +165,10 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 	c->created_wall_usec = clock_wall_usec();
 	c->schedule = w.schedule;
 	c->health_check = w.health_check;
-	r = container_place(server, c, err);
+	r = cloud_init_change(
+		w.tenant, c, NULL, from->cloud_init, CLOUD_INIT_ALL, &c->cloud_init, err);
+	if (r == 0)
+		r = container_place(server, c, err);
 	if (r == 0)
 		r = network_place(server, c, err);
 	if (r < 0) {

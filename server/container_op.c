@@ -2,6 +2,7 @@
 #include "server/container_op.h"
 
 #include "google/protobuf/empty.pb-c.h"
+#include "server/cloud_init.h"
 #include "server/convert.h"
 
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static void op_free(struct container_op *op)
 {
 	if (op->holds_change)
 		op->container->changing = false;
+	cloud_init_unref(op->cloud_init);
 	container_unref(op->container);
 	free(op);
 }

@@ -14,6 +14,8 @@ struct container_op {
 	struct snapshot_schedule schedule;
 	struct health_check health_check;
 	struct upkeep upkeep;
+	struct cloud_init *cloud_init; /* a reference */
+	char cloud_id[UID_SIZE];
 	bool force;
 	bool holds_change; /* it set container->changing */
 	/* CreateContainer: what is waited for. */

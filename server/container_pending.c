@@ -149,7 +149,15 @@ static int apply_rebuild(struct pending *p, const char *name, struct err *err)
 {
 	(void)err;
 	snprintf(p->container->image, sizeof(p->container->image), "%s", name);
+	model_make_uid(p->container->cloud_id);
 	return 0;
+}
+
+static void add_rebuild_event(struct pending *p, const char *name, struct db_tx *tx)
+{
+	if (p->container->cloud_init)
+		store_put_cloud_init(tx, p->container);
+	add_event(p, name, tx);
 }
 
 /* --- limits --- */
@@ -179,7 +187,7 @@ static void add_limits_event(struct pending *p, const char *name, struct db_tx *
 {
 	(void)name;
 	if (p->op)
-		container_update_add_event(tx, p->op);
+		container_update_store(tx, p->op);
 }
 
 static const struct kind kinds[] = {
@@ -187,7 +195,7 @@ static const struct kind kinds[] = {
 		"snapshot.restored", "snapshot", "went back to snapshot"},
 	{"rename", MSG_CONTAINER_RENAME, fill_rename, apply_rename, NULL, add_event,
 		"container.renamed", "name", "is the new name of"},
-	{"rebuild", MSG_CONTAINER_RESET, fill_rebuild, apply_rebuild, NULL, add_event,
+	{"rebuild", MSG_CONTAINER_RESET, fill_rebuild, apply_rebuild, NULL, add_rebuild_event,
 		"container.rebuilt", "image", "was made anew from image"},
 	{"limits", MSG_CONTAINER_LIMITS, fill_limits, apply_limits, take_back_limits,
 		add_limits_event, NULL, NULL, NULL},

@@ -4,6 +4,7 @@
  */
 #include "server/container_update.h"
 
+#include "server/cloud_init.h"
 #include "server/container_pending.h"
 #include "server/convert.h"
 #include "server/cores.h"
@@ -11,6 +12,7 @@
 #include "server/events.h"
 #include "server/health.h"
 #include "server/snapshot_schedule.h"
+#include "server/store.h"
 #include "server/upkeep.h"
 
 #include <string.h>
@@ -32,6 +34,23 @@ void container_update_swap(struct container_op *op)
 	op->health_check = c->health_check;
 	c->health_check = before.health_check;
 	c->upkeep = before.upkeep;
+	op->cloud_init = c->cloud_init;
+	c->cloud_init = before.cloud_init;
+	memcpy(op->cloud_id, c->cloud_id, sizeof(op->cloud_id));
+	memcpy(c->cloud_id, before.cloud_id, sizeof(c->cloud_id));
+}
+
+/* What is changed is for another instance, as it would not be looked at otherwise. */
+static int fill_cloud_init(
+	struct container_op *op, const Croft__V1__CloudInit *msg, unsigned fields, struct err *err)
+{
+	struct container *c = op->container;
+	int r = cloud_init_change(c->tenant, c, c->cloud_init, msg, fields, &op->cloud_init, err);
+
+	memcpy(op->cloud_id, c->cloud_id, sizeof(op->cloud_id));
+	if (r == 0 && fields)
+		model_make_uid(op->cloud_id);
+	return r;
 }
 
 void container_update_fill(struct container *c, struct container_op *op, struct msg_limits *ret)
@@ -54,9 +73,10 @@ void container_update_fill(struct container *c, struct container_op *op, struct 
 static int fill(
 	struct container_op *op, const Croft__V1__UpdateContainerRequest *request, struct err *err)
 {
-	/* Behind the second, three in the order of enum upkeep_field. */
+	/* Behind the second, three in the order of enum upkeep_field; then those of cloud_init.h.
+	 */
 	static const char *const others[] = {"oom_group", "snapshot_schedule", "restart_policy",
-		"autostart", "autostart_order", "health_check", NULL};
+		"autostart", "autostart_order", "health_check", CLOUD_INIT_PATHS, NULL};
 	struct container *c = op->container;
 	struct tenant *t = c->tenant;
 	struct limits allowed = t->limits;
@@ -79,8 +99,10 @@ static int fill(
 			request->container->health_check, c->ephemeral, &op->health_check, err);
 	op->upkeep = c->upkeep;
 	if (r == 0)
-		r = convert_upkeep_back(
-			request->container, update.others >> 2, c->ephemeral, &op->upkeep, err);
+		r = convert_upkeep_back(request->container, update.others >> 2 & UPKEEP_ALL,
+			c->ephemeral, &op->upkeep, err);
+	if (r == 0)
+		r = fill_cloud_init(op, request->container->cloud_init, update.others >> 6, err);
 	if (r < 0)
 		return r;
 	if (!cores_empty(t->cpus)) {
@@ -95,7 +117,7 @@ static int fill(
 }
 
 /* op holds what the container was. */
-void container_update_add_event(struct db_tx *tx, const struct container_op *op)
+void container_update_store(struct db_tx *tx, const struct container_op *op)
 {
 	const struct container *c = op->container;
 	char old[SCHEDULE_TEXT_SIZE];
@@ -120,6 +142,11 @@ void container_update_add_event(struct db_tx *tx, const struct container_op *op)
 		upkeep_restart_name(c->upkeep.restart));
 	changes_bool(&changes, "autostart", op->upkeep.autostart, c->upkeep.autostart);
 	changes_number(&changes, "autostart_order", op->upkeep.order, c->upkeep.order);
+	if (strcmp(op->cloud_id, c->cloud_id) != 0) {
+		changes_text(&changes, "cloud_init", op->cloud_init ? op->cloud_id : "none",
+			c->cloud_init ? c->cloud_id : "none");
+		store_put_cloud_init(tx, c);
+	}
 	if (changes.n)
 		events_add_container(tx, c, c->run.id, "container.updated", changes_end(&changes),
 			"%s/%s was changed: %s", c->tenant->name, c->name, changes.text);

@@ -12,5 +12,8 @@ void container_update_fill(
 	struct container *container, struct container_op *op, struct msg_limits *ret);
 /* Makes the container what op wants it to be, and op what it was: forth, and back on failure. */
 void container_update_swap(struct container_op *op);
-/* After the first swap. An update to what it is already is no event. */
-void container_update_add_event(struct db_tx *tx, const struct container_op *op);
+/*
+ * After the first swap: its event, but for an update to what it is already, and what is not part of
+ * the container's own row.
+ */
+void container_update_store(struct db_tx *tx, const struct container_op *op);

@@ -1,6 +1,7 @@
 /* Messages made from the model; see convert.h. Pure: reads the model, allocates nothing. */
 #include "server/convert.h"
 
+#include "server/cloud_init.h"
 #include "server/health.h"
 #include "server/upkeep.h"
 #include "server/volume.h"
@@ -237,6 +238,10 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	if (c->health_check.command[0])
 		fill_health(c, out);
 	fill_mounts(c, out);
+	if (c->cloud_init) {
+		cloud_init_info(c, &out->cloud_init);
+		msg->cloud_init_info = &out->cloud_init;
+	}
 	msg->restart_policy = (Croft__V1__Container__RestartPolicy)(c->upkeep.restart + 1);
 	msg->autostart = c->upkeep.autostart;
 	msg->autostart_order = c->upkeep.order;

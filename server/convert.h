@@ -41,6 +41,7 @@ struct container_message {
 	Google__Protobuf__Duration health_timeout;
 	Google__Protobuf__Duration health_start_period;
 	Google__Protobuf__Timestamp restart;
+	Croft__V1__CloudInitInfo cloud_init;
 	char name[RESOURCE_SIZE];
 	char image[RESOURCE_SIZE];
 	char policy[RESOURCE_SIZE];

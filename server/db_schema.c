@@ -195,9 +195,16 @@ static const char health_checks[] =
 	"ALTER TABLE containers ADD COLUMN health TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE runs ADD COLUMN health INTEGER NOT NULL DEFAULT 0;";
 
+/* See cloud_init.h. ssh_keys: each with a NUL behind it. NULL: none. */
+static const char cloud_init[] =
+	"CREATE TABLE container_cloud_init ("
+	" container_uid TEXT PRIMARY KEY REFERENCES containers(uid) ON DELETE CASCADE,"
+	" instance_id TEXT NOT NULL, user_data BLOB, meta_data BLOB, network_config BLOB,"
+	" ssh_keys BLOB) WITHOUT ROWID;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
-	health_checks};
+	health_checks, cloud_init};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

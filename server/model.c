@@ -2,6 +2,7 @@
 #include "server/model.h"
 
 #include "base/cleanup.h"
+#include "server/cloud_init.h"
 #include "server/container_pending.h"
 #include "server/health.h"
 #include "server/logs.h"
@@ -102,6 +103,7 @@ void container_unref(struct container *container)
 		free(*arg);
 	free(container->init_args);
 	free(container->early_end);
+	cloud_init_unref(container->cloud_init);
 	snapshot_remove_all(container);
 	tenant_unref(container->tenant);
 	free(container);
@@ -132,6 +134,7 @@ struct container *model_add_container(struct tenant *tenant, const char *name)
 	c->state = CONTAINER_STOPPED;
 	snprintf(c->name, sizeof(c->name), "%s", name);
 	model_make_uid(c->uid);
+	model_make_uid(c->cloud_id);
 	limits_init(&c->limits);
 	TAILQ_INIT(&c->end_waiters);
 	TAILQ_INIT(&c->gone_waiters);

@@ -33,6 +33,7 @@
 #define INIT_ARGS_MAX	    64
 #define INIT_ARGS_BYTES_MAX 8192
 
+struct cloud_init;
 struct db_tx;
 struct event;
 struct health;
@@ -219,6 +220,8 @@ struct container {
 	bool oom_group;
 	bool nesting;
 	struct upkeep upkeep;
+	struct cloud_init *cloud_init; /* cloud_init.h; a reference; NULL: nothing */
+	char cloud_id[UID_SIZE];       /* the instance that it is for cloud-init */
 	bool no_network;
 	uint32_t net_slot;	 /* its place in its tenant's network; 0: none */
 	bool net_filtered;	 /* the packet filter knows it */

@@ -121,11 +121,11 @@ static int open_api(struct server *server, struct startup *startup, struct err *
 {
 	static const struct grpc_handler *const handlers[] = {svc_tenants_handlers,
 		svc_plans_handlers, svc_containers_handlers, svc_container_runs_handlers,
-		svc_exec_handlers, svc_console_handlers, svc_files_handlers, svc_export_handlers,
-		svc_logs_handlers, svc_images_handlers, svc_snapshots_handlers,
-		svc_networks_handlers, svc_forwards_handlers, svc_policies_handlers,
-		svc_usage_handlers, svc_events_handlers, svc_host_handlers, svc_volumes_handlers,
-		volume_attach_handlers, NULL};
+		svc_exec_handlers, svc_cloud_init_handlers, svc_console_handlers,
+		svc_files_handlers, svc_export_handlers, svc_logs_handlers, svc_images_handlers,
+		svc_snapshots_handlers, svc_networks_handlers, svc_forwards_handlers,
+		svc_policies_handlers, svc_usage_handlers, svc_events_handlers, svc_host_handlers,
+		svc_volumes_handlers, volume_attach_handlers, NULL};
 	struct grpc_server_config config = {.base = server->base,
 		.handlers = handlers,
 		.authorize = auth_authorize,

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "server/cloud_init.h"
 #include "server/container_new.h"
 #include "server/cores.h"
 #include "server/events.h"
@@ -311,6 +312,7 @@ static int begin(struct start *start, struct err *err)
 	struct container *c = start->container;
 	struct server *server = start->server;
 	_cleanup_close_ int args = -1;
+	_cleanup_close_ int seed = -1;
 	struct msg_container_start msg = {0};
 	int r = start_check(server, c, err);
 
@@ -322,13 +324,16 @@ static int begin(struct start *start, struct err *err)
 	if (r == 0)
 		r = pack_args(server, c, &args, err);
 	if (r == 0)
+		r = cloud_init_pack(c, &seed, err);
+	if (r == 0)
 		r = network_fill_start(server, c, &msg, err);
 	if (r < 0)
 		return r;
 	run_init(server, c);
 	fill_message(server, c, start->request.launch, &msg);
 	network_fill_filter(c, &msg);
-	r = link_send(server->link, MSG_CONTAINER_START, &msg, &args, 1, on_started, start, err);
+	r = link_send(server->link, MSG_CONTAINER_START, &msg, (int[]){args, seed},
+		seed < 0 ? 1 : 2, on_started, start, err);
 	if (r < 0) {
 		c->run = start->before;
 		return r;
@@ -363,6 +368,7 @@ int start_container(struct server *server, const struct start_request *request, 
 	}
 	if (request->launch) {
 		store_put_container(request->tx, c);
+		store_put_cloud_init(request->tx, c);
 		events_add_created(request->tx, c);
 	} else {
 		store_put_place(request->tx, c);

@@ -420,6 +420,8 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 	if (r == 0)
 		r = store_load_volumes(db, model, err);
 	if (r == 0)
+		r = store_load_cloud_init(db, model, err);
+	if (r == 0)
 		r = load_usage(&load, err);
 	if (r == 0)
 		r = db_query(db, "SELECT coalesce(max(key), 0) FROM runs", load_next_key,

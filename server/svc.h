@@ -9,6 +9,7 @@ extern const struct grpc_handler svc_plans_handlers[];
 extern const struct grpc_handler svc_containers_handlers[];
 extern const struct grpc_handler svc_container_runs_handlers[];
 extern const struct grpc_handler svc_exec_handlers[];
+extern const struct grpc_handler svc_cloud_init_handlers[];
 extern const struct grpc_handler svc_console_handlers[];
 extern const struct grpc_handler svc_files_handlers[];
 extern const struct grpc_handler svc_export_handlers[];

@@ -145,6 +145,7 @@ static void create_container(struct grpc_call *call, const ProtobufCMessage *mes
 	c->launching = true;
 	tx = db_tx_new();
 	store_put_container(tx, c);
+	store_put_cloud_init(tx, c);
 	events_add_created(tx, c);
 	db_commit(op->server->db, tx, on_create_marked, op);
 }
