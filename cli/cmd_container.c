@@ -1,6 +1,7 @@
 /* croft list, croft info: containers shown. */
 #include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/cloud_init.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/health.h"
@@ -114,6 +115,7 @@ const struct column container_columns[] = {
 	{"oom_group", "oom group", "oom_group", COLUMN_PLAIN, NULL},
 	{"mounts", "mounts", .kind = COLUMN_CUSTOM, .text = mounts_text},
 	{"nesting", "nesting", "nesting", COLUMN_PLAIN, NULL},
+	{"cloud_init", "cloud-init", .kind = COLUMN_CUSTOM, .text = cloud_init_text},
 	{"snapshots", "snapshots", .kind = COLUMN_CUSTOM, .text = schedule_text},
 	{"next_snapshot_time", "next snapshot", "next_snapshot_time", COLUMN_TIME, NULL},
 	{"health_check", "health check", .kind = COLUMN_CUSTOM, .text = health_check_text},

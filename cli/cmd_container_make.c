@@ -1,6 +1,7 @@
 /* croft launch, create, set: what a container is made of and held by. */
 #include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/cloud_init.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/health.h"
@@ -94,6 +95,7 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
 	struct schedule_message schedule;
 	struct health_message health;
+	struct cloud_init_message cloud;
 	struct limits_message limits;
 	char image[RESOURCE_SIZE];
 	char parent[RESOURCE_SIZE];
@@ -111,9 +113,12 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 		r = schedule_read(&cli->options, &schedule, err);
 	if (r == 0)
 		r = health_option_read(&cli->options, &health, err);
+	if (r == 0)
+		r = cloud_init_read(&cli->options, &cloud, err);
 	if (r < 0)
 		return r;
 	container.health_check = health_option_message(&health);
+	container.cloud_init = cloud.given ? &cloud.message : NULL;
 	container.snapshot_schedule = schedule_message(&schedule);
 	container.image = image;
 	container.limits = &limits.message;
@@ -121,6 +126,7 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 	request.container_id = id;
 	request.container = &container;
 	r = cli_call(cli, SERVICE, method, &request.base, &reply, err);
+	cloud_init_finish(&cloud);
 	return r < 0 ? r
 		     : cli_report(
 			       cli, container_columns, reply, err, "%s %s", done, cli_arg(cli, 1));
@@ -136,56 +142,73 @@ static int create(struct cli *cli, struct err *err)
 	return make(cli, "CreateContainer", "created", err);
 }
 
+/* What set changes beside limits: fills the container, adds the mask's paths. */
+static int read_others(const struct cli *cli, Croft__V1__Container *c,
+	struct schedule_message *schedule, struct health_message *health, const char **paths,
+	size_t *n_paths, struct err *err)
+{
+	const struct options *o = &cli->options;
+	const char *oom_group = options_get(o, "oom-group");
+	size_t n_upkeep = 0;
+	bool on = false;
+	int r = oom_group ? cli_switch("oom-group", oom_group, &on, err) : 0;
+
+	if (r == 0)
+		r = schedule_read(o, schedule, err);
+	if (r == 0)
+		r = health_option_read(o, health, err);
+	if (r < 0)
+		return r;
+	c->oom_group = on;
+	c->health_check = health_option_message(health);
+	c->snapshot_schedule = schedule_message(schedule);
+	if (oom_group)
+		paths[(*n_paths)++] = "oom_group";
+	if (schedule->given)
+		paths[(*n_paths)++] = "snapshot_schedule";
+	if (health->given)
+		paths[(*n_paths)++] = "health_check";
+	r = read_upkeep(o, c, paths + *n_paths, &n_upkeep, err);
+	*n_paths += n_upkeep;
+	return r;
+}
+
 static int set(struct cli *cli, struct err *err)
 {
 	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__UpdateContainerRequest request = CROFT__V1__UPDATE_CONTAINER_REQUEST__INIT;
 	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
-	const char *oom_group = options_get(&cli->options, "oom-group");
-	const char *paths[LIMIT_N + 4 + UPKEEP_PATHS];
+	const char *paths[LIMIT_N + 4 + UPKEEP_PATHS + CLOUD_INIT_PATHS];
 	struct schedule_message schedule;
 	struct health_message health;
-	size_t n_upkeep = 0;
+	struct cloud_init_message cloud;
 	struct limits_message limits;
 	char name[RESOURCE_SIZE];
-	bool on = false;
 	int r = cli_container_name(cli_arg(cli, 0), name, err);
 
 	if (r == 0)
 		r = limits_message_read(&cli->options, true, &limits, err);
-	if (r == 0 && oom_group)
-		r = cli_switch("oom-group", oom_group, &on, err);
-	if (r == 0)
-		r = schedule_read(&cli->options, &schedule, err);
-	if (r == 0)
-		r = health_option_read(&cli->options, &health, err);
 	if (r < 0)
 		return r;
 	memcpy(paths, limits.paths, limits.n_paths * sizeof(*paths));
 	mask.n_paths = limits.n_paths;
-	if (oom_group)
-		paths[mask.n_paths++] = "oom_group";
-	if (schedule.given)
-		paths[mask.n_paths++] = "snapshot_schedule";
-	if (health.given)
-		paths[mask.n_paths++] = "health_check";
-	r = read_upkeep(&cli->options, &container, paths + mask.n_paths, &n_upkeep, err);
+	r = read_others(cli, &container, &schedule, &health, paths, &mask.n_paths, err);
+	if (r == 0)
+		r = cloud_init_read_change(
+			&cli->options, &cloud, &container, paths, &mask.n_paths, err);
 	if (r < 0)
 		return r;
-	mask.n_paths += n_upkeep;
 	if (!mask.n_paths)
 		return usage_error(err, "nothing to set: give a limit or another option");
 	mask.paths = (char **)paths;
 	container.name = name;
 	container.limits = &limits.message;
-	container.oom_group = on;
-	container.health_check = health_option_message(&health);
-	container.snapshot_schedule = schedule_message(&schedule);
 	request.container = &container;
 	request.update_mask = &mask;
 	request.force = options_has(&cli->options, "force");
 	r = cli_call(cli, SERVICE, "UpdateContainer", &request.base, &reply, err);
+	cloud_init_finish(&cloud);
 	return r < 0 ? r
 		     : cli_report(cli, container_columns, reply, err, "set %s", cli_arg(cli, 0));
 }
@@ -203,6 +226,8 @@ static const struct option_rule make_options[] = {
 	UPKEEP_OPTIONS,
 	{.name = "no-network", .help = "loopback only, also where the host has a network"},
 	{.name = "nesting", .help = "let it have containers inside; an operator must allow it"},
+	CLOUD_INIT_OPTIONS,
+	{.name = "cloud-init", .help = "let cloud-init run, also without any of these"},
 	{0},
 };
 
@@ -214,6 +239,8 @@ static const struct option_rule set_options[] = {
 	SCHEDULE_OPTIONS,
 	HEALTH_OPTIONS,
 	UPKEEP_OPTIONS,
+	CLOUD_INIT_OPTIONS,
+	{.name = "no-cloud-init", .help = "give it nothing for cloud-init any more"},
 	{.name = "force", .help = "lower memory below what is in use"},
 	{0},
 };

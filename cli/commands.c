@@ -32,6 +32,7 @@ const struct command *const commands[] = {
 	&cmd_thaw,
 	&cmd_delete,
 	&cmd_set,
+	&cmd_cloud_init,
 	&cmd_list,
 	&cmd_info,
 	&cmd_snapshot_create,

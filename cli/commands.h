@@ -15,7 +15,7 @@ extern const struct command cmd_plan_create, cmd_plan_list, cmd_plan_show, cmd_p
 	cmd_plan_delete;
 extern const struct command cmd_image_import, cmd_image_build_busybox, cmd_image_list,
 	cmd_image_show, cmd_image_delete, cmd_image_alias, cmd_image_unalias;
-extern const struct command cmd_launch, cmd_create, cmd_set;
+extern const struct command cmd_launch, cmd_create, cmd_set, cmd_cloud_init;
 extern const struct command cmd_start, cmd_stop, cmd_kill, cmd_restart, cmd_freeze, cmd_thaw,
 	cmd_delete;
 extern const struct command cmd_list, cmd_info;

@@ -72,6 +72,7 @@ def on_containers(tenant):
         ("Containers/LaunchContainer",
          {"parent": f"tenants/{tenant}", "container_id": "new", "container": image}),
         ("Containers/GetContainer", {"name": name}),
+        ("Containers/GetCloudInit", {"name": name}),
         ("Containers/ListContainers", {"parent": f"tenants/{tenant}"}),
         ("Containers/UpdateContainer",
          {"container": {"name": name, "limits": {"pids": 50}}, "update_mask": "limits.pids"}),
@@ -180,6 +181,7 @@ def test_control_its_own_is_there(two):
         assert code == "OK", words
     two.ok("snapshot", "create", "other/web", "mine")
     two.ok("volume", "create", "other/mine")
+    two.ok("set", "other/web", "--user-data", "-", stdin=b"#cloud-config\n")
     own = calls(two, OTHER, [m for m in on_containers("other")
                              if m[0].split("/")[1].startswith(("Get", "List", "Exec"))])
     assert [c for _, c, _, _ in own] == ["OK"] * len(own), own
