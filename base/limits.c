@@ -21,7 +21,8 @@
  * Floors: pids 4 and memory 4 MiB are what building a container's namespaces takes; cpu 10 is the
  * kernel's smallest quota (1 ms in a period of 100 ms); disk 16 MiB is what btrfs needs to commit.
  * pids' ceiling is the kernel's PID_MAX_LIMIT. Rates begin where a full packet still passes five
- * times a second, and end where the kernel's arithmetic does.
+ * times a second, and end where the kernel's arithmetic does. 64 inodes are what a first start
+ * makes.
  */
 static const struct limit_rule rules[LIMIT_N] = {
 	[LIMIT_CPU] = {"cpu", LIMIT_KIND_MILLI, 10, LIMITS_CPUS_MAX * 1000, 1000, 0},
@@ -36,6 +37,7 @@ static const struct limit_rule rules[LIMIT_N] = {
 	[LIMIT_RATE_OUT] = {"rate-out", LIMIT_KIND_RATE, NET_RATE_MIN, NET_RATE_MAX, LIMIT_UNSET,
 		0},
 	[LIMIT_LOG] = {"log-size", LIMIT_KIND_SIZE, LOG_SIZE_MIN, GIB, 32 * MIB, 0},
+	[LIMIT_INODES] = {"inodes", LIMIT_KIND_COUNT, 64, UINT64_C(1) << 40, LIMIT_UNSET, 0},
 };
 
 const struct limit_rule *limit_rule(enum limit_id id)
@@ -113,6 +115,21 @@ int limits_check(const struct limits *l, struct err *err)
 			limit_format((enum limit_id)i, rules[i].max, max));
 	}
 	return 0;
+}
+
+struct disk_limits limits_disk(const struct limits *l)
+{
+	return (struct disk_limits){l->value[LIMIT_DISK], l->value[LIMIT_INODES]};
+}
+
+int limits_check_disk(const struct disk_limits *disk, struct err *err)
+{
+	struct limits limits;
+
+	limits_init(&limits);
+	limits.value[LIMIT_DISK] = disk->bytes;
+	limits.value[LIMIT_INODES] = disk->inodes;
+	return limits_check(&limits, err);
 }
 
 static int cores_check_within(

@@ -24,6 +24,7 @@ enum limit_id {
 	LIMIT_RATE_IN,	  /* bytes of IP packets a second towards it; see net_shape.h */
 	LIMIT_RATE_OUT,	  /* the other way */
 	LIMIT_LOG,	  /* bytes of containers' output that croftd keeps */
+	LIMIT_INODES,	  /* files, directories, links in the pool: what has a name */
 	LIMIT_N,
 };
 
@@ -42,6 +43,14 @@ struct limits {
 	uint64_t value[LIMIT_N];	      /* LIMIT_UNSET where nothing is asked */
 	uint64_t core_mask[LIMITS_CPU_WORDS]; /* all zero: not pinned to a list */
 };
+
+/* Those that a pool enforces, and what counts to them; LIMIT_UNSET: none. */
+struct disk_limits {
+	uint64_t bytes;
+	uint64_t inodes;
+};
+
+#define DISK_LIMITS_NONE ((struct disk_limits){LIMIT_UNSET, LIMIT_UNSET})
 
 enum limit_kind {
 	LIMIT_KIND_COUNT,
@@ -83,6 +92,10 @@ int limits_equal(const struct limits *a, const struct limits *b);
  * subject the limit's name).
  */
 int limits_check(const struct limits *l, struct err *err);
+
+/* What of a set is the pool's; and the check of that alone. */
+struct disk_limits limits_disk(const struct limits *l);
+int limits_check_disk(const struct disk_limits *disk, struct err *err);
 
 /*
  * Checks that a container's limits do not exceed its tenant's. Returns 0 or -EINVAL

@@ -129,6 +129,7 @@ const struct column container_columns[] = {
 	{"ipv6", "ipv6 address", "ipv6_address", COLUMN_PLAIN, NULL},
 	{"cores_now", "cores now", "cores", COLUMN_PLAIN, NULL},
 	{"disk_used_bytes", "disk used", "disk_used_bytes", COLUMN_SIZE, NULL},
+	{"inodes_used", "inodes used", "inodes_used", COLUMN_PLAIN, NULL},
 	{"disk_limit_enforced", "disk limit holds", "disk_limit_enforced", COLUMN_PLAIN, NULL},
 	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
 	{"log_used_bytes", "log used", "log_used_bytes", COLUMN_SIZE, NULL},

@@ -43,6 +43,8 @@ const struct column usage_columns[] = {
 	{"pids_limit", NULL, .kind = COLUMN_CUSTOM, .text = columns_pids},
 	{"disk_bytes", NULL, "disk_bytes", COLUMN_SIZE, NULL},
 	{"disk_limit_bytes", NULL, .kind = COLUMN_CUSTOM, .text = columns_disk},
+	{"inodes", NULL, "inodes", COLUMN_PLAIN, NULL},
+	{"inodes_limit", NULL, .kind = COLUMN_CUSTOM, .text = columns_inodes},
 	{"cpu_usec", NULL, "cpu_usec", COLUMN_USEC, NULL},
 	{"cpu_throttled_usec", NULL, "cpu_throttled_usec", COLUMN_USEC, NULL},
 	{"cpu_limit_milli", NULL, .kind = COLUMN_CUSTOM, .text = columns_cpu},
@@ -94,6 +96,7 @@ static int print_usage(const ProtobufCMessage *usage, struct err *err)
 		{"pids", "{pids}", "{pids_limit}", "{pids_peak}", "-",
 			"{pids_denied} forks denied"},
 		{"disk", "{disk_bytes}", "{disk_limit_bytes}", "-", "-", "-"},
+		{"inodes", "{inodes}", "{inodes_limit}", "-", "-", "-"},
 		{"runs", "{running}", "-", "-", "{runs} in {running_usec}", "-"},
 	};
 	_cleanup_table_ struct table *table = NULL;

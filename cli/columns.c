@@ -75,6 +75,11 @@ const char *columns_log(const ProtobufCMessage *m, bool human, char buf[static C
 	return limit_text(m, "limits.log_bytes", LIMIT_LOG, human, buf);
 }
 
+const char *columns_inodes(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.inodes", LIMIT_INODES, human, buf);
+}
+
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {

@@ -26,6 +26,7 @@ const char *columns_rate_in(
 const char *columns_rate_out(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_log(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_inodes(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 
@@ -39,6 +40,7 @@ const char *columns_max_containers(
 		{"pids", "pids", .kind = COLUMN_CUSTOM, .text = columns_pids},                     \
 		{"disk_bytes", "disk", .kind = COLUMN_CUSTOM, .text = columns_disk},               \
 		{"rate_in_bytes", "rate in", .kind = COLUMN_CUSTOM, .text = columns_rate_in},      \
+		{"rate_out_bytes", "rate out", .kind = COLUMN_CUSTOM, .text = columns_rate_out},   \
 	{                                                                                          \
-		"rate_out_bytes", "rate out", .kind = COLUMN_CUSTOM, .text = columns_rate_out      \
+		"inodes", "inodes", .kind = COLUMN_CUSTOM, .text = columns_inodes                  \
 	}

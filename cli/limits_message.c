@@ -25,6 +25,7 @@ static const struct {
 	[LIMIT_RATE_IN] = {offsetof(Croft__V1__Limits, rate_in_bytes), "limits.rate_in_bytes"},
 	[LIMIT_RATE_OUT] = {offsetof(Croft__V1__Limits, rate_out_bytes), "limits.rate_out_bytes"},
 	[LIMIT_LOG] = {offsetof(Croft__V1__Limits, log_bytes), "limits.log_bytes"},
+	[LIMIT_INODES] = {offsetof(Croft__V1__Limits, inodes), "limits.inodes"},
 };
 
 /* Swap of 0 is what "none" means; every other 0 would read as "no limit". */

@@ -41,6 +41,7 @@ static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_SWAP] = "swap beside the memory (default 0)",
 	[LIMIT_PIDS] = "processes and threads",
 	[LIMIT_DISK] = "disk space, such as 5G",
+	[LIMIT_INODES] = "files, directories and links on disk",
 	[LIMIT_CONTAINERS] = "how many containers the tenant may have",
 	[LIMIT_RATE_IN] = "network traffic towards it in bytes a second, such as 10MiB",
 	[LIMIT_RATE_OUT] = "network traffic from it in bytes a second, such as 10MiB",

@@ -31,6 +31,7 @@ static void normalise(struct limits *want, uint64_t page_bytes)
 		want->value[LIMIT_CPU_WEIGHT] = CPU_WEIGHT_DEFAULT;
 	want->value[LIMIT_CORES] = LIMIT_UNSET;
 	want->value[LIMIT_DISK] = LIMIT_UNSET;
+	want->value[LIMIT_INODES] = LIMIT_UNSET;
 	want->value[LIMIT_CONTAINERS] = LIMIT_UNSET;
 	want->value[LIMIT_RATE_IN] = LIMIT_UNSET;
 	want->value[LIMIT_RATE_OUT] = LIMIT_UNSET;

@@ -366,16 +366,14 @@ static int set_rates(const struct task *task, struct err *err)
 static int change_limits(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_limits *msg = &task->u.limits;
-	uint64_t disk = msg->limits.value[LIMIT_DISK];
+	struct disk_limits disk = limits_disk(&msg->limits);
 	struct cgroup_id id;
-	int r = 0;
+	int r;
 
 	(void)out;
 	memcpy(id.tenant, msg->tenant, sizeof(id.tenant));
 	memcpy(id.container, msg->container, sizeof(id.container));
-	if (disk != LIMIT_UNSET || pool_has_limits(task->s->pool))
-		r = pool_set_limit(
-			task->s->pool, msg->tenant, msg->container, disk, msg->force, err);
+	r = pool_set_limit(task->s->pool, msg->tenant, msg->container, &disk, msg->force, err);
 	if (r == 0 && msg->running)
 		r = set_cgroup_limits(task, &id, err);
 	return r < 0 || !msg->running ? r : set_rates(task, err);

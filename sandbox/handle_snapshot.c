@@ -126,7 +126,7 @@ static int make(struct task *task, struct job_output *out, struct err *err)
 	if (r < 0)
 		return r;
 	r = pool_snapshot_make(task->s->pool, msg->tenant, msg->container, msg->snapshot,
-		msg->disk_bytes, &reply.used_bytes, err);
+		&msg->disk, &reply.used_bytes, err);
 	pause_end(task->s, &id);
 	if (msg->pause == PAUSE_FREEZE)
 		reply.paused_usec = clock_boot_usec() - began;
@@ -137,14 +137,10 @@ static int make(struct task *task, struct job_output *out, struct err *err)
 
 static int check_snapshot(const struct msg_snapshot *in, struct err *err)
 {
-	struct limits limits;
-
-	limits_init(&limits);
-	limits.value[LIMIT_DISK] = in->disk_bytes;
 	if (handler_check_names(in->tenant, in->container, err) < 0 ||
 		handler_check_names(in->snapshot, NULL, err) < 0)
 		return -EINVAL;
-	return limits_check(&limits, err);
+	return limits_check_disk(&in->disk, err);
 }
 
 HANDLER(handle_snapshot_make)
@@ -177,7 +173,7 @@ static int restore(struct task *task, struct job_output *out, struct err *err)
 	(void)out;
 	return r < 0 ? r
 		     : pool_snapshot_restore(task->s->pool, msg->tenant, msg->container,
-			       msg->snapshot, msg->disk_bytes, err);
+			       msg->snapshot, &msg->disk, err);
 }
 
 static int remove_snapshot(struct task *task, struct job_output *out, struct err *err)
@@ -186,7 +182,7 @@ static int remove_snapshot(struct task *task, struct job_output *out, struct err
 
 	(void)out;
 	return pool_snapshot_remove(
-		task->s->pool, msg->tenant, msg->container, msg->snapshot, msg->disk_bytes, err);
+		task->s->pool, msg->tenant, msg->container, msg->snapshot, &msg->disk, err);
 }
 
 static void start_snapshot_task(struct supervisor *s, const struct request *request,
@@ -301,8 +297,8 @@ static int copy(struct task *task, struct job_output *out, struct err *err)
 		r = pause_begin(task->s, &id, err);
 	if (r < 0)
 		return r;
-	r = pool_upper_copy(task->s->pool, msg->tenant, msg->from, msg->snapshot, msg->to,
-		msg->disk_bytes, err);
+	r = pool_upper_copy(
+		task->s->pool, msg->tenant, msg->from, msg->snapshot, msg->to, &msg->disk, err);
 	pause_end(task->s, &id);
 	return r;
 }
@@ -319,14 +315,11 @@ static void copy_done(struct task *task, struct job_result *result)
 
 static int check_copy(struct supervisor *s, const struct msg_copy *in, struct err *err)
 {
-	struct limits limits;
 	int r;
 
-	limits_init(&limits);
-	limits.value[LIMIT_DISK] = in->disk_bytes;
 	if (handler_check_names(in->tenant, in->from, err) < 0 ||
 		handler_check_names(in->to, in->snapshot[0] ? in->snapshot : NULL, err) < 0 ||
-		limits_check(&limits, err) < 0)
+		limits_check_disk(&in->disk, err) < 0)
 		return -EINVAL;
 	/* Of a snapshot nothing is written, whatever the container does. */
 	r = in->snapshot[0] ? 0 : handler_check_pause(s, in->tenant, in->from, in->pause, err);
@@ -426,7 +419,7 @@ static int rebuild(struct task *task, struct job_output *out, struct err *err)
 	const struct msg_container_create *msg = &task->u.create;
 
 	(void)out;
-	return pool_upper_reset(task->s->pool, msg->tenant, msg->container, msg->disk_bytes, err);
+	return pool_upper_reset(task->s->pool, msg->tenant, msg->container, &msg->disk, err);
 }
 
 static void rebuild_done(struct task *task, struct job_result *result)
@@ -440,17 +433,14 @@ static void rebuild_done(struct task *task, struct job_result *result)
 HANDLER(handle_container_rebuild)
 {
 	const struct msg_container_create *in = msg;
-	struct limits limits;
 	struct task *task;
 	struct err err;
 	int r = handler_check_names(in->tenant, in->container, &err);
 
 	(void)fds;
 	(void)n_fds;
-	limits_init(&limits);
-	limits.value[LIMIT_DISK] = in->disk_bytes;
 	if (r == 0)
-		r = limits_check(&limits, &err);
+		r = limits_check_disk(&in->disk, &err);
 	if (r == 0)
 		r = container_check_idle(s, in->tenant, in->container, &err);
 	task = handler_disk_task(s, request, in->tenant, in->container, r, &err);

@@ -28,6 +28,7 @@ static int limit_rates(
 static int set(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_tenant_set *msg = &task->u.tenant_set;
+	struct disk_limits disk = limits_disk(&msg->limits);
 	struct supervisor *s = task->s;
 	struct cgroup_id id;
 	int r;
@@ -37,7 +38,7 @@ static int set(struct task *task, struct job_output *out, struct err *err)
 	r = cgroup_make(s->cgroups, &id, err);
 	/* Before the other limits: a pool that cannot limit refuses, and then none is to change. */
 	if (r == 0)
-		r = pool_tenant_make(s->pool, msg->tenant, msg->limits.value[LIMIT_DISK], err);
+		r = pool_tenant_make(s->pool, msg->tenant, &disk, err);
 	if (r == 0)
 		r = cgroup_set_limits(s->cgroups, &id, &msg->limits, false, msg->force, err);
 	return r < 0 || !msg->net_number ? r : limit_rates(s, msg, err);

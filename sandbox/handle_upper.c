@@ -13,7 +13,7 @@ static int create(struct task *task, struct job_output *out, struct err *err)
 	const struct msg_container_create *msg = &task->u.create;
 
 	(void)out;
-	return pool_upper_make(task->s->pool, msg->tenant, msg->container, msg->disk_bytes, err);
+	return pool_upper_make(task->s->pool, msg->tenant, msg->container, &msg->disk, err);
 }
 
 static void forget(struct container *c)
@@ -33,12 +33,8 @@ static void create_done(struct task *task, struct job_result *result)
 static int check_create(
 	struct supervisor *s, const struct msg_container_create *in, struct err *err)
 {
-	struct limits limits;
-
-	limits_init(&limits);
-	limits.value[LIMIT_DISK] = in->disk_bytes;
 	if (handler_check_names(in->tenant, in->container, err) < 0 ||
-		limits_check(&limits, err) < 0)
+		limits_check_disk(&in->disk, err) < 0)
 		return -EINVAL;
 	if (task_check_unclaimed(s, CLAIM_TENANT, in->tenant, err) < 0)
 		return -EBUSY;
@@ -159,7 +155,7 @@ static int measure(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_container *msg = &task->u.container;
 	struct msg_disk reply = {.enforced = pool_has_limits(task->s->pool)};
-	int r = pool_usage(task->s->pool, msg->tenant, msg->container, &reply.used_bytes, err);
+	int r = pool_usage(task->s->pool, msg->tenant, msg->container, &reply.used, err);
 
 	memcpy(out->payload, &reply, sizeof(reply));
 	out->size = sizeof(reply);

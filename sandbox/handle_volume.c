@@ -116,7 +116,7 @@ static int measure(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_volume *msg = &task->u.volume;
 	struct msg_disk reply = {.enforced = pool_has_limits(task->s->pool)};
-	int r = pool_volume_usage(task->s->pool, msg->tenant, msg->volume, &reply.used_bytes, err);
+	int r = pool_volume_usage(task->s->pool, msg->tenant, msg->volume, &reply.used, err);
 
 	memcpy(out->payload, &reply, sizeof(reply));
 	out->size = sizeof(reply);

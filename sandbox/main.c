@@ -67,7 +67,8 @@ static int parse_option(struct supervisor_config *config, int id, const char *va
 		config->policy_dirs[0] = value;
 		return 0;
 	case O_DRIVER:
-		if (strcmp(value, "btrfs") != 0 && strcmp(value, "plain") != 0)
+		if (strcmp(value, "btrfs") != 0 && strcmp(value, "project") != 0 &&
+			strcmp(value, "plain") != 0)
 			return -EINVAL;
 		snprintf(config->pool_driver, sizeof(config->pool_driver), "%s", value);
 		return 0;

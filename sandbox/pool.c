@@ -1,6 +1,7 @@
 /*
  * Pools; see pool.h: names, layout, the lock and the choice of a driver. What a driver does is in
- * pool_btrfs.c and pool_plain.c. Must never follow a symbolic link below the pool's root.
+ * pool_btrfs.c, pool_project.c and pool_plain.c. Must never follow a symbolic link below the pool's
+ * root.
  */
 #include "sandbox/pool.h"
 
@@ -20,10 +21,16 @@
 #define LOCK_FILE    "pool.lock"
 #define IMAGES_DIR   "images"
 #define INCOMING_DIR "incoming"
-#define TENANTS_DIR  "tenants"
 #define OPEN_DIR     (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-static const struct pool_ops *const drivers[] = {&pool_btrfs_ops, &pool_plain_ops};
+/* In the order of preference: a file system that was mounted for it was meant for it. */
+static const struct pool_ops *const drivers[] = {
+	&pool_project_ops, &pool_btrfs_ops, &pool_plain_ops};
+
+const struct pool_new pool_new_plain = {
+	.quota = {.bytes = LIMIT_UNSET, .inodes = LIMIT_UNSET},
+	.instead_fd = -1,
+};
 
 int pool_is_mounted(int state_fd, bool *ret, struct err *err)
 {
@@ -68,7 +75,9 @@ static const struct pool_ops *existing_driver(int state_fd)
 {
 	if (faccessat(state_fd, POOL_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return &pool_btrfs_ops;
-	if (faccessat(state_fd, POOL_DIR "/" TENANTS_DIR, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (faccessat(state_fd, POOL_PROJECT_MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return &pool_project_ops;
+	if (faccessat(state_fd, POOL_DIR "/" POOL_TENANTS_DIR, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return &pool_plain_ops;
 	return NULL;
 }
@@ -84,7 +93,8 @@ static int choose_driver(
 			wanted = drivers[i];
 	if (config->driver[0] && !wanted)
 		return err_set(err, ERR_INVALID_ARGUMENT, "POOL_DRIVER_UNKNOWN",
-			"there is no pool driver of that name; use \"btrfs\" or \"plain\"");
+			"there is no pool driver of that name; use \"btrfs\", "
+			"\"project\" or \"plain\"");
 	if (wanted && existing && wanted != existing)
 		return err_set(err, ERR_FAILED_PRECONDITION, "POOL_DRIVER_MISMATCH",
 			"the pool was made with the driver \"%s\"; use that, or another state "
@@ -93,7 +103,7 @@ static int choose_driver(
 	if (!wanted)
 		wanted = existing;
 	for (size_t i = 0; i < ARRAY_SIZE(drivers) && !wanted; i++)
-		if (drivers[i]->works())
+		if (drivers[i]->works(config))
 			wanted = drivers[i];
 	*ret = wanted;
 	return 0;
@@ -130,13 +140,29 @@ static int open_layout(struct pool *pool, const struct pool_config *config, stru
 	if (r == 0)
 		r = pool_export_drop_all(pool, err);
 	if (r == 0)
-		r = open_subdirectory(pool->root_fd, TENANTS_DIR, &pool->tenants_fd, err);
+		r = open_subdirectory(pool->root_fd, POOL_TENANTS_DIR, &pool->tenants_fd, err);
 	return r;
+}
+
+static void close_dirs(struct pool *pool)
+{
+	close_fd(&pool->root_fd);
+	close_fd(&pool->images_fd);
+	close_fd(&pool->incoming_fd);
+	close_fd(&pool->tenants_fd);
+}
+
+static int unmount(int state_fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/" POOL_DIR, state_fd);
+	return umount2(path, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 }
 
 static int attach_locked(struct pool *pool, const struct pool_config *config, struct err *err)
 {
-	bool mounted;
+	bool mounted = true;
 	int r;
 
 	r = choose_driver(config, &pool->ops, err);
@@ -147,7 +173,14 @@ static int attach_locked(struct pool *pool, const struct pool_config *config, st
 	r = pool_is_mounted(config->state_fd, &mounted, err);
 	if (r == 0 && !mounted)
 		r = pool->ops->mount(config, err);
-	return r < 0 ? r : open_layout(pool, config, err);
+	if (r == 0)
+		r = open_layout(pool, config, err);
+	/* A pool that was refused leaves no mount behind, over what may be put there instead. */
+	if (r < 0 && !mounted) {
+		close_dirs(pool);
+		unmount(config->state_fd);
+	}
+	return r;
 }
 
 static void cleanup_pool(struct pool **pool)
@@ -177,10 +210,7 @@ void pool_close(struct pool *pool)
 {
 	if (!pool)
 		return;
-	close_fd(&pool->root_fd);
-	close_fd(&pool->images_fd);
-	close_fd(&pool->incoming_fd);
-	close_fd(&pool->tenants_fd);
+	close_dirs(pool);
 	free(pool);
 }
 
@@ -196,7 +226,6 @@ int pool_detach(const struct pool_config *config, struct err *err)
 {
 	const struct pool_ops *ops = existing_driver(config->state_fd);
 	_cleanup_close_ int lock = -1;
-	char path[64];
 	bool mounted;
 	int r;
 
@@ -207,11 +236,12 @@ int pool_detach(const struct pool_config *config, struct err *err)
 		r = pool_is_mounted(config->state_fd, &mounted, err);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/" POOL_DIR, config->state_fd);
-	if (mounted && umount2(path, UMOUNT_NOFOLLOW) < 0)
-		return errno == EBUSY ? err_set(err, ERR_FAILED_PRECONDITION, "POOL_BUSY",
-						"the pool is in use; stop its containers first")
-				      : err_sys(err, errno, "unmount the pool");
+	if (mounted)
+		r = unmount(config->state_fd);
+	if (r < 0)
+		return r == -EBUSY ? err_set(err, ERR_FAILED_PRECONDITION, "POOL_BUSY",
+					     "the pool is in use; stop its containers first")
+				   : err_sys(err, r, "unmount the pool");
 	return ops->release(config, err);
 }
 
@@ -264,31 +294,40 @@ int pool_open_tenant(struct pool *pool, const char *tenant, int *ret_fd, struct 
 	return pool_open_named(pool->tenants_fd, "tenant", tenant, OPEN_DIR, ret_fd, err);
 }
 
-int pool_refuse_limit(struct pool *pool, uint64_t bytes, struct err *err)
+int pool_refuse_limit(struct pool *pool, const struct disk_limits *quota, struct err *err)
 {
+	static const struct pool_target none = {.root_fd = -1, .group_fd = -1, .dir_fd = -1};
+	struct disk_limits unheld = *quota;
+
 	/* Before anything is made: a refusal leaves nothing behind. */
-	if (pool->ops->has_limits || bytes == LIMIT_UNSET)
+	if (pool->ops->has_limits)
+		unheld.bytes = LIMIT_UNSET;
+	if (pool->ops->has_inodes)
+		unheld.inodes = LIMIT_UNSET;
+	if (unheld.bytes == LIMIT_UNSET && unheld.inodes == LIMIT_UNSET)
 		return 0;
-	return pool->ops->set_limit(pool->root_fd, -1, POOL_SCOPE_DIR, bytes, err);
+	return pool->ops->set_limit(&none, &unheld, err);
 }
 
-int pool_tenant_make(struct pool *pool, const char *tenant, uint64_t disk_bytes, struct err *err)
+int pool_tenant_make(
+	struct pool *pool, const char *tenant, const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
+	struct pool_entry entry = {pool->root_fd, -1, pool->tenants_fd, tenant};
+	struct pool_target target = {.root_fd = pool->root_fd, .dir_fd = -1};
 	int r;
 
 	r = name_check("tenant", tenant, err);
 	if (r == 0)
-		r = pool_refuse_limit(pool, disk_bytes, err);
+		r = pool_refuse_limit(pool, quota, err);
 	if (r == 0)
-		r = pool->ops->make(pool->tenants_fd, tenant, -1, err);
+		r = pool->ops->make(&entry, &pool_new_plain, err);
 	if (r == 0)
 		r = pool_open_tenant(pool, tenant, &fd, err);
 	if (r == 0)
-		r = pool->ops->make_group(fd, err);
-	if (r == 0)
-		r = pool->ops->set_limit(pool->root_fd, fd, POOL_SCOPE_GROUP, disk_bytes, err);
-	return r;
+		r = pool->ops->make_group(pool->root_fd, fd, err);
+	target.group_fd = fd;
+	return r < 0 ? r : pool->ops->set_limit(&target, quota, err);
 }
 
 static int check_empty(int dir_fd, struct err *err)
@@ -308,6 +347,7 @@ static int check_empty(int dir_fd, struct err *err)
 
 int pool_tenant_remove(struct pool *pool, const char *tenant, struct err *err)
 {
+	struct pool_entry entry = {pool->root_fd, -1, pool->tenants_fd, tenant};
 	_cleanup_close_ int fd = -1;
 	struct err ignored;
 	int r;
@@ -320,41 +360,72 @@ int pool_tenant_remove(struct pool *pool, const char *tenant, struct err *err)
 		return r == -ENOENT ? 0 : err_sys(err, r, "open the tenant's directory");
 	r = check_empty(fd, err);
 	close_fd(&fd);
-	return r < 0 ? r : pool->ops->drop(pool->tenants_fd, tenant, true, err);
+	return r < 0 ? r : pool->ops->drop(&entry, true, err);
 }
 
-int pool_make_layers(int dir_fd, struct err *err)
+int pool_write_failed(int root_fd, int error, const char *doing, struct err *err)
+{
+	struct statvfs st;
+	bool full = error == -ENOSPC && fstatvfs(root_fd, &st) == 0 &&
+		    (!st.f_bavail || (st.f_files && !st.f_ffree));
+
+	/* XFS says ENOSPC for a project that is full, too; the root is of none that is limited. */
+	if (full)
+		return err_set(err, ERR_RESOURCE_EXHAUSTED, "POOL_FULL",
+			"the host's disk for containers is full; have its operator make room");
+	if (error == -EDQUOT || error == -ENOSPC)
+		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "DISK_FULL", "disk",
+			"the tenant's disk is full: there is no room for what would be made; "
+			"remove files, snapshots or volumes, or have its limit raised");
+	return err_sys(err, error, "%s", doing);
+}
+
+int pool_make_layers(struct pool *pool, int dir_fd, struct err *err)
 {
 	/* `upper` is the container's own root directory, so everyone in it must pass. */
 	if (mkdirat(dir_fd, "upper", 0755) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "make the container's upper directory");
+		return pool_write_failed(
+			pool->root_fd, -errno, "make the container's upper directory", err);
 	if (fchmodat(dir_fd, "upper", 0755, 0) < 0)
 		return err_sys(err, errno, "open the container's upper directory to it");
 	if (mkdirat(dir_fd, "work", 0700) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "make the container's work directory");
+		return pool_write_failed(
+			pool->root_fd, -errno, "make the container's work directory", err);
 	return 0;
 }
 
-int pool_upper_make(struct pool *pool, const char *tenant, const char *container,
-	uint64_t disk_bytes, struct err *err)
+/* A container's own limit, as the driver is to hold it. */
+static int set_own_limit(struct pool *pool, int tenant_fd, const char *container, int fd,
+	const struct disk_limits *quota, struct err *err)
 {
+	struct pool_target target = {pool->root_fd, tenant_fd, fd};
+	struct disk_limits own = pool_own_limit(tenant_fd, container, quota);
+
+	return pool->ops->set_limit(&target, &own, err);
+}
+
+int pool_upper_make(struct pool *pool, const char *tenant, const char *container,
+	const struct disk_limits *quota, struct err *err)
+{
+	struct pool_new new = {.quota = *quota, .instead_fd = -1};
+	struct pool_entry entry = {.root_fd = pool->root_fd, .name = container};
 	_cleanup_close_ int tenant_fd = -1;
 	_cleanup_close_ int fd = -1;
 	int r;
 
 	r = name_check("container", container, err);
 	if (r == 0)
-		r = pool_refuse_limit(pool, disk_bytes, err);
+		r = pool_refuse_limit(pool, quota, err);
 	if (r == 0)
 		r = pool_open_tenant(pool, tenant, &tenant_fd, err);
+	entry.group_fd = entry.parent_fd = tenant_fd;
 	if (r == 0)
-		r = pool->ops->make(tenant_fd, container, tenant_fd, err);
+		r = pool->ops->make(&entry, &new, err);
 	if (r == 0)
 		r = pool_open_named(tenant_fd, "container", container, OPEN_DIR, &fd, err);
 	if (r == 0)
-		r = pool->ops->set_limit(pool->root_fd, fd, POOL_SCOPE_DIR,
-			pool_own_limit(tenant_fd, container, disk_bytes), err);
-	return r < 0 ? r : pool_make_layers(fd, err);
+		r = set_own_limit(pool, tenant_fd, container, fd, quota, err);
+	return r < 0 ? r : pool_make_layers(pool, fd, err);
 }
 
 int pool_upper_open(
@@ -371,6 +442,7 @@ int pool_upper_open(
 
 int pool_upper_remove(struct pool *pool, const char *tenant, const char *container, struct err *err)
 {
+	struct pool_entry entry = {.root_fd = pool->root_fd, .name = container};
 	_cleanup_close_ int tenant_fd = -1;
 	struct err ignored;
 	int r;
@@ -384,133 +456,87 @@ int pool_upper_remove(struct pool *pool, const char *tenant, const char *contain
 	if (r < 0)
 		return r == -ENOENT ? 0 : err_sys(err, r, "open the tenant's directory");
 	r = pool_drop_companions(pool, tenant_fd, container, err);
-	return r < 0 ? r : pool->ops->drop(tenant_fd, container, false, err);
+	entry.group_fd = entry.parent_fd = tenant_fd;
+	return r < 0 ? r : pool->ops->drop(&entry, false, err);
 }
 
-/*
- * Opens what a limit or a measurement is about. container "": the tenant. *limit (may be NULL)
- * becomes what the driver is to hold it to.
- */
-static int open_scope(struct pool *pool, const char *tenant, const char *container, uint64_t *limit,
-	int *ret_fd, enum pool_scope *ret_scope, struct err *err)
+/* What a limit or a measurement is about. container "": the tenant. */
+struct scope {
+	int tenant_fd;
+	int container_fd;
+};
+
+static void scope_close(struct scope *scope)
 {
-	_cleanup_close_ int tenant_fd = -1;
-	int r = pool_open_tenant(pool, tenant, &tenant_fd, err);
-
-	if (r < 0)
-		return r;
-	if (!container[0]) {
-		*ret_scope = POOL_SCOPE_GROUP;
-		*ret_fd = take_fd(&tenant_fd);
-		return 0;
-	}
-	if (limit)
-		*limit = pool_own_limit(tenant_fd, container, *limit);
-	*ret_scope = POOL_SCOPE_DIR;
-	return pool_open_named(tenant_fd, "container", container, OPEN_DIR, ret_fd, err);
+	close_fd(&scope->tenant_fd);
+	close_fd(&scope->container_fd);
 }
 
-int pool_check_above_use(struct pool *pool, int fd, enum pool_scope scope, uint64_t held,
-	uint64_t bytes, struct err *err)
+static int open_scope(struct pool *pool, const char *tenant, const char *container,
+	struct scope *ret, struct pool_target *ret_target, struct err *err)
+{
+	int r = pool_open_tenant(pool, tenant, &ret->tenant_fd, err);
+
+	if (r == 0 && container[0])
+		r = pool_open_named(
+			ret->tenant_fd, "container", container, OPEN_DIR, &ret->container_fd, err);
+	*ret_target = (struct pool_target){pool->root_fd, ret->tenant_fd, ret->container_fd};
+	return r;
+}
+
+static int refuse_below_use(
+	struct pool *pool, uint64_t used, uint64_t limit, enum limit_id id, struct err *err)
 {
 	char used_text[LIMIT_TEXT_MAX];
 	char limit_text[LIMIT_TEXT_MAX];
-	uint64_t used;
+
+	return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_USE",
+		limit_rule(id)->name,
+		"%s%s are in use%s, more than the new limit of %s; remove files first, or force "
+		"it, and further writes fail",
+		limit_format(id, used, used_text), id == LIMIT_DISK ? " of disk" : " inodes",
+		pool->ops->sets_aside ? " or set aside" : "", limit_format(id, limit, limit_text));
+}
+
+int pool_check_above_use(struct pool *pool, const struct pool_target *target,
+	const struct disk_limits *held, const struct disk_limits *quota, struct err *err)
+{
+	struct disk_limits used;
 	int r;
 
-	r = pool->ops->usage(fd, scope, true, &used, err);
-	if (r < 0 || used <= held)
-		return r;
-	return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_USE", "disk",
-		"%s of disk are in use, more than the new limit of %s; remove files first, or "
-		"force "
-		"it, and further writes fail",
-		size_format(used, used_text), size_format(bytes, limit_text));
+	if (!pool->ops->has_limits || (quota->bytes == LIMIT_UNSET && quota->inodes == LIMIT_UNSET))
+		return 0;
+	r = pool->ops->usage(target, true, &used, err);
+	if (r == 0 && used.bytes > held->bytes)
+		return refuse_below_use(pool, used.bytes, quota->bytes, LIMIT_DISK, err);
+	if (r == 0 && used.inodes > held->inodes)
+		return refuse_below_use(pool, used.inodes, quota->inodes, LIMIT_INODES, err);
+	return r;
 }
 
 int pool_set_limit(struct pool *pool, const char *tenant, const char *container,
-	uint64_t disk_bytes, bool force, struct err *err)
+	const struct disk_limits *quota, bool force, struct err *err)
 {
-	_cleanup_close_ int fd = -1;
-	enum pool_scope scope;
-	uint64_t held = disk_bytes;
-	int r = open_scope(pool, tenant, container, &held, &fd, &scope, err);
-
-	if (r == 0 && !force && pool->ops->has_limits && disk_bytes != LIMIT_UNSET)
-		r = pool_check_above_use(pool, fd, scope, held, disk_bytes, err);
-	return r < 0 ? r : pool->ops->set_limit(pool->root_fd, fd, scope, held, err);
-}
-
-int pool_usage(struct pool *pool, const char *tenant, const char *container, uint64_t *ret_bytes,
-	struct err *err)
-{
-	_cleanup_close_ int fd = -1;
-	enum pool_scope scope;
-	int r = open_scope(pool, tenant, container, NULL, &fd, &scope, err);
-
-	return r < 0 ? r : pool->ops->usage(fd, scope, false, ret_bytes, err);
-}
-
-int pool_image_begin(struct pool *pool, const char *image, int *ret_fd, struct err *err)
-{
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	r = name_check("image", image, err);
-	if (r == 0)
-		r = pool->ops->drop(pool->incoming_fd, image, false, err);
-	if (r == 0)
-		r = pool->ops->make(pool->incoming_fd, image, -1, err);
-	if (r == 0)
-		r = pool_open_named(pool->incoming_fd, "image", image, OPEN_DIR, &fd, err);
-	if (r < 0)
-		return r;
-	if (fchmod(fd, 0755) < 0)
-		return err_sys(err, errno, "open the image's directory to its containers");
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
-int pool_image_commit(struct pool *pool, const char *image, struct err *err)
-{
-	_cleanup_close_ int fd = -1;
-	int r = pool_open_named(pool->incoming_fd, "image", image, OPEN_DIR, &fd, err);
-
-	if (r < 0)
-		return r;
-	/* What the name stands for must be on the disk before the name is. */
-	if (syncfs(pool->root_fd) < 0)
-		return err_sys(err, errno, "write the image to the disk");
-	if (renameat2(pool->incoming_fd, image, pool->images_fd, image, RENAME_NOREPLACE) < 0)
-		return errno == EEXIST ? err_set(err, ERR_ALREADY_EXISTS, "IMAGE_EXISTS",
-						 "there is an image \"%s\" already; delete it, or "
-						 "choose another name",
-						 image)
-				       : err_sys(err, errno, "publish the image");
-	r = pool->ops->seal(fd, err);
-	if (r < 0)
-		return r;
-	return syncfs(pool->root_fd) < 0 ? err_sys(err, errno, "write the image's name") : 0;
-}
-
-int pool_image_abort(struct pool *pool, const char *image, struct err *err)
-{
-	int r = name_check("image", image, err);
-
-	return r < 0 ? r : pool->ops->drop(pool->incoming_fd, image, false, err);
-}
-
-int pool_image_open(struct pool *pool, const char *image, int *ret_fd, struct err *err)
-{
-	return pool_open_named(pool->images_fd, "image", image,
-		O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, ret_fd, err);
-}
-
-int pool_image_remove(struct pool *pool, const char *image, struct err *err)
-{
-	int r = name_check("image", image, err);
+	_cleanup_(scope_close) struct scope scope = {-1, -1};
+	struct disk_limits held = *quota;
+	struct pool_target target;
+	int r = pool_refuse_limit(pool, quota, err);
 
 	if (r == 0)
-		r = pool->ops->drop(pool->incoming_fd, image, false, err);
-	return r < 0 ? r : pool->ops->drop(pool->images_fd, image, false, err);
+		r = open_scope(pool, tenant, container, &scope, &target, err);
+	if (r == 0 && container[0])
+		held = pool_own_limit(scope.tenant_fd, container, quota);
+	if (r == 0 && !force)
+		r = pool_check_above_use(pool, &target, &held, quota, err);
+	return r < 0 ? r : pool->ops->set_limit(&target, &held, err);
+}
+
+int pool_usage(struct pool *pool, const char *tenant, const char *container,
+	struct disk_limits *ret, struct err *err)
+{
+	_cleanup_(scope_close) struct scope scope = {-1, -1};
+	struct pool_target target;
+	int r = open_scope(pool, tenant, container, &scope, &target, err);
+
+	return r < 0 ? r : pool->ops->usage(&target, false, ret, err);
 }

@@ -8,12 +8,14 @@
  *   tenants/<tenant>/<volume>.volume/data            a volume (pool_volume.h)
  *
  * Every function here may wait for a disk: only workers call them. Drivers: `btrfs` (subvolume and
- * quota group; simple quotas where the kernel has them), `plain` (no disk limits).
+ * quota group; simple quotas where the kernel has them), `project` (directories of an XFS or ext4
+ * with project quotas), `plain` (no disk limits).
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/name.h"
 
 #include <stdbool.h>
@@ -24,7 +26,7 @@
 struct pool_config {
 	int state_fd;		       /* the state directory; the pool is `pool` in it, its
 					* loop file `pool.img` */
-	char driver[POOL_DRIVER_SIZE]; /* "btrfs", "plain", or "" for the best that works here */
+	char driver[POOL_DRIVER_SIZE]; /* "btrfs", "project", "plain", or "" for the best here */
 	uint64_t size_bytes;	       /* of a new loop file; 0: half of what the host has free */
 };
 
@@ -52,17 +54,18 @@ bool pool_copies(const struct pool *pool);
 int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, struct err *err);
 
 /*
- * A tenant's directory and, on btrfs, its quota group 1/N over everything in it. disk_bytes is
- * LIMIT_UNSET for none; on a driver without limits anything else is UNIMPLEMENTED /
- * DISK_LIMIT_UNSUPPORTED. Idempotent: making it again only sets the limit.
+ * A tenant's directory, and what holds it to its limits over everything in it: on btrfs its quota
+ * group 1/N. On a driver without such limits they are UNIMPLEMENTED / DISK_LIMIT_UNSUPPORTED or
+ * INODES_LIMIT_UNSUPPORTED. Idempotent: making it again only sets the limits.
  */
-int pool_tenant_make(struct pool *pool, const char *tenant, uint64_t disk_bytes, struct err *err);
+int pool_tenant_make(
+	struct pool *pool, const char *tenant, const struct disk_limits *quota, struct err *err);
 /* Removes the directory and quota group. -EBUSY while a container's is left. Idempotent. */
 int pool_tenant_remove(struct pool *pool, const char *tenant, struct err *err);
 
 /* A container's upper and work directories under their own limit. Idempotent as above. */
 int pool_upper_make(struct pool *pool, const char *tenant, const char *container,
-	uint64_t disk_bytes, struct err *err);
+	const struct disk_limits *quota, struct err *err);
 /* Opens the directory that holds `upper` and `work`: O_PATH, the caller's. */
 int pool_upper_open(
 	struct pool *pool, const char *tenant, const char *container, int *ret_fd, struct err *err);
@@ -71,13 +74,14 @@ int pool_upper_remove(
 /* Changes a limit: of a container, or of a tenant (container ""). -EBUSY (LIMIT_BELOW_USE) when
  * more is in use already, unless force. */
 int pool_set_limit(struct pool *pool, const char *tenant, const char *container,
-	uint64_t disk_bytes, bool force, struct err *err);
+	const struct disk_limits *quota, bool force, struct err *err);
 /*
- * Bytes in use by a container, or a tenant (container ""), as of the file system's last commit: up
- * to 30 seconds old. 0 on a driver that cannot tell.
+ * What a container, or a tenant (container ""), has in use, as of the file system's last commit: up
+ * to 30 seconds old. 0 on a driver that cannot tell; `project` cannot for a container without a
+ * limit of its own.
  */
-int pool_usage(struct pool *pool, const char *tenant, const char *container, uint64_t *ret_bytes,
-	struct err *err);
+int pool_usage(struct pool *pool, const char *tenant, const char *container,
+	struct disk_limits *ret, struct err *err);
 
 /* An empty incoming/<image>; what an interrupted import left there is removed first. */
 int pool_image_begin(struct pool *pool, const char *image, int *ret_fd, struct err *err);

@@ -28,10 +28,11 @@
 #define SUPERBLOCK_OFFSET 65536
 #define FSID_OFFSET	  32
 
-static bool works(void)
+static bool works(const struct pool_config *config)
 {
 	_cleanup_close_ int fs = -1;
 
+	(void)config;
 	if (!loop_is_usable() || !pool_mkfs_available())
 		return false;
 	fs = fsopen("btrfs", FSOPEN_CLOEXEC);
@@ -157,7 +158,8 @@ static int release(const struct pool_config *config, struct err *err)
 	return loop_release(file, err);
 }
 
-static int group_of(int dir_fd, enum pool_scope scope, uint64_t *ret, struct err *err)
+/* The quota group of a directory's own (level 0), or of what has it as its group (level 1). */
+static int group_of(int dir_fd, unsigned level, uint64_t *ret, struct err *err)
 {
 	uint64_t id;
 	int r;
@@ -166,20 +168,27 @@ static int group_of(int dir_fd, enum pool_scope scope, uint64_t *ret, struct err
 	r = btrfs_is_subvolume(dir_fd) ? btrfs_subvolume_id(dir_fd, &id) : -ESTALE;
 	if (r < 0)
 		return err_sys(err, r, "look up a directory's quota group");
-	*ret = btrfs_group(scope == POOL_SCOPE_GROUP ? 1 : 0, id);
+	*ret = btrfs_group(level, id);
 	return 0;
 }
 
-static int make(int parent_fd, const char *name, int group_fd, struct err *err)
+static int group_of_target(const struct pool_target *target, uint64_t *ret, struct err *err)
+{
+	return target->dir_fd >= 0 ? group_of(target->dir_fd, 0, ret, err)
+				   : group_of(target->group_fd, 1, ret, err);
+}
+
+static int make(const struct pool_entry *entry, const struct pool_new *new, struct err *err)
 {
 	uint64_t group = 0;
 	int r = 0;
 
-	if (group_fd >= 0)
-		r = group_of(group_fd, POOL_SCOPE_GROUP, &group, err);
+	(void)new;
+	if (entry->group_fd >= 0)
+		r = group_of(entry->group_fd, 1, &group, err);
 	if (r < 0)
 		return r;
-	r = btrfs_subvolume_create(parent_fd, name, group);
+	r = btrfs_subvolume_create(entry->parent_fd, entry->name, group);
 	return r < 0 && r != -EEXIST ? err_sys(err, r, "make a directory in the pool") : 0;
 }
 
@@ -187,11 +196,12 @@ static int make(int parent_fd, const char *name, int group_fd, struct err *err)
  * The tenant's own directory stays outside its group: making and removing a container writes to
  * it, which must go on when the tenant's disk is full.
  */
-static int make_group(int dir_fd, struct err *err)
+static int make_group(int root_fd, int dir_fd, struct err *err)
 {
 	uint64_t group = 0;
-	int r = group_of(dir_fd, POOL_SCOPE_GROUP, &group, err);
+	int r = group_of(dir_fd, 1, &group, err);
 
+	(void)root_fd;
 	if (r < 0)
 		return r;
 	r = btrfs_group_create(dir_fd, group);
@@ -208,10 +218,11 @@ static int destroy(int parent_fd, const char *name, struct err *err)
 	return r < 0 && r != -ENOENT ? err_sys(err, r, "remove a directory of the pool") : 0;
 }
 
-static int drop(int parent_fd, const char *name, bool group, struct err *err)
+static int drop(const struct pool_entry *entry, bool group, struct err *err)
 {
+	int parent_fd = entry->parent_fd;
 	_cleanup_close_ int fd = openat(
-		parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		parent_fd, entry->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	uint64_t id = 0;
 	uint64_t bytes = 0;
 	bool sealed;
@@ -224,7 +235,7 @@ static int drop(int parent_fd, const char *name, bool group, struct err *err)
 	/* What a snapshot holds may count to whom wrote it: its own figure tells nothing. */
 	sealed = fd >= 0 && btrfs_subvolume_is_readonly(fd);
 	close_fd(&fd);
-	r = destroy(parent_fd, name, err);
+	r = destroy(parent_fd, entry->name, err);
 	if (r < 0)
 		return r;
 	if (bytes > DROP_SYNC_BYTES || sealed)
@@ -246,55 +257,70 @@ static int seal(int dir_fd, struct err *err)
 }
 
 static int set_limit(
-	int root_fd, int dir_fd, enum pool_scope scope, uint64_t bytes, struct err *err)
+	const struct pool_target *target, const struct disk_limits *quota, struct err *err)
 {
-	uint64_t group;
-	int r = group_of(dir_fd, scope, &group, err);
+	uint64_t group = 0;
+	int r;
 
+	if (quota->inodes != LIMIT_UNSET)
+		return err_set_subject(err, ERR_UNIMPLEMENTED, "INODES_LIMIT_UNSUPPORTED", "inodes",
+			"this host keeps containers on btrfs, which does not count files; leave "
+			"the inodes limit out (\"none\"): files take up disk, which is limited");
+	r = group_of_target(target, &group, err);
 	if (r < 0)
 		return r;
-	r = btrfs_group_limit(root_fd, group, bytes);
+	r = btrfs_group_limit(target->root_fd, group, quota->bytes);
 	return r < 0 ? err_sys(err, r, "set the disk limit") : 0;
 }
 
 static int usage(
-	int dir_fd, enum pool_scope scope, bool exact, uint64_t *ret_bytes, struct err *err)
+	const struct pool_target *target, bool exact, struct disk_limits *ret, struct err *err)
 {
-	uint64_t group;
-	int r = group_of(dir_fd, scope, &group, err);
+	struct disk_limits used = {0};
+	uint64_t group = 0;
+	int r = group_of_target(target, &group, err);
 
 	if (r < 0)
 		return r;
 	if (exact)
-		r = btrfs_sync(dir_fd);
+		r = btrfs_sync(target->root_fd);
 	if (r == 0)
-		r = btrfs_group_usage(dir_fd, group, ret_bytes);
-	return r < 0 ? err_sys(err, r, "read the disk usage") : 0;
+		r = btrfs_group_usage(target->root_fd, group, &used.bytes);
+	if (r < 0)
+		return err_sys(err, r, "read the disk usage");
+	*ret = used;
+	return 0;
 }
 
-static int clone(int from_fd, int to_parent_fd, const char *to_name, int group_fd, bool read_only,
-	struct err *err)
+static int clone(int from_fd, const struct pool_entry *entry, const struct pool_new *new,
+	bool read_only, struct err *err)
 {
 	uint64_t group = 0;
-	int r = group_fd >= 0 ? group_of(group_fd, POOL_SCOPE_GROUP, &group, err) : 0;
+	int r = entry->group_fd >= 0 ? group_of(entry->group_fd, 1, &group, err) : 0;
 
+	(void)new;
 	if (r < 0)
 		return r;
-	r = btrfs_subvolume_snapshot(to_parent_fd, to_name, from_fd, group, read_only);
+	r = btrfs_subvolume_snapshot(entry->parent_fd, entry->name, from_fd, group, read_only);
 	if (r == 0 && group)
-		r = btrfs_quota_settle(to_parent_fd);
+		r = btrfs_quota_settle(entry->parent_fd);
 	return r < 0 ? err_sys(err, r, "make a snapshot") : 0;
 }
 
 static int held(int dir_fd, uint64_t *ret_bytes, struct err *err)
 {
+	struct pool_target target = {.root_fd = dir_fd, .group_fd = -1, .dir_fd = dir_fd};
+	struct disk_limits used = {0};
 	bool simple;
 	int r = btrfs_quota_is_simple(dir_fd, &simple);
 
 	if (r < 0)
 		return err_sys(err, r, "ask how the pool counts");
-	*ret_bytes = 0;
-	return simple ? usage(dir_fd, POOL_SCOPE_DIR, true, ret_bytes, err) : 0;
+	if (simple)
+		r = usage(&target, true, &used, err);
+	if (r == 0)
+		*ret_bytes = used.bytes;
+	return r;
 }
 
 const struct pool_ops pool_btrfs_ops = {

@@ -19,9 +19,18 @@
 static int drop_copy(struct pool *pool, int tenant_fd, const char *container, struct err *err)
 {
 	char name[POOL_COMPANION_SIZE];
+	struct pool_entry entry = {pool->root_fd, tenant_fd, tenant_fd, name};
 
 	pool_companion(container, POOL_NEW_SUFFIX, name);
-	return pool->ops->drop(tenant_fd, name, false, err);
+	return pool->ops->drop(&entry, false, err);
+}
+
+/* What is laid over the image is of no group: little of it is written. */
+static struct pool_entry export_entry(
+	struct pool *pool, const char *tenant, char name[static POOL_COMPANION_SIZE])
+{
+	pool_companion(tenant, EXPORT_SUFFIX, name);
+	return (struct pool_entry){pool->root_fd, -1, pool->incoming_fd, name};
 }
 
 int pool_export_copy(struct pool *pool, const char *tenant, const char *container, struct err *err)
@@ -29,6 +38,7 @@ int pool_export_copy(struct pool *pool, const char *tenant, const char *containe
 	_cleanup_close_ int tenant_fd = -1;
 	_cleanup_close_ int fd = -1;
 	char name[POOL_COMPANION_SIZE];
+	struct pool_entry entry = {.root_fd = pool->root_fd, .name = name};
 	int r = pool_open_tenant(pool, tenant, &tenant_fd, err);
 
 	if (r == 0)
@@ -36,7 +46,8 @@ int pool_export_copy(struct pool *pool, const char *tenant, const char *containe
 	if (r == 0)
 		r = drop_copy(pool, tenant_fd, container, err);
 	pool_companion(container, POOL_NEW_SUFFIX, name);
-	return r < 0 ? r : pool->ops->clone(fd, tenant_fd, name, tenant_fd, true, err);
+	entry.group_fd = entry.parent_fd = tenant_fd;
+	return r < 0 ? r : pool->ops->clone(fd, &entry, &pool_new_plain, true, err);
 }
 
 static int open_copy(int tenant_fd, const char *container, int *ret_fd, struct err *err)
@@ -55,13 +66,13 @@ static int make_base(
 {
 	_cleanup_close_ int base_fd = -1;
 	char name[POOL_COMPANION_SIZE];
+	struct pool_entry entry = export_entry(pool, tenant, name);
 	int r = pool_open_named(pool->images_fd, "image", base, OPEN_DIR, &base_fd, err);
 
-	pool_companion(tenant, EXPORT_SUFFIX, name);
 	if (r == 0)
-		r = pool->ops->drop(pool->incoming_fd, name, false, err);
+		r = pool->ops->drop(&entry, false, err);
 	if (r == 0)
-		r = pool->ops->clone(base_fd, pool->incoming_fd, name, -1, false, err);
+		r = pool->ops->clone(base_fd, &entry, &pool_new_plain, false, err);
 	if (r < 0)
 		return r;
 	*ret_fd = openat(pool->incoming_fd, name, OPEN_DIR);
@@ -96,11 +107,11 @@ int pool_export_drop(struct pool *pool, const char *tenant, const char *containe
 {
 	_cleanup_close_ int tenant_fd = -1;
 	char name[POOL_COMPANION_SIZE];
+	struct pool_entry entry = export_entry(pool, tenant, name);
 	int r = name_check("tenant", tenant, err);
 
-	pool_companion(tenant, EXPORT_SUFFIX, name);
 	if (r == 0)
-		r = pool->ops->drop(pool->incoming_fd, name, false, err);
+		r = pool->ops->drop(&entry, false, err);
 	if (r < 0 || !container)
 		return r;
 	r = pool_open_tenant(pool, tenant, &tenant_fd, err);
@@ -118,9 +129,10 @@ int pool_export_drop_all(struct pool *pool, struct err *err)
 		return err_sys(err, errno, "list what exports have left");
 	while (r == 0 && (entry = readdir(dir))) {
 		const char *dot = strchr(entry->d_name, '.');
+		struct pool_entry left = {pool->root_fd, -1, pool->incoming_fd, entry->d_name};
 
 		if (dot && !strcmp(dot, EXPORT_SUFFIX))
-			r = pool->ops->drop(pool->incoming_fd, entry->d_name, false, err);
+			r = pool->ops->drop(&left, false, err);
 	}
 	return r;
 }

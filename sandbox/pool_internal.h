@@ -6,22 +6,45 @@
 
 #include "sandbox/pool.h"
 
-#define POOL_DIR  "pool"
-#define POOL_FILE "pool.img"
+#define POOL_DIR	 "pool"
+#define POOL_FILE	 "pool.img"
+#define POOL_TENANTS_DIR "tenants" /* in the pool */
+/* In the state directory: the pool is of the driver `project`, and this its number. */
+#define POOL_PROJECT_MARK "pool.project"
+
+/*
+ * A directory of a pool by its name, there or to be made. A group is a tenant's directory: every
+ * directory made with it as group_fd counts to it.
+ */
+struct pool_entry {
+	int root_fd;  /* the pool's; never full: what is not to be stopped by a limit goes there */
+	int group_fd; /* -1: of no group */
+	int parent_fd;
+	const char *name;
+};
+
+/* What a new directory is to be. */
+struct pool_new {
+	struct disk_limits quota; /* what set_limit() will be told, beside its group's */
+	int instead_fd;		  /* the directory whose place it will take; -1: none */
+};
 
 /* What a limit or a measurement is about. */
-enum pool_scope {
-	POOL_SCOPE_DIR,	  /* this directory */
-	POOL_SCOPE_GROUP, /* a tenant's: every directory made with this one as the group */
+struct pool_target {
+	int root_fd;
+	int group_fd; /* -1: of no group */
+	int dir_fd;   /* -1: the whole group */
 };
 
 /* Descriptors are open directories (not O_PATH). Each function returns 0 or -errno with err. */
 struct pool_ops {
 	const char *name;
-	bool has_limits;
-	bool copies; /* clone() copies the tree */
-	/* True when this host can do it: probed, nothing made. */
-	bool (*works)(void);
+	bool has_limits; /* of disk */
+	bool has_inodes; /* of inodes, and tells how many are in use */
+	bool copies;	 /* clone() copies the tree */
+	bool sets_aside; /* a directory's own limit is taken from its group's */
+	/* True when this host can do it there: probed, nothing made. */
+	bool (*works)(const struct pool_config *config);
 	/* Makes what is missing and mounts it on the state directory's POOL_DIR. Under the lock. */
 	int (*mount)(const struct pool_config *config, struct err *err);
 	/* Checks and prepares a pool just mounted or found mounted. Under the lock. */
@@ -29,18 +52,18 @@ struct pool_ops {
 	/* Lets go of what mount() took, once it is unmounted. Under the lock. */
 	int (*release)(const struct pool_config *config, struct err *err);
 
-	/* Makes parent/name, within the group of the directory group_fd (-1: none). Idempotent. */
-	int (*make)(int parent_fd, const char *name, int group_fd, struct err *err);
+	/* Idempotent. */
+	int (*make)(const struct pool_entry *entry, const struct pool_new *new, struct err *err);
 	/* Makes dir_fd a group. Idempotent. */
-	int (*make_group)(int dir_fd, struct err *err);
-	/* Removes parent/name with all it holds; `group`: it was made a group. Idempotent. */
-	int (*drop)(int parent_fd, const char *name, bool group, struct err *err);
+	int (*make_group)(int root_fd, int dir_fd, struct err *err);
+	/* Removes the directory with all it holds; `group`: it was made a group. Idempotent. */
+	int (*drop)(const struct pool_entry *entry, bool group, struct err *err);
 	/*
-	 * Makes to_parent/to_name a copy of from_fd, within the group of group_fd (-1: none), that
-	 * appears as a whole and is then on the disk, or does not appear; -EEXIST when the name is
-	 * taken. read_only: a snapshot that stays as it is.
+	 * Makes the entry a copy of from_fd that appears as a whole and is then on the disk, or
+	 * does not appear; -EEXIST when the name is taken. read_only: a snapshot that stays as it
+	 * is.
 	 */
-	int (*clone)(int from_fd, int to_parent_fd, const char *to_name, int group_fd,
+	int (*clone)(int from_fd, const struct pool_entry *entry, const struct pool_new *new,
 		bool read_only, struct err *err);
 	/*
 	 * How much of what counts to dir_fd, now or later, may be its snapshots' alone: what it
@@ -49,19 +72,23 @@ struct pool_ops {
 	int (*held)(int dir_fd, uint64_t *ret_bytes, struct err *err);
 	/* Nobody writes to it from now on. */
 	int (*seal)(int dir_fd, struct err *err);
-	/*
-	 * UINT64_MAX: no limit. root_fd is the pool's root, which is never full: a limit must be
-	 * changeable when the directory is.
-	 */
+	/* A limit is changeable when the directory is full. */
 	int (*set_limit)(
-		int root_fd, int dir_fd, enum pool_scope scope, uint64_t bytes, struct err *err);
-	/* exact: wait until what was written before is counted. */
-	int (*usage)(int dir_fd, enum pool_scope scope, bool exact, uint64_t *ret_bytes,
+		const struct pool_target *target, const struct disk_limits *quota, struct err *err);
+	/*
+	 * exact: for a new limit to be compared with; it waits until what was written before is
+	 * counted, and includes what is set aside.
+	 */
+	int (*usage)(const struct pool_target *target, bool exact, struct disk_limits *ret,
 		struct err *err);
 };
 
 extern const struct pool_ops pool_btrfs_ops;
 extern const struct pool_ops pool_plain_ops;
+extern const struct pool_ops pool_project_ops;
+
+/* No limits, and in nobody's place. */
+extern const struct pool_new pool_new_plain;
 
 struct pool {
 	const struct pool_ops *ops;
@@ -76,15 +103,17 @@ int pool_open_named(
 	int parent_fd, const char *what, const char *name, int flags, int *ret_fd, struct err *err);
 int pool_open_tenant(struct pool *pool, const char *tenant, int *ret_fd, struct err *err);
 /* Refuses a limit that the driver does not have, before anything is made. */
-int pool_refuse_limit(struct pool *pool, uint64_t bytes, struct err *err);
-/*
- * LIMIT_BELOW_USE when more is in use than `held`, to which the driver is to hold it for a limit of
- * `bytes`.
- */
-int pool_check_above_use(struct pool *pool, int fd, enum pool_scope scope, uint64_t held,
-	uint64_t bytes, struct err *err);
+int pool_refuse_limit(struct pool *pool, const struct disk_limits *quota, struct err *err);
+/* LIMIT_BELOW_USE when more is in use than `held`, what the driver is to hold it to for `quota`. */
+int pool_check_above_use(struct pool *pool, const struct pool_target *target,
+	const struct disk_limits *held, const struct disk_limits *quota, struct err *err);
 /* The directories `upper` and `work` of a container's directory. Idempotent. */
-int pool_make_layers(int dir_fd, struct err *err);
+int pool_make_layers(struct pool *pool, int dir_fd, struct err *err);
+/*
+ * What failed with -error while something of a tenant's was written: DISK_FULL when the tenant's
+ * disk is full, POOL_FULL when the whole pool is, whichever number the file system gives for it.
+ */
+int pool_write_failed(int root_fd, int error, const char *doing, struct err *err);
 
 /* The names beside a container's directory; see pool_snapshot.h. */
 #define POOL_SNAPSHOTS_SUFFIX ".snapshots"
@@ -99,7 +128,8 @@ void pool_companion(
  */
 int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container, struct err *err);
 /* What a container's own limit is to be for the driver: its snapshots do not count to it. */
-uint64_t pool_own_limit(int tenant_fd, const char *container, uint64_t disk_bytes);
+struct disk_limits pool_own_limit(
+	int tenant_fd, const char *container, const struct disk_limits *quota);
 
 /* True when something is mounted on the state directory's POOL_DIR, in our mount namespace. */
 int pool_is_mounted(int state_fd, bool *ret, struct err *err);

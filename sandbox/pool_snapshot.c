@@ -59,25 +59,37 @@ static int write_held(int snapshots_fd, uint64_t held, struct err *err)
 	return 0;
 }
 
-uint64_t pool_own_limit(int tenant_fd, const char *container, uint64_t disk_bytes)
+struct disk_limits pool_own_limit(
+	int tenant_fd, const char *container, const struct disk_limits *quota)
 {
+	struct disk_limits own = *quota;
 	char name[POOL_COMPANION_SIZE];
 	_cleanup_close_ int fd = -1;
 	uint64_t held;
 
-	if (disk_bytes == LIMIT_UNSET)
-		return disk_bytes;
+	if (quota->bytes == LIMIT_UNSET)
+		return own;
 	pool_companion(container, POOL_SNAPSHOTS_SUFFIX, name);
 	fd = openat(tenant_fd, name, OPEN_DIR);
 	held = fd >= 0 ? read_held(fd) : 0;
-	return held > LIMIT_UNSET - 1 - disk_bytes ? LIMIT_UNSET - 1 : disk_bytes + held;
+	own.bytes = held > LIMIT_UNSET - 1 - own.bytes ? LIMIT_UNSET - 1 : own.bytes + held;
+	return own;
+}
+
+static int set_limit(struct pool *pool, int tenant_fd, int dir_fd, const struct disk_limits *quota,
+	struct err *err)
+{
+	struct pool_target target = {pool->root_fd, tenant_fd, dir_fd};
+
+	return pool->ops->set_limit(&target, quota, err);
 }
 
 static int set_own_limit(struct pool *pool, int tenant_fd, const char *container, int dir_fd,
-	uint64_t disk_bytes, struct err *err)
+	const struct disk_limits *quota, struct err *err)
 {
-	return pool->ops->set_limit(pool->root_fd, dir_fd, POOL_SCOPE_DIR,
-		pool_own_limit(tenant_fd, container, disk_bytes), err);
+	struct disk_limits own = pool_own_limit(tenant_fd, container, quota);
+
+	return set_limit(pool, tenant_fd, dir_fd, &own, err);
 }
 
 /* --- places --- */
@@ -153,10 +165,18 @@ int pool_snapshot_list(struct pool *pool, const char *tenant, const char *contai
 	return for_each(place.snapshots_fd, fn, arg, err);
 }
 
+/* Of a tenant's, in parent_fd. */
+static int drop(struct pool *pool, int tenant_fd, int parent_fd, const char *name, struct err *err)
+{
+	struct pool_entry entry = {pool->root_fd, tenant_fd, parent_fd, name};
+
+	return pool->ops->drop(&entry, false, err);
+}
+
 struct drop_args {
 	struct pool *pool;
+	int tenant_fd;
 	int dir_fd;
-	int r;
 	struct err *err;
 };
 
@@ -164,14 +184,13 @@ static int drop_one(const char *name, void *arg)
 {
 	struct drop_args *args = arg;
 
-	args->r = args->pool->ops->drop(args->dir_fd, name, false, args->err);
-	return args->r;
+	return drop(args->pool, args->tenant_fd, args->dir_fd, name, args->err);
 }
 
 static int drop_snapshots(struct pool *pool, int tenant_fd, const char *name, struct err *err)
 {
 	_cleanup_close_ int fd = openat(tenant_fd, name, OPEN_DIR);
-	struct drop_args args = {.pool = pool, .dir_fd = fd, .err = err};
+	struct drop_args args = {pool, tenant_fd, fd, err};
 	int r;
 
 	if (fd < 0)
@@ -179,7 +198,7 @@ static int drop_snapshots(struct pool *pool, int tenant_fd, const char *name, st
 	r = for_each(fd, drop_one, &args, err);
 	close_fd(&fd);
 	/* Also what a copy that was cut off has left in it. */
-	return r < 0 ? r : pool->ops->drop(tenant_fd, name, false, err);
+	return r < 0 ? r : drop(pool, tenant_fd, tenant_fd, name, err);
 }
 
 int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container, struct err *err)
@@ -188,7 +207,7 @@ int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container
 	int r;
 
 	pool_companion(container, POOL_NEW_SUFFIX, name);
-	r = pool->ops->drop(tenant_fd, name, false, err);
+	r = drop(pool, tenant_fd, tenant_fd, name, err);
 	pool_companion(container, POOL_SNAPSHOTS_SUFFIX, name);
 	return r < 0 ? r : drop_snapshots(pool, tenant_fd, name, err);
 }
@@ -200,7 +219,7 @@ int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container
  * then on, what it overwrites may count to it for the snapshot's sake.
  */
 static int allow_for_snapshot(struct pool *pool, const struct place *place, const char *container,
-	int dir_fd, uint64_t disk_bytes, struct err *err)
+	int dir_fd, const struct disk_limits *quota, struct err *err)
 {
 	uint64_t held;
 	int r = pool->ops->held(dir_fd, &held, err);
@@ -208,15 +227,17 @@ static int allow_for_snapshot(struct pool *pool, const struct place *place, cons
 	if (r < 0 || held <= read_held(place->snapshots_fd))
 		return r;
 	r = write_held(place->snapshots_fd, held, err);
-	return r < 0 ? r
-		     : set_own_limit(pool, place->tenant_fd, container, dir_fd, disk_bytes, err);
+	return r < 0 ? r : set_own_limit(pool, place->tenant_fd, container, dir_fd, quota, err);
 }
 
 int pool_snapshot_make(struct pool *pool, const char *tenant, const char *container,
-	const char *snapshot, uint64_t disk_bytes, uint64_t *ret_bytes, struct err *err)
+	const char *snapshot, const struct disk_limits *quota, uint64_t *ret_bytes, struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
 	_cleanup_close_ int fd = -1;
+	struct pool_target target;
+	struct pool_entry entry;
+	struct disk_limits used;
 	int r = name_check("snapshot", snapshot, err);
 
 	if (r == 0)
@@ -226,16 +247,23 @@ int pool_snapshot_make(struct pool *pool, const char *tenant, const char *contai
 	if (r == 0)
 		r = make_snapshots_dir(&place, container, err);
 	if (r == 0)
-		r = allow_for_snapshot(pool, &place, container, fd, disk_bytes, err);
+		r = allow_for_snapshot(pool, &place, container, fd, quota, err);
 	if (r < 0)
 		return r;
-	r = pool->ops->clone(fd, place.snapshots_fd, snapshot, place.tenant_fd, true, err);
+	entry = (struct pool_entry){pool->root_fd, place.tenant_fd, place.snapshots_fd, snapshot};
+	r = pool->ops->clone(fd, &entry, &pool_new_plain, true, err);
 	if (r == -EEXIST)
 		return err_set(err, ERR_ALREADY_EXISTS, "SNAPSHOT_EXISTS",
 			"there is a snapshot \"%s\" of %s already; delete it, or choose another "
 			"name",
 			snapshot, container);
-	return r < 0 ? r : pool->ops->usage(fd, POOL_SCOPE_DIR, false, ret_bytes, err);
+	if (r < 0)
+		return r;
+	target = (struct pool_target){pool->root_fd, place.tenant_fd, fd};
+	r = pool->ops->usage(&target, false, &used, err);
+	if (r == 0)
+		*ret_bytes = used.bytes;
+	return r;
 }
 
 static int count_one(const char *name, void *arg)
@@ -247,7 +275,7 @@ static int count_one(const char *name, void *arg)
 
 /* Without a snapshot the container's own limit is what was asked for. */
 static int limit_again(struct pool *pool, const struct place *place, const char *container,
-	uint64_t disk_bytes, struct err *err)
+	const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	unsigned n = 0;
@@ -258,11 +286,11 @@ static int limit_again(struct pool *pool, const struct place *place, const char 
 	r = open_container(place, container, &fd, err);
 	if (r == 0)
 		r = write_held(place->snapshots_fd, 0, err);
-	return r < 0 ? r : set_own_limit(pool, place->tenant_fd, container, fd, disk_bytes, err);
+	return r < 0 ? r : set_own_limit(pool, place->tenant_fd, container, fd, quota, err);
 }
 
 int pool_snapshot_remove(struct pool *pool, const char *tenant, const char *container,
-	const char *snapshot, uint64_t disk_bytes, struct err *err)
+	const char *snapshot, const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
 	int r = name_check("snapshot", snapshot, err);
@@ -271,8 +299,8 @@ int pool_snapshot_remove(struct pool *pool, const char *tenant, const char *cont
 		r = open_place(pool, tenant, container, &place, err);
 	if (r < 0 || place.snapshots_fd < 0)
 		return r;
-	r = pool->ops->drop(place.snapshots_fd, snapshot, false, err);
-	return r < 0 ? r : limit_again(pool, &place, container, disk_bytes, err);
+	r = drop(pool, place.tenant_fd, place.snapshots_fd, snapshot, err);
+	return r < 0 ? r : limit_again(pool, &place, container, quota, err);
 }
 
 /* --- taking a container's place --- */
@@ -282,7 +310,22 @@ static int begin_new(struct pool *pool, const struct place *place, const char *c
 	char ret_name[static POOL_COMPANION_SIZE], struct err *err)
 {
 	pool_companion(container, POOL_NEW_SUFFIX, ret_name);
-	return pool->ops->drop(place->tenant_fd, ret_name, false, err);
+	return drop(pool, place->tenant_fd, place->tenant_fd, ret_name, err);
+}
+
+static struct pool_entry new_entry(
+	const struct pool *pool, const struct place *place, const char *name)
+{
+	return (struct pool_entry){pool->root_fd, place->tenant_fd, place->tenant_fd, name};
+}
+
+static int clone_new(struct pool *pool, const struct place *place, int from_fd, const char *name,
+	const struct disk_limits *quota, int instead_fd, struct err *err)
+{
+	struct pool_entry entry = new_entry(pool, place, name);
+	struct pool_new new = {*quota, instead_fd};
+
+	return pool->ops->clone(from_fd, &entry, &new, false, err);
 }
 
 /*
@@ -290,7 +333,7 @@ static int begin_new(struct pool *pool, const struct place *place, const char *c
  * failure to remove that is not one of the whole: the next such operation does it.
  */
 static int take_place(struct pool *pool, const struct place *place, const char *container,
-	const char *new_name, uint64_t disk_bytes, struct err *err)
+	const char *new_name, const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	int r;
@@ -298,7 +341,7 @@ static int take_place(struct pool *pool, const struct place *place, const char *
 	fd = openat(place->tenant_fd, new_name, OPEN_DIR);
 	if (fd < 0)
 		return err_sys(err, errno, "open the container's new directory");
-	r = pool->ops->set_limit(pool->root_fd, fd, POOL_SCOPE_DIR, disk_bytes, err);
+	r = set_limit(pool, place->tenant_fd, fd, quota, err);
 	if (r < 0)
 		return r;
 	if (renameat2(place->tenant_fd, new_name, place->tenant_fd, container, RENAME_EXCHANGE) < 0)
@@ -308,49 +351,59 @@ static int take_place(struct pool *pool, const struct place *place, const char *
 	/* Nothing of what it has now is counted to it for a snapshot's sake. */
 	if (place->snapshots_fd >= 0)
 		write_held(place->snapshots_fd, 0, NULL);
-	pool->ops->drop(place->tenant_fd, new_name, false, NULL);
+	drop(pool, place->tenant_fd, place->tenant_fd, new_name, NULL);
 	return 0;
 }
 
 int pool_snapshot_restore(struct pool *pool, const char *tenant, const char *container,
-	const char *snapshot, uint64_t disk_bytes, struct err *err)
+	const char *snapshot, const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
+	_cleanup_close_ int old = -1;
 	_cleanup_close_ int fd = -1;
 	char name[POOL_COMPANION_SIZE];
-	int r = pool_refuse_limit(pool, disk_bytes, err);
+	int r = pool_refuse_limit(pool, quota, err);
 
 	if (r == 0)
 		r = open_place(pool, tenant, container, &place, err);
 	if (r == 0)
 		r = open_snapshot(&place, snapshot, &fd, err);
 	if (r == 0)
+		r = open_container(&place, container, &old, err);
+	if (r == 0)
 		r = begin_new(pool, &place, container, name, err);
 	if (r == 0)
-		r = pool->ops->clone(fd, place.tenant_fd, name, place.tenant_fd, false, err);
-	return r < 0 ? r : take_place(pool, &place, container, name, disk_bytes, err);
+		r = clone_new(pool, &place, fd, name, quota, old, err);
+	return r < 0 ? r : take_place(pool, &place, container, name, quota, err);
 }
 
 int pool_upper_reset(struct pool *pool, const char *tenant, const char *container,
-	uint64_t disk_bytes, struct err *err)
+	const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
+	_cleanup_close_ int old = -1;
 	_cleanup_close_ int fd = -1;
+	struct pool_new new = {.quota = *quota};
+	struct pool_entry entry;
 	char name[POOL_COMPANION_SIZE];
-	int r = pool_refuse_limit(pool, disk_bytes, err);
+	int r = pool_refuse_limit(pool, quota, err);
 
 	if (r == 0)
 		r = open_place(pool, tenant, container, &place, err);
 	if (r == 0)
-		r = begin_new(pool, &place, container, name, err);
+		r = open_container(&place, container, &old, err);
 	if (r == 0)
-		r = pool->ops->make(place.tenant_fd, name, place.tenant_fd, err);
+		r = begin_new(pool, &place, container, name, err);
+	entry = new_entry(pool, &place, name);
+	new.instead_fd = old;
+	if (r == 0)
+		r = pool->ops->make(&entry, &new, err);
 	if (r < 0)
 		return r;
 	fd = openat(place.tenant_fd, name, OPEN_DIR);
 	r = fd < 0 ? err_sys(err, errno, "open the container's new directory")
-		   : pool_make_layers(fd, err);
-	return r < 0 ? r : take_place(pool, &place, container, name, disk_bytes, err);
+		   : pool_make_layers(pool, fd, err);
+	return r < 0 ? r : take_place(pool, &place, container, name, quota, err);
 }
 
 /* --- copy, rename --- */
@@ -364,14 +417,14 @@ static int open_source(const struct place *place, const char *container, const c
 
 /* The copy gets its limit before its name, under which it could be started. */
 static int name_copy(struct pool *pool, const struct place *place, const char *new_name,
-	const char *to, uint64_t disk_bytes, struct err *err)
+	const char *to, const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_close_ int fd = openat(place->tenant_fd, new_name, OPEN_DIR);
 	int r;
 
 	if (fd < 0)
 		return err_sys(err, errno, "open the copy");
-	r = pool->ops->set_limit(pool->root_fd, fd, POOL_SCOPE_DIR, disk_bytes, err);
+	r = set_limit(pool, place->tenant_fd, fd, quota, err);
 	if (r < 0)
 		return r;
 	if (renameat2(place->tenant_fd, new_name, place->tenant_fd, to, RENAME_NOREPLACE) < 0)
@@ -382,7 +435,7 @@ static int name_copy(struct pool *pool, const struct place *place, const char *n
 }
 
 int pool_upper_copy(struct pool *pool, const char *tenant, const char *from, const char *snapshot,
-	const char *to, uint64_t disk_bytes, struct err *err)
+	const char *to, const struct disk_limits *quota, struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
 	_cleanup_close_ int fd = -1;
@@ -390,7 +443,7 @@ int pool_upper_copy(struct pool *pool, const char *tenant, const char *from, con
 	int r = name_check("container", to, err);
 
 	if (r == 0)
-		r = pool_refuse_limit(pool, disk_bytes, err);
+		r = pool_refuse_limit(pool, quota, err);
 	if (r == 0)
 		r = open_place(pool, tenant, from, &place, err);
 	if (r == 0)
@@ -398,8 +451,8 @@ int pool_upper_copy(struct pool *pool, const char *tenant, const char *from, con
 	if (r == 0)
 		r = begin_new(pool, &place, to, name, err);
 	if (r == 0)
-		r = pool->ops->clone(fd, place.tenant_fd, name, place.tenant_fd, false, err);
-	return r < 0 ? r : name_copy(pool, &place, name, to, disk_bytes, err);
+		r = clone_new(pool, &place, fd, name, quota, -1, err);
+	return r < 0 ? r : name_copy(pool, &place, name, to, quota, err);
 }
 
 /* -ENOENT counts as done before, if the new name is there. */
@@ -427,7 +480,7 @@ int pool_upper_rename(
 	if (r < 0)
 		return r;
 	pool_companion(from, POOL_NEW_SUFFIX, from_name);
-	r = pool->ops->drop(place.tenant_fd, from_name, false, err);
+	r = drop(pool, place.tenant_fd, place.tenant_fd, from_name, err);
 	pool_companion(from, POOL_SNAPSHOTS_SUFFIX, from_name);
 	pool_companion(to, POOL_SNAPSHOTS_SUFFIX, to_name);
 	if (r == 0)
@@ -468,6 +521,7 @@ int pool_image_merge(struct pool *pool, const char *tenant, const char *containe
 	struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
+	struct pool_entry entry = {pool->root_fd, -1, pool->incoming_fd, image};
 	_cleanup_close_ int base_fd = -1;
 	_cleanup_close_ int upper_fd = -1;
 	_cleanup_close_ int fd = -1;
@@ -482,8 +536,8 @@ int pool_image_merge(struct pool *pool, const char *tenant, const char *containe
 	if (r == 0)
 		r = pool_open_named(pool->images_fd, "image", base, OPEN_DIR, &base_fd, err);
 	if (r == 0)
-		r = pool->ops->drop(pool->incoming_fd, image, false, err);
+		r = pool->ops->drop(&entry, false, err);
 	if (r == 0)
-		r = pool->ops->clone(base_fd, pool->incoming_fd, image, -1, false, err);
+		r = pool->ops->clone(base_fd, &entry, &pool_new_plain, false, err);
 	return r < 0 ? r : merge(pool, upper_fd, image, ret, err);
 }

@@ -17,30 +17,31 @@
 
 /*
  * Keeps the container's directory as it is now. The container must not run, or be frozen.
- * disk_bytes is its own limit, as in pool_upper_make(). *ret_bytes is what it holds on a driver
+ * quota is its own limit, as in pool_upper_make(). *ret_bytes is what it holds on a driver
  * that can tell. ALREADY_EXISTS / SNAPSHOT_EXISTS.
  */
 int pool_snapshot_make(struct pool *pool, const char *tenant, const char *container,
-	const char *snapshot, uint64_t disk_bytes, uint64_t *ret_bytes, struct err *err);
+	const char *snapshot, const struct disk_limits *quota, uint64_t *ret_bytes,
+	struct err *err);
 /* Idempotent. */
 int pool_snapshot_remove(struct pool *pool, const char *tenant, const char *container,
-	const char *snapshot, uint64_t disk_bytes, struct err *err);
+	const char *snapshot, const struct disk_limits *quota, struct err *err);
 /* The container's directory becomes a copy of the snapshot's. It must not run. */
 int pool_snapshot_restore(struct pool *pool, const char *tenant, const char *container,
-	const char *snapshot, uint64_t disk_bytes, struct err *err);
+	const char *snapshot, const struct disk_limits *quota, struct err *err);
 /* Calls fn for every snapshot, in no order; a value other than 0 ends it and is returned. */
 int pool_snapshot_list(struct pool *pool, const char *tenant, const char *container,
 	int (*fn)(const char *snapshot, void *arg), void *arg, struct err *err);
 
 /* The container's directory becomes a new, empty one. It must not run. */
 int pool_upper_reset(struct pool *pool, const char *tenant, const char *container,
-	uint64_t disk_bytes, struct err *err);
+	const struct disk_limits *quota, struct err *err);
 /*
  * Makes the container `to` from `from` as it is now (frozen or not running), or from a snapshot of
  * it (not ""). ALREADY_EXISTS / CONTAINER_EXISTS.
  */
 int pool_upper_copy(struct pool *pool, const char *tenant, const char *from, const char *snapshot,
-	const char *to, uint64_t disk_bytes, struct err *err);
+	const char *to, const struct disk_limits *quota, struct err *err);
 /* Renames the container's directory and its snapshots'. Done before: success. It must not run. */
 int pool_upper_rename(
 	struct pool *pool, const char *tenant, const char *from, const char *to, struct err *err);

@@ -23,4 +23,4 @@ int pool_volume_set_limit(struct pool *pool, const char *tenant, const char *vol
 	bool force, struct err *err);
 /* As pool_usage(). */
 int pool_volume_usage(struct pool *pool, const char *tenant, const char *volume,
-	uint64_t *ret_bytes, struct err *err);
+	struct disk_limits *ret, struct err *err);

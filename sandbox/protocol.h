@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  10u
+#define PROTOCOL_VERSION  11u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -136,7 +136,7 @@ struct msg_freeze {
 struct msg_container_create {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
-	uint64_t disk_bytes; /* LIMIT_UNSET: none of its own */
+	struct disk_limits disk; /* LIMIT_UNSET: none of its own */
 };
 
 #define CONTAINER_MOUNTS_MAX 8
@@ -200,7 +200,7 @@ struct msg_limits {
 };
 
 struct msg_disk {
-	uint64_t used_bytes;
+	struct disk_limits used;
 	uint64_t enforced; /* 1 when the pool's driver can limit */
 };
 
@@ -310,8 +310,8 @@ struct msg_snapshot {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
 	char snapshot[NAME_SIZE];
-	uint8_t pause;	     /* enum pause; MSG_SNAPSHOT_MAKE only */
-	uint64_t disk_bytes; /* the container's own limit, as in msg_container_create */
+	uint8_t pause;		 /* enum pause; MSG_SNAPSHOT_MAKE only */
+	struct disk_limits disk; /* the container's own, as in msg_container_create */
 };
 
 struct msg_snapshot_made {
@@ -325,7 +325,7 @@ struct msg_copy {
 	char snapshot[NAME_SIZE]; /* of it; "": the container itself */
 	char to[NAME_SIZE];
 	uint8_t pause;
-	uint64_t disk_bytes; /* of the copy */
+	struct disk_limits disk; /* of the copy */
 };
 
 struct msg_rename {

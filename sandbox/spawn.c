@@ -118,6 +118,7 @@ static void report_progress(const struct build *b, bool makes_upper)
 static int make_upper(struct build *b, struct err *err)
 {
 	const struct msg_container_start *msg = &b->request->msg;
+	struct disk_limits disk = limits_disk(&msg->limits);
 	_cleanup_close_ int existing = -1;
 	int r;
 
@@ -129,8 +130,7 @@ static int make_upper(struct build *b, struct err *err)
 			"container %s has a disk already: start it, or delete it first",
 			msg->container);
 	report_progress(b, true);
-	r = pool_upper_make(
-		b->request->pool, msg->tenant, msg->container, msg->limits.value[LIMIT_DISK], err);
+	r = pool_upper_make(b->request->pool, msg->tenant, msg->container, &disk, err);
 	b->has_upper = r == 0;
 	return r;
 }

@@ -43,9 +43,12 @@ static int set_name(struct config *c, void *field, size_t size, const char *valu
 
 static int set_driver(struct config *c, void *field, size_t size, const char *value)
 {
-	if (strcmp(value, "btrfs") != 0 && strcmp(value, "plain") != 0)
-		return -EINVAL;
-	return set_text(c, field, size, value);
+	static const char *const drivers[] = {"btrfs", "project", "plain"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (!strcmp(value, drivers[i]))
+			return set_text(c, field, size, value);
+	return -EINVAL;
 }
 
 static int set_level(struct config *c, void *field, size_t size, const char *value)
@@ -220,8 +223,8 @@ static const struct setting {
 		"the cgroup of all tenants (default: " DEFAULT_PARENT ")"},
 	{"sample-interval", set_interval, FIELD(sample_interval_ms), "seconds, 0.1 to 86400",
 		"SECONDS", "between two sweeps over all counters (default: 10)"},
-	{"pool-driver", set_driver, FIELD(pool_driver), "btrfs or plain", "btrfs|plain",
-		"where containers' files are (default: what works here)"},
+	{"pool-driver", set_driver, FIELD(pool_driver), "btrfs, project or plain",
+		"btrfs|project|plain", "where containers' files are (default: what works here)"},
 	{"pool-size", set_pool_size, FIELD(pool_size_bytes), "a size of at least 256M, such as 20G",
 		"SIZE", "of a new btrfs pool, at least 256M (default: half of what is free)"},
 	{"log-size", set_log_size, FIELD(log_size_bytes), "a size of 256K to 1G, such as 4M",

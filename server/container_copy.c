@@ -102,7 +102,7 @@ static void fill(const struct copy *copy, struct msg_copy *msg)
 	memcpy(msg->snapshot, copy->snapshot, sizeof(msg->snapshot));
 	memcpy(msg->to, c->name, sizeof(msg->to));
 	msg->pause = (uint8_t)container_pause(copy->source);
-	msg->disk_bytes = c->limits.value[LIMIT_DISK];
+	msg->disk = limits_disk(&c->limits);
 }
 
 static void on_marked(void *arg, const struct err *err)

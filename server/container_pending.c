@@ -80,7 +80,7 @@ static void fill_restore(const struct pending *p, const char *name, union pendin
 	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
 	memcpy(msg->container, c->name, sizeof(msg->container));
 	snprintf(msg->snapshot, sizeof(msg->snapshot), "%s", name);
-	msg->disk_bytes = s ? s->limits.value[LIMIT_DISK] : c->limits.value[LIMIT_DISK];
+	msg->disk = limits_disk(s ? &s->limits : &c->limits);
 }
 
 static int apply_restore(struct pending *p, const char *name, struct err *err)
@@ -142,7 +142,7 @@ static void fill_rebuild(const struct pending *p, const char *name, union pendin
 	(void)name;
 	memcpy(ret->create.tenant, c->tenant->name, sizeof(ret->create.tenant));
 	memcpy(ret->create.container, c->name, sizeof(ret->create.container));
-	ret->create.disk_bytes = c->limits.value[LIMIT_DISK];
+	ret->create.disk = limits_disk(&c->limits);
 }
 
 static int apply_rebuild(struct pending *p, const char *name, struct err *err)

@@ -230,7 +230,8 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	msg->state = shown_state(c);
 	msg->create_time = &out->created;
 	msg->cores = out->cores;
-	msg->disk_used_bytes = c->disk_used_bytes;
+	msg->disk_used_bytes = c->disk_used.bytes;
+	msg->inodes_used = c->disk_used.inodes;
 	msg->disk_limit_enforced = c->disk_enforced;
 	msg->log_used_bytes = c->log_bytes;
 	if (c->schedule.every_s)

@@ -24,6 +24,7 @@ static const struct field {
 	{"limits.rate_in_bytes", LIMIT_RATE_IN, offsetof(Croft__V1__Limits, rate_in_bytes)},
 	{"limits.rate_out_bytes", LIMIT_RATE_OUT, offsetof(Croft__V1__Limits, rate_out_bytes)},
 	{"limits.log_bytes", LIMIT_LOG, offsetof(Croft__V1__Limits, log_bytes)},
+	{"limits.inodes", LIMIT_INODES, offsetof(Croft__V1__Limits, inodes)},
 };
 
 _Static_assert(ARRAY_SIZE(fields) == LIMIT_N, "every limit has a field");

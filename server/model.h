@@ -269,8 +269,8 @@ struct container {
 	/* Adds to the transaction that deletes it (the first deleter's reply); may be NULL. */
 	void (*delete_hook)(void *arg, struct db_tx *tx);
 	void *delete_arg;
-	bool seen;		  /* during a reconciliation: the supervisor named it */
-	uint64_t disk_used_bytes; /* as last measured */
+	bool seen;		      /* during a reconciliation: the supervisor named it */
+	struct disk_limits disk_used; /* as last measured */
 	bool disk_enforced;
 };
 

@@ -63,7 +63,7 @@ static void fill_message(const struct snapshot *s, struct msg_snapshot *msg)
 	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
 	memcpy(msg->container, c->name, sizeof(msg->container));
 	memcpy(msg->snapshot, s->name, sizeof(msg->snapshot));
-	msg->disk_bytes = c->limits.value[LIMIT_DISK];
+	msg->disk = limits_disk(&c->limits);
 }
 
 static void add_event(

@@ -133,7 +133,7 @@ static void create_container(struct grpc_call *call, const ProtobufCMessage *mes
 	c = op->container;
 	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
 	memcpy(msg.container, c->name, sizeof(msg.container));
-	msg.disk_bytes = c->limits.value[LIMIT_DISK];
+	msg.disk = limits_disk(&c->limits);
 	op->waiting = 2;
 	if (link_send(op->server->link, MSG_CONTAINER_CREATE, &msg, NULL, 0, on_made, op, &err) <
 		0) {
@@ -213,7 +213,7 @@ static void on_disk(
 
 	link_close_fds(fds, n_fds);
 	if (!err) {
-		get->container->disk_used_bytes = disk->used_bytes;
+		get->container->disk_used = disk->used;
 		get->container->disk_enforced = disk->enforced;
 	}
 	finish_get(get);

@@ -130,7 +130,8 @@ static void sum_past(struct usage_query *q, struct usage_reply *out, struct usag
 	out->msg.uid = q->past.container_uid;
 }
 
-static void query_reply(struct usage_query *q, uint64_t disk_bytes)
+/* disk may be NULL: not known. */
+static void query_reply(struct usage_query *q, const struct disk_limits *disk)
 {
 	const char *container = q->container ? q->container->name : q->past.container;
 	struct usage_totals totals = {0};
@@ -148,7 +149,8 @@ static void query_reply(struct usage_query *q, uint64_t disk_bytes)
 		*container ? "/containers/" : "", container);
 	out.msg.name = out.name;
 	out.msg.read_time = &out.now;
-	out.msg.disk_bytes = disk_bytes;
+	out.msg.disk_bytes = disk ? disk->bytes : 0;
+	out.msg.inodes = disk ? disk->inodes : 0;
 	out.msg.memory_kib_seconds = (char *)usage_format(
 		totals.memory_kib_usec / USEC_PER_SEC, out.memory);
 	grpc_reply(q->call, &out.msg.base);
@@ -161,7 +163,7 @@ static void on_disk(
 	const struct msg_disk *disk = reply;
 
 	link_close_fds(fds, n_fds);
-	query_reply(arg, err ? 0 : disk->used_bytes);
+	query_reply(arg, err ? NULL : &disk->used);
 }
 
 static int read_past(struct db *db, void *arg, struct err *err)
@@ -178,7 +180,7 @@ static void on_past(void *arg, const struct err *err)
 	if (!err && !q->past.end_wall_usec)
 		err = &q->not_found;
 	if (!err) {
-		query_reply(q, 0);
+		query_reply(q, NULL);
 		return;
 	}
 	grpc_fail(q->call, err);
@@ -240,7 +242,7 @@ static void ask_disk(struct usage_query *q)
 	if (q->container)
 		memcpy(msg.container, q->container->name, sizeof(msg.container));
 	if (link_send(q->server->link, MSG_CONTAINER_DISK, &msg, NULL, 0, on_disk, q, &err) < 0)
-		query_reply(q, 0);
+		query_reply(q, NULL);
 }
 
 static void get_usage(struct grpc_call *call, const ProtobufCMessage *message)

@@ -137,7 +137,7 @@ static void on_measured(
 
 	link_close_fds(fds, n_fds);
 	if (!err && v) {
-		v->used_bytes = disk->used_bytes;
+		v->used_bytes = disk->used.bytes;
 		v->enforced = disk->enforced && v->size_bytes != LIMIT_UNSET;
 	}
 	finish_get(get);

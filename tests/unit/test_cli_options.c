@@ -188,7 +188,7 @@ static void mask_paths_are_fields(void **state)
 	(void)state;
 	assert_int_equal(parse(&p, "tenant set a --cpu 1 --cpu-weight 1 --cores 1 --memory 4M "
 				   "--swap 0 --pids 9 --disk 1G --containers 1 "
-				   "--rate-in 1M --rate-out 1M --log-size 1M"),
+				   "--rate-in 1M --rate-out 1M --log-size 1M --inodes 900"),
 		0);
 	assert_int_equal(limits_message_read(&p.options, true, &m, &p.err), 0);
 	assert_int_equal(m.n_paths, LIMIT_N + 1);

@@ -110,6 +110,7 @@ static void limits_parse_as_the_cli_writes_them(void **state)
 	parse_one(LIMIT_PIDS, "500", 500);
 	parse_one(LIMIT_DISK, "5G", 5120 * MIB);
 	parse_one(LIMIT_CONTAINERS, "16", 16);
+	parse_one(LIMIT_INODES, "100000", 100000);
 	parse_one(LIMIT_MEMORY, "none", LIMIT_UNSET);
 }
 

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -22,7 +23,11 @@ struct fixture {
 	struct pool_config config;
 	struct pool *pool;
 	struct err err;
+	char image[80]; /* of a file system of its own that dir is, or "" */
 };
+
+/* Limits of disk alone. */
+#define DISK(b) (&(struct disk_limits){(b), LIMIT_UNSET})
 
 #define assert_ok(f, call)                                                                         \
 	do {                                                                                       \
@@ -30,6 +35,20 @@ struct fixture {
 		if (r_ != 0)                                                                       \
 			fail_msg("%s: %d: %s", #call, r_, (f)->err.msg);                           \
 	} while (0)
+
+/* XFS says one and ext4 the other for a project; btrfs says EDQUOT. */
+#define assert_full(call)                                                                          \
+	do {                                                                                       \
+		int full_ = (call);                                                                \
+		if (full_ != -EDQUOT && full_ != -ENOSPC)                                          \
+			fail_msg("%s: %d, not a full disk", #call, full_);                         \
+	} while (0)
+
+/* True on the driver that deals a tenant's limit out. */
+static inline bool is_project(struct fixture *f)
+{
+	return !strcmp(pool_driver(f->pool), "project");
+}
 
 static inline int setup_in(void **state, const char *dir, const char *driver)
 {
@@ -44,8 +63,112 @@ static inline int setup_in(void **state, const char *dir, const char *driver)
 		print_error("attach: %s\n", f->err.msg);
 		return -1;
 	}
+	assert_string_equal(pool_driver(f->pool), *driver ? driver : "project");
 	return 0;
 }
+
+static inline int teardown(void **state);
+
+static inline int run_quietly(const char *command)
+{
+	char line[640];
+
+	snprintf(line, sizeof(line), "{ %s; } >/dev/null 2>&1", command);
+	return system(line) == 0 ? 0 : -1;
+}
+
+/* A file system with project quotas in a file, mounted where `dir` is. */
+static inline int mount_project_fs(const char *fs, const char *image, const char *dir)
+{
+	bool xfs = !strcmp(fs, "xfs");
+	char command[400];
+
+	snprintf(command, sizeof(command),
+		"truncate -s %llu %s && %s %s && mount -o loop,prjquota %s %s", POOL_SIZE, image,
+		xfs ? "mkfs.xfs -q" : "mke2fs -q -F -t ext4 -O quota,project -E quotatype=prjquota",
+		image, image, dir);
+	return run_quietly(command);
+}
+
+/* Driver "": what such a file system is there for is found by looking. */
+static inline int setup_project(void **state, const char *fs)
+{
+	char dir[64] = "/tmp/croft-test-pool-XXXXXX";
+	struct fixture *f;
+	char image[80];
+
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(image, sizeof(image), "%s.img", dir);
+	if (mount_project_fs(fs, image, dir) < 0 || setup_in(state, dir, "") < 0)
+		return -1;
+	f = *state;
+	strcpy(f->image, image);
+	return 0;
+}
+
+static inline int setup_xfs(void **state)
+{
+	return setup_project(state, "xfs");
+}
+
+static inline int setup_ext4(void **state)
+{
+	return setup_project(state, "ext4");
+}
+
+static inline bool has_project_fs(const char *fs)
+{
+	char dir[] = "/tmp/croft-test-probe-XXXXXX";
+	char image[80];
+	bool has = false;
+
+	if (!mkdtemp(dir))
+		return false;
+	snprintf(image, sizeof(image), "%s.img", dir);
+	if (mount_project_fs(fs, image, dir) == 0)
+		has = umount(dir) == 0;
+	unlink(image);
+	rmdir(dir);
+	return has;
+}
+
+static inline void skipped(void **state)
+{
+	(void)state;
+	print_message("this kernel cannot mount it with project quotas\n");
+	skip();
+}
+
+/* Of a kernel that cannot, the tests are skipped, and seen to be. False: there is none to run. */
+static inline bool skip_what_cannot_be(struct CMUnitTest *tests, size_t n)
+{
+	bool xfs = has_project_fs("xfs");
+	bool ext4 = has_project_fs("ext4");
+
+	if (!xfs && !ext4) {
+		print_message("1..0 # SKIP this kernel cannot mount XFS or ext4 with project "
+			      "quotas\n");
+		return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		if ((tests[i].setup_func == setup_xfs && !xfs) ||
+			(tests[i].setup_func == setup_ext4 && !ext4)) {
+			tests[i].test_func = skipped;
+			tests[i].setup_func = NULL;
+			tests[i].teardown_func = NULL;
+		}
+	return true;
+}
+
+#define on_xfs(t)                                                                                  \
+	{                                                                                          \
+		"xfs_" #t, t, setup_xfs, teardown, NULL                                            \
+	}
+#define on_ext4(t)                                                                                 \
+	{                                                                                          \
+		"ext4_" #t, t, setup_ext4, teardown, NULL                                          \
+	}
 
 static inline int setup_driver(void **state, const char *driver)
 {
@@ -98,14 +221,35 @@ static inline int teardown(void **state)
 	if (r < 0)
 		print_error("detach: %s\n", f->err.msg);
 	close(f->config.state_fd);
+	if (r == 0 && f->image[0]) {
+		r = umount(f->dir) < 0 ? -errno : 0;
+		unlink(f->image);
+	}
 	if (r == 0)
 		r = remove_dir(f->dir);
 	free(f);
 	return r;
 }
 
+/* A tenant never has what lets root exceed a quota of ext4. */
+static inline void with_root_rights(bool on)
+{
+	const cap_value_t value = CAP_SYS_RESOURCE;
+	cap_flag_value_t has = CAP_CLEAR;
+	cap_t caps = cap_get_proc();
+
+	cap_get_flag(caps, value, CAP_PERMITTED, &has);
+	if (has == CAP_CLEAR) {
+		cap_free(caps);
+		return;
+	}
+	assert_int_equal(cap_set_flag(caps, CAP_EFFECTIVE, 1, &value, on ? CAP_SET : CAP_CLEAR), 0);
+	assert_int_equal(cap_set_proc(caps), 0);
+	cap_free(caps);
+}
+
 /* Writes up to size bytes; returns 0 or the error of the write that failed. */
-static inline int write_file(int dirfd, const char *name, uint64_t size)
+static inline int write_file_as_root(int dirfd, const char *name, uint64_t size)
 {
 	static char block[64 * 1024];
 	_cleanup_close_ int fd = openat(
@@ -118,6 +262,16 @@ static inline int write_file(int dirfd, const char *name, uint64_t size)
 		r = fd_write_full(fd, block, sizeof(block));
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
+	return r;
+}
+
+static inline int write_file(int dirfd, const char *name, uint64_t size)
+{
+	int r;
+
+	with_root_rights(false);
+	r = write_file_as_root(dirfd, name, size);
+	with_root_rights(true);
 	return r;
 }
 
@@ -135,8 +289,8 @@ static inline int open_upper(struct fixture *f, const char *tenant, const char *
 static inline void make_container(struct fixture *f, const char *tenant, uint64_t tenant_bytes,
 	const char *name, uint64_t bytes)
 {
-	assert_ok(f, pool_tenant_make(f->pool, tenant, tenant_bytes, &f->err));
-	assert_ok(f, pool_upper_make(f->pool, tenant, name, bytes, &f->err));
+	assert_ok(f, pool_tenant_make(f->pool, tenant, DISK(tenant_bytes), &f->err));
+	assert_ok(f, pool_upper_make(f->pool, tenant, name, DISK(bytes), &f->err));
 }
 
 static inline void reattach(struct fixture *f)

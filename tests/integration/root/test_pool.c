@@ -77,7 +77,7 @@ static pid_t hold_elsewhere(struct fixture *f, int *ret_hold)
 			_exit(3);
 		f->config.state_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (pool_attach(&f->config, &f->pool, &f->err) < 0 ||
-			pool_upper_make(f->pool, "acme", "web", LIMIT_UNSET, &f->err) < 0)
+			pool_upper_make(f->pool, "acme", "web", DISK(LIMIT_UNSET), &f->err) < 0)
 			_exit(1);
 		if (write(ready[1], &c, 1) != 1 || read(hold[0], &c, 1) < 0)
 			_exit(2);
@@ -99,7 +99,7 @@ static void pool_mounted_only_elsewhere_is_found(void **state)
 	int fd;
 	pid_t pid;
 
-	assert_ok(f, pool_tenant_make(f->pool, "acme", LIMIT_UNSET, &f->err));
+	assert_ok(f, pool_tenant_make(f->pool, "acme", DISK(LIMIT_UNSET), &f->err));
 	pool_close(f->pool);
 	f->pool = NULL;
 	assert_ok(f, pool_detach(&f->config, &f->err));
@@ -141,7 +141,7 @@ static void images_are_published_whole(void **state)
 	assert_int_equal(write_file(fd, "file", 4096), 0);
 	assert_int_equal(pool_image_open(f->pool, "debian", &(int){0}, &f->err), -ENOENT);
 	assert_ok(f, pool_image_commit(f->pool, "debian", &f->err));
-	if (pool_has_limits(f->pool))
+	if (!pool_copies(f->pool))
 		assert_int_equal(write_file(fd, "late", 4096), -EROFS);
 	close(fd);
 	assert_ok(f, pool_image_open(f->pool, "debian", &fd, &f->err));
@@ -180,11 +180,13 @@ static void names_are_checked(void **state)
 	struct fixture *f = *state;
 	int fd;
 
-	assert_ok(f, pool_tenant_make(f->pool, "acme", LIMIT_UNSET, &f->err));
+	assert_ok(f, pool_tenant_make(f->pool, "acme", DISK(LIMIT_UNSET), &f->err));
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(pool_tenant_make(f->pool, bad[i], LIMIT_UNSET, &f->err), -EINVAL);
 		assert_int_equal(
-			pool_upper_make(f->pool, "acme", bad[i], LIMIT_UNSET, &f->err), -EINVAL);
+			pool_tenant_make(f->pool, bad[i], DISK(LIMIT_UNSET), &f->err), -EINVAL);
+		assert_int_equal(
+			pool_upper_make(f->pool, "acme", bad[i], DISK(LIMIT_UNSET), &f->err),
+			-EINVAL);
 		assert_int_equal(pool_upper_remove(f->pool, "acme", bad[i], &f->err), -EINVAL);
 		assert_int_equal(pool_upper_open(f->pool, bad[i], "web", &fd, &f->err), -EINVAL);
 		assert_int_equal(pool_image_begin(f->pool, bad[i], &fd, &f->err), -EINVAL);
@@ -208,17 +210,18 @@ static void other_driver_is_refused(void **state)
 static void refuses_limits(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t bytes;
+	struct disk_limits used;
 
 	assert_false(pool_has_limits(f->pool));
-	assert_int_equal(pool_tenant_make(f->pool, "acme", MIB, &f->err), -EOPNOTSUPP);
+	assert_int_equal(pool_tenant_make(f->pool, "acme", DISK(MIB), &f->err), -EOPNOTSUPP);
 	assert_string_equal(f->err.reason, "DISK_LIMIT_UNSUPPORTED");
 	/* A refusal makes nothing. */
-	assert_int_equal(pool_usage(f->pool, "acme", "", &bytes, &f->err), -ENOENT);
+	assert_int_equal(pool_usage(f->pool, "acme", "", &used, &f->err), -ENOENT);
 	make_container(f, "acme", LIMIT_UNSET, "web", LIMIT_UNSET);
-	assert_int_equal(pool_set_limit(f->pool, "acme", "web", MIB, false, &f->err), -EOPNOTSUPP);
-	assert_ok(f, pool_usage(f->pool, "acme", "web", &bytes, &f->err));
-	assert_int_equal(bytes, 0);
+	assert_int_equal(
+		pool_set_limit(f->pool, "acme", "web", DISK(MIB), false, &f->err), -EOPNOTSUPP);
+	assert_ok(f, pool_usage(f->pool, "acme", "web", &used, &f->err));
+	assert_int_equal(used.bytes, 0);
 }
 
 /* A tree that a tenant made to hurt whoever removes it. */
@@ -297,9 +300,109 @@ static void subvolumes_below_are_removed(void **state)
 		"plain_" #t, t, setup_plain, teardown, NULL                                        \
 	}
 
-int main(void)
+/* --- project --- */
+
+/* The pool's file system is not mounted, or another one is: no second pool begins there. */
+static void another_file_system_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct pool *pool;
+	char command[256];
+
+	pool_close(f->pool);
+	f->pool = NULL;
+	assert_ok(f, pool_detach(&f->config, &f->err));
+	snprintf(command, sizeof(command), "mv %s/pool %s/away", f->dir, f->dir);
+	assert_int_equal(system(command), 0);
+	f->config.driver[0] = '\0';
+	assert_int_equal(pool_attach(&f->config, &pool, &f->err), -EBUSY);
+	assert_string_equal(f->err.reason, "POOL_MISMATCH");
+	assert_ok(f, pool_detach(&f->config, &f->err));
+	snprintf(command, sizeof(command), "rm -rf %s/pool && mv %s/away %s/pool", f->dir, f->dir,
+		f->dir);
+	assert_int_equal(system(command), 0);
+	assert_ok(f, pool_attach(&f->config, &f->pool, &f->err));
+}
+
+/* The pool's directory may be the mount itself, in a state directory elsewhere. */
+static void operators_own_mount(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture own = {.config = {.size_bytes = POOL_SIZE}};
+	struct statvfs flags;
+	char command[300];
+	char path[96];
+
+	pool_close(f->pool);
+	f->pool = NULL;
+	assert_ok(f, pool_detach(&f->config, &f->err));
+	strcpy(own.dir, "/tmp/croft-test-pool-XXXXXX");
+	assert_non_null(mkdtemp(own.dir));
+	snprintf(command, sizeof(command), "mkdir %s/pool && mount --bind %s %s/pool", own.dir,
+		f->dir, own.dir);
+	assert_int_equal(system(command), 0);
+	own.config.state_fd = open(own.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_ok(&own, pool_attach(&own.config, &own.pool, &own.err));
+	assert_string_equal(pool_driver(own.pool), "project");
+	snprintf(path, sizeof(path), "%s/pool", own.dir);
+	assert_int_equal(statvfs(path, &flags), 0);
+	assert_true((flags.f_flag & ST_NOSUID) && (flags.f_flag & ST_NODEV));
+	make_container(&own, "acme", 32 * MIB, "web", LIMIT_UNSET);
+	pool_close(own.pool);
+	own.pool = NULL;
+	assert_ok(&own, pool_detach(&own.config, &own.err));
+	/* Without it there is no pool, and no other driver steps in. */
+	assert_true(pool_attach(&own.config, &own.pool, &own.err) < 0);
+	assert_ok(&own, pool_detach(&own.config, &own.err));
+	close(own.config.state_fd);
+	assert_int_equal(remove_dir(own.dir), 0);
+	assert_ok(f, pool_attach(&f->config, &f->pool, &f->err));
+}
+
+/* On a file system that does not count projects, it cannot be had. */
+static void project_is_refused_without_quotas(void **state)
+{
+	char dir[] = "/tmp/croft-test-pool-XXXXXX";
+	struct pool_config config = {.driver = "project"};
+	struct pool *pool;
+	struct err err;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	config.state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(pool_attach(&config, &pool, &err), -EBUSY);
+	assert_string_equal(err.reason, "POOL_NO_QUOTA");
+	assert_null(strstr(err.msg, dir));
+	strcpy(config.driver, "plain");
+	assert_int_equal(pool_detach(&config, &err), 0);
+	close(config.state_fd);
+	assert_int_equal(remove_dir(dir), 0);
+}
+
+#define on_each_project(t) on_xfs(t), on_ext4(t)
+
+static int run_project(void)
+{
+	struct CMUnitTest tests[] = {
+		on_each_project(images_are_published_whole),
+		on_each_project(pool_is_closed_to_host_users),
+		on_each_project(names_are_checked),
+		on_each_project(other_driver_is_refused),
+		on_each_project(hostile_trees_are_removed),
+		on_each_project(another_file_system_is_refused),
+		on_each_project(operators_own_mount),
+	};
+
+	if (!skip_what_cannot_be(tests, ARRAY_SIZE(tests)))
+		return 0;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+/* With an argument: the driver `project`, on the file systems that it is for. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(project_is_refused_without_quotas),
 		on_btrfs(attach_from_many_processes_makes_one_device),
 		on_btrfs(pool_mounted_only_elsewhere_is_found),
 		on_btrfs(detach_lets_the_device_go),
@@ -321,5 +424,8 @@ int main(void)
 		print_message("1..0 # SKIP mounting a pool needs root\n");
 		return 0;
 	}
-	return enter_mount_namespace() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+	(void)argv;
+	if (enter_mount_namespace() < 0)
+		return 1;
+	return argc > 1 ? run_project() : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,7 +73,7 @@ static void what_a_container_wrote_stays_with_it(void **state)
 	struct sup *s = sup_begin(state);
 	struct msg_container_start msg;
 	struct msg_container_create create = {
-		.tenant = TENANT, .container = "web", .disk_bytes = LIMIT_UNSET};
+		.tenant = TENANT, .container = "web", .disk = DISK_LIMITS_NONE};
 	char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)"cat /data && " FOREVER, NULL};
 	struct msg_run_ended ended;
 	char out[64];

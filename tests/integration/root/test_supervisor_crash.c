@@ -438,7 +438,7 @@ static void a_killed_builder_spares_what_was_there(void **state)
 	sup_discard(s, "web");
 	for (int i = 0; i < ROUNDS; i++) {
 		struct msg_container_create msg = {
-			.tenant = TENANT, .container = "web", .disk_bytes = LIMIT_UNSET};
+			.tenant = TENANT, .container = "web", .disk = DISK_LIMITS_NONE};
 		bool answered = false;
 		pid_t builder;
 

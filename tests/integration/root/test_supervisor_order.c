@@ -83,7 +83,7 @@ static void add_container(struct batch *b, enum msg_op op)
 static void add_create(struct batch *b)
 {
 	struct msg_container_create msg = {
-		.tenant = TENANT, .container = "web", .disk_bytes = LIMIT_UNSET};
+		.tenant = TENANT, .container = "web", .disk = DISK_LIMITS_NONE};
 
 	batch_add(b, MSG_CONTAINER_CREATE, &msg, NULL, 0);
 }

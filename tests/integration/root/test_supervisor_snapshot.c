@@ -26,7 +26,7 @@ static int snapshot_call(struct sup *s, enum msg_op op, const char *name, enum p
 	struct msg_snapshot msg = {.tenant = TENANT, .container = "web", .pause = (uint8_t)pause};
 
 	snprintf(msg.snapshot, sizeof(msg.snapshot), "%s", name);
-	msg.disk_bytes = LIMIT_UNSET;
+	msg.disk = DISK_LIMITS_NONE;
 	return sup_call(s, op, &msg, NULL, 0);
 }
 
@@ -36,7 +36,7 @@ static int copy_call(struct sup *s, const char *snapshot, const char *to, enum p
 
 	snprintf(msg.snapshot, sizeof(msg.snapshot), "%s", snapshot);
 	snprintf(msg.to, sizeof(msg.to), "%s", to);
-	msg.disk_bytes = LIMIT_UNSET;
+	msg.disk = DISK_LIMITS_NONE;
 	return sup_call(s, MSG_CONTAINER_COPY, &msg, NULL, 0);
 }
 
@@ -53,7 +53,7 @@ static int rebuild_call(struct sup *s)
 {
 	struct msg_container_create msg = {.tenant = TENANT, .container = "web"};
 
-	msg.disk_bytes = LIMIT_UNSET;
+	msg.disk = DISK_LIMITS_NONE;
 	return sup_call(s, MSG_CONTAINER_RESET, &msg, NULL, 0);
 }
 
@@ -195,7 +195,7 @@ static void send_only(struct sup *s, enum msg_op op, const char *name, enum paus
 	struct msg_snapshot msg = {.tenant = TENANT, .container = "web", .pause = (uint8_t)pause};
 
 	snprintf(msg.snapshot, sizeof(msg.snapshot), "%s", name);
-	msg.disk_bytes = LIMIT_UNSET;
+	msg.disk = DISK_LIMITS_NONE;
 	assert_done(s, supervisor_client_send(s->client, op, &msg, NULL, 0, NULL, NULL, &s->err));
 }
 
