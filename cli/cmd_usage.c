@@ -58,6 +58,14 @@ const struct column usage_columns[] = {
 	{"running_usec", NULL, "running_usec", COLUMN_USEC, NULL},
 	{"uid", NULL, "uid", COLUMN_PLAIN, NULL},
 	{"end_time", NULL, "end_time", COLUMN_TIME, NULL},
+	{"net_ingress_bytes", NULL, "net_ingress_bytes", COLUMN_SIZE, NULL},
+	{"net_ingress_packets", NULL, "net_ingress_packets", COLUMN_PLAIN, NULL},
+	{"net_egress_bytes", NULL, "net_egress_bytes", COLUMN_SIZE, NULL},
+	{"net_egress_packets", NULL, "net_egress_packets", COLUMN_PLAIN, NULL},
+	{"net_ingress_outside_bytes", NULL, "net_ingress_outside_bytes", COLUMN_SIZE, NULL},
+	{"net_ingress_outside_packets", NULL, "net_ingress_outside_packets", COLUMN_PLAIN, NULL},
+	{"net_egress_outside_bytes", NULL, "net_egress_outside_bytes", COLUMN_SIZE, NULL},
+	{"net_egress_outside_packets", NULL, "net_egress_outside_packets", COLUMN_PLAIN, NULL},
 	{0},
 };
 
@@ -97,6 +105,10 @@ static int print_usage(const ProtobufCMessage *usage, struct err *err)
 			"{pids_denied} forks denied"},
 		{"disk", "{disk_bytes}", "{disk_limit_bytes}", "-", "-", "-"},
 		{"inodes", "{inodes}", "{inodes_limit}", "-", "-", "-"},
+		{"net in", "-", "-", "-", "{net_ingress_bytes}",
+			"{net_ingress_outside_bytes} of it from outside"},
+		{"net out", "-", "-", "-", "{net_egress_bytes}",
+			"{net_egress_outside_bytes} of it to outside"},
 		{"runs", "{running}", "-", "-", "{runs} in {running_usec}", "-"},
 	};
 	_cleanup_table_ struct table *table = NULL;

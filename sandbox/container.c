@@ -458,6 +458,7 @@ void container_started_msg(const struct container *c, struct msg_started *ret)
 	ret->id_base = c->file.id_base;
 	ret->start_boot_usec = c->file.start_boot_usec;
 	ret->start_wall_usec = c->file.start_wall_usec;
+	ret->net_base = c->file.net_account.base;
 }
 
 int container_collect_fds(struct container *c, int ret_fds[static CONTAINER_FDS_MAX],

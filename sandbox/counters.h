@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "sandbox/net_usage.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +32,8 @@ enum counter_dir {
 size_t counters_n_dirs(enum cgroup_kind kind);
 
 /*
- * Fixed size: part of wire messages, state files and samples. Cumulative unless said otherwise.
+ * Fixed size: part of wire messages, state files and samples. It grows at its end (run_file.c).
+ * Cumulative unless said otherwise.
  *
  * Of a container (or _croft), every counter means the same on both drivers but for one:
  * - pids_denied counts forks refused in it by its own limit. By its tenant's limit as well on v1,
@@ -52,6 +54,9 @@ struct counters {
 	uint64_t pids;			   /* gauge */
 	uint64_t pids_peak;   /* highest count; UINT64_MAX where the kernel keeps none */
 	uint64_t pids_denied; /* forks refused by a pids limit */
+	/* Not of the cgroup: counters_read() leaves both 0, and they have a base (msg_started). */
+	uint64_t has_net; /* 1: `net` was read, too */
+	struct net_usage net;
 };
 
 struct counter_files;

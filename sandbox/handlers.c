@@ -38,6 +38,7 @@ static const struct handler handlers[] = {
 	[MSG_CONTAINER_RENAME] = {handle_container_rename, 0, 0},
 	[MSG_CONTAINER_RESET] = {handle_container_rebuild, 0, 0},
 	[MSG_NET_RULES] = {handle_net_rules, 1, 1},
+	[MSG_NET_USAGE] = {handle_net_usage, 0, 0},
 	[MSG_NET_CONFIG] = {handle_net_config, 0, 0},
 	[MSG_VOLUME_MAKE] = {handle_volume_make, 0, 0},
 	[MSG_VOLUME_REMOVE] = {handle_volume_remove, 0, 0},

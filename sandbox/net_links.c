@@ -111,8 +111,20 @@ static int find_seat(const struct net_seat *seat, struct net_network *network,
 	return 0;
 }
 
+/* Between the old cable, of which a last packet may be counted, and the new one's first. */
+static int open_account(const struct net_plan *plan, const struct net_place *place,
+	struct net_account *ret, struct err *err)
+{
+	struct net_account account = {.source = net_source_of(plan, place), .base = {.valid = 1}};
+	int r = net_usage_read_one(&account.source, &account.base.usage, err);
+
+	if (r == 0)
+		*ret = account;
+	return r;
+}
+
 int net_links_attach(const struct net_owner *owner, const struct net_seat *seat, pid_t init_pid,
-	int init_pidfd, struct err *err)
+	int init_pidfd, struct net_account *ret, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	struct net_network network;
@@ -131,7 +143,9 @@ int net_links_attach(const struct net_owner *owner, const struct net_seat *seat,
 	r = make_cable(fd, &place, init_pid, err);
 	if (r < 0)
 		return r;
-	r = net_cable_connect(fd, place.port, bridge, err);
+	r = open_account(seat->plan, &place, ret, err);
+	if (r == 0)
+		r = net_cable_connect(fd, place.port, bridge, err);
 	if (r == 0 && (seat->rates.in || seat->rates.out))
 		r = net_shape_set(seat->plan, seat->number, seat->slot, &seat->rates, err);
 	if (r == 0)

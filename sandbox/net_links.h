@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/net_plan.h"
 #include "sandbox/net_bridge.h"
+#include "sandbox/net_usage.h"
 
 #include <sys/types.h>
 
@@ -25,9 +26,10 @@ struct net_seat {
 /*
  * Makes what is missing of the tenant's bridge, and the cable to the network namespace of a
  * process that does not run yet (init, held at its barrier), with addresses and routes. What a run
- * that has just ended left of its cable is replaced. Returns 0, or -errno with no cable left.
+ * that has just ended left of its cable is replaced. *ret says how far the counters of the place
+ * were when no packet had passed the new one. Returns 0, or -errno with no cable left.
  */
 int net_links_attach(const struct net_owner *owner, const struct net_seat *seat, pid_t init_pid,
-	int init_pidfd, struct err *err);
+	int init_pidfd, struct net_account *ret, struct err *err);
 /* Removes the cable that net_links_attach() made. */
 int net_links_detach(const struct net_seat *seat, struct err *err);

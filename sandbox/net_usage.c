@@ -1,6 +1,6 @@
 /*
- * Reading the counters; see net_usage.h. One dump a set, in the kernel's own form; must never
- * change anything. Source: linux/netfilter/nf_tables.h.
+ * Reading the counters; see net_usage.h. A dump of each set, or one element of each, in the
+ * kernel's own form; must never change anything. Source: linux/netfilter/nf_tables.h.
  */
 #include "sandbox/net_usage.h"
 
@@ -70,6 +70,23 @@ static struct entry *append(struct entries *entries)
 	}
 	entries->list[entries->n] = (struct entry){0};
 	return &entries->list[entries->n++];
+}
+
+struct key {
+	const void *bytes;
+	uint16_t size; /* 0: there is none */
+};
+
+static void put_key(struct nlmsghdr *header, const struct key *key)
+{
+	struct nlattr *list = mnl_attr_nest_start(header, NFTA_SET_ELEM_LIST_ELEMENTS);
+	struct nlattr *element = mnl_attr_nest_start(header, NFTA_LIST_ELEM);
+	struct nlattr *nest = mnl_attr_nest_start(header, NFTA_SET_ELEM_KEY);
+
+	mnl_attr_put(header, NFTA_DATA_VALUE, key->size, key->bytes);
+	mnl_attr_nest_end(header, nest);
+	mnl_attr_nest_end(header, element);
+	mnl_attr_nest_end(header, list);
 }
 
 struct search {
@@ -153,45 +170,58 @@ static int take_message(const struct nlmsghdr *message, void *arg)
 	return mnl_attr_parse(message, sizeof(struct nfgenmsg), take_attribute, arg);
 }
 
-static int ask(struct mnl_socket *socket, const char *table, enum net_usage_set set, unsigned seq)
+/* With a key for that element alone, and with NULL for all of a set. */
+static int ask(struct mnl_socket *socket, const char *table, enum net_usage_set set, unsigned seq,
+	const struct key *key)
 {
 	char buffer[1024];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
 	struct nfgenmsg *family = mnl_nlmsg_put_extra_header(header, sizeof(*family));
 
 	header->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (key ? NLM_F_ACK : NLM_F_DUMP));
 	header->nlmsg_seq = seq;
 	*family = (struct nfgenmsg){.nfgen_family = sets[set].family, .version = NFNETLINK_V0};
 	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_TABLE, table);
 	mnl_attr_put_strz(header, NFTA_SET_ELEM_LIST_SET, sets[set].name);
+	if (key)
+		put_key(header, key);
 	return mnl_socket_sendto(socket, header, header->nlmsg_len) < 0 ? -errno : 0;
 }
 
-/* Returns 0, -EINTR when the tables changed meanwhile, or -errno. */
-static int dump(struct mnl_socket *socket, const char *table, enum net_usage_set set,
-	struct entries *entries)
+/* Takes the answers to what was asked. Returns 0, -ENOENT without table, set or element, or -errno.
+ */
+static int receive(struct mnl_socket *socket, unsigned seq, struct entries *entries)
 {
 	_cleanup_free_ char *buffer = malloc(BUFFER_SIZE);
 	unsigned port = mnl_socket_get_portid(socket);
-	unsigned seq = (unsigned)set + 1;
 	int r = MNL_CB_OK;
 
 	if (!buffer)
 		return -ENOMEM;
-	entries->n = 0;
-	r = ask(socket, table, set, seq);
-	if (r < 0)
-		return r;
-	for (r = MNL_CB_OK; r > MNL_CB_STOP;) {
+	while (r > MNL_CB_STOP) {
 		ssize_t n = mnl_socket_recvfrom(socket, buffer, BUFFER_SIZE);
 
 		if (n < 0)
 			return -errno;
 		r = mnl_cb_run(buffer, (size_t)n, seq, port, take_message, entries);
 	}
+	return r == MNL_CB_STOP ? 0 : -errno;
+}
+
+/* Returns 0, -EINTR when the tables changed meanwhile, or -errno. */
+static int dump(struct mnl_socket *socket, const char *table, enum net_usage_set set,
+	struct entries *entries)
+{
+	unsigned seq = (unsigned)set + 1;
+	int r;
+
+	entries->n = 0;
+	r = ask(socket, table, set, seq, NULL);
+	if (r == 0)
+		r = receive(socket, seq, entries);
 	/* No table or no set: nothing was counted yet. */
-	return r == MNL_CB_STOP || errno == ENOENT ? 0 : -errno;
+	return r == -ENOENT ? 0 : r;
 }
 
 /* A socket each time: after a dump that changed under it, what is still on its way is of no use. */
@@ -283,6 +313,68 @@ void net_usage_of(
 		add(&usage.outside_out, look_up(table, NET_USAGE_OUT6, place->ipv6.bytes));
 	}
 	*ret = usage;
+}
+
+struct net_source net_source_of(const struct net_plan *plan, const struct net_place *place)
+{
+	struct net_source source = {.place = *place};
+
+	memcpy(source.prefix_name, plan->prefix_name, sizeof(plan->prefix_name));
+	return source;
+}
+
+static int read_one(struct mnl_socket *socket, const char *table, enum net_usage_set set,
+	const struct key *key, struct net_traffic *traffic)
+{
+	unsigned seq = (unsigned)set + 1;
+	struct entries entries = {0};
+	int r;
+
+	if (!key->size)
+		return 0;
+	r = ask(socket, table, set, seq, key);
+	if (r == 0)
+		r = receive(socket, seq, &entries);
+	if (r == 0 && entries.n)
+		add(traffic, entries.list[0].traffic);
+	free(entries.list);
+	return r == -ENOENT ? 0 : r;
+}
+
+int net_usage_read_one(const struct net_source *source, struct net_usage *ret, struct err *err)
+{
+	const struct net_place *place = &source->place;
+	const struct key port = {place->port, NET_IFNAME_SIZE};
+	const struct key ipv4 = {place->ipv4.bytes, place->ipv4.size};
+	const struct key ipv6 = {place->ipv6.bytes, place->ipv6.size};
+	struct net_plan plan = {0};
+	struct net_usage usage = {0};
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	char table[NET_TABLE_SIZE];
+	int r;
+
+	if (!socket)
+		return err_sys(err, errno, "read the counters of the network");
+	memcpy(plan.prefix_name, source->prefix_name, sizeof(plan.prefix_name));
+	net_rules_table(&plan, 1, table);
+	r = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
+	if (r == 0)
+		r = read_one(socket, table, NET_USAGE_ALL_IN, &port, &usage.all_in);
+	if (r == 0)
+		r = read_one(socket, table, NET_USAGE_ALL_OUT, &port, &usage.all_out);
+	if (r == 0)
+		r = read_one(socket, table, NET_USAGE_IN4, &ipv4, &usage.outside_in);
+	if (r == 0)
+		r = read_one(socket, table, NET_USAGE_OUT4, &ipv4, &usage.outside_out);
+	if (r == 0)
+		r = read_one(socket, table, NET_USAGE_IN6, &ipv6, &usage.outside_in);
+	if (r == 0)
+		r = read_one(socket, table, NET_USAGE_OUT6, &ipv6, &usage.outside_out);
+	mnl_socket_close(socket);
+	if (r < 0)
+		return err_sys(err, r, "read the counters of the network");
+	*ret = usage;
+	return 0;
 }
 
 void net_usage_for_each(const struct net_usage_table *table,

@@ -2,9 +2,10 @@
  * The counters of containers' traffic, read from the kernel's tables over netlink.
  *
  * They lie in tables that no change of rules touches (net_rules.h), are 0 when a container's
- * interface is added, and outlive the interface. Bytes are those of IP packets without Ethernet
- * headers, as the host handles them: what the kernel passes on as one large segment is one packet
- * with one header. What was dropped is not counted.
+ * place is added, run on from one run of it to the next, and outlive its interface. Bytes are those
+ * of IP packets without Ethernet headers, as the host handles them: what the kernel passes on as
+ * one large segment is one packet with one header. What the rules drop is not counted; what a
+ * tenant's own rate limit drops has come in and counts as outside.
  */
 #pragma once
 
@@ -20,8 +21,9 @@ struct net_traffic {
 };
 
 /*
- * Of one container. `all` is everything through its interface; `outside` what was routed to or
- * from anywhere but the tenant's own containers. The rest is the neighbours' and the host's.
+ * Of one container: fixed size, as it is part of messages and files. `all` is everything through
+ * its interface; `outside` what was routed to or from anywhere but the tenant's own containers. The
+ * rest is the neighbours' and the host's.
  */
 struct net_usage {
 	struct net_traffic all_in; /* towards the container */
@@ -29,6 +31,37 @@ struct net_usage {
 	struct net_traffic outside_in;
 	struct net_traffic outside_out;
 };
+
+/*
+ * What the counters of a run's traffic said before its first packet: they run on from run to run.
+ * Unlike others they do not begin at 0, and only the difference is its traffic.
+ */
+struct net_base {
+	uint64_t valid; /* 0: it has no network, or nobody read them then */
+	struct net_usage usage;
+};
+
+/*
+ * Where it is counted, for whoever has no plan any more, or another one: a run's final figures are
+ * read by this. Fixed size, part of the run's file.
+ */
+struct net_source {
+	char prefix_name[8]; /* of the plan */
+	struct net_place place;
+};
+
+/* Of a run: where its traffic is counted, and from what on. */
+struct net_account {
+	struct net_source source;
+	struct net_base base;
+};
+
+struct net_source net_source_of(const struct net_plan *plan, const struct net_place *place);
+/*
+ * Reads the counters of one place, however many there are. What is not counted reads as 0. Needs
+ * CAP_NET_ADMIN. Returns 0 or -errno.
+ */
+int net_usage_read_one(const struct net_source *source, struct net_usage *ret, struct err *err);
 
 /* Everything counted, at one look. */
 struct net_usage_table;

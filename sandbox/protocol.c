@@ -47,6 +47,7 @@ static const struct {
 	[MSG_HOST_DIRECTORY] = {sizeof(struct msg_host_directory), sizeof(struct msg_empty)},
 	[MSG_CONSOLE_KEEP] = {sizeof(struct msg_console_keep), sizeof(struct msg_empty)},
 	[MSG_CONTAINER_EXPORT] = {sizeof(struct msg_export), sizeof(struct msg_exported)},
+	[MSG_NET_USAGE] = {sizeof(struct msg_empty), sizeof(struct msg_net_usages)},
 	[MSG_EVENT_CONTAINER] = {sizeof(struct msg_event_container), 0},
 	[MSG_EVENT_TENANT] = {sizeof(struct msg_tenant), 0},
 	[MSG_EVENT_RUN_ENDED] = {sizeof(struct msg_run_ended), 0},

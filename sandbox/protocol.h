@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  11u
+#define PROTOCOL_VERSION  12u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -74,6 +74,7 @@ enum msg_op {
 	MSG_CONSOLE_KEEP,     /* msg_console_keep + a console's master -> msg_empty: to a supervisor
 				 that has none of that run, so that it outlives croftd, too */
 	MSG_CONTAINER_EXPORT, /* msg_export + a pipe's writing end -> msg_exported (slow) */
+	MSG_NET_USAGE,	      /* msg_empty -> msg_net_usages + a sealed memfd: its rows */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -182,6 +183,7 @@ struct msg_started {
 	uint32_t id_base;
 	uint64_t start_boot_usec; /* CLOCK_BOOTTIME when init was released */
 	int64_t start_wall_usec;
+	struct net_base net_base;
 };
 
 struct msg_signal {
@@ -393,6 +395,17 @@ struct msg_run_ended {
 	struct exit_info exit;
 	uint32_t counters_valid; /* 0: the cgroup was gone before it could be read */
 	struct counters counters;
+	struct net_base net_base;
+};
+
+/* The traffic of all that runs with a network. */
+struct msg_net_usages {
+	uint64_t n; /* rows in the memfd */
+};
+
+struct msg_net_usage {
+	char run_id[RUN_ID_SIZE]; /* "": it has ended meanwhile, and is not to be looked at */
+	struct net_usage usage;	  /* as it was when this run's end had not been noticed */
 };
 
 struct msg_limit_hit {

@@ -12,12 +12,15 @@
 #include <string.h>
 
 #define STATE_MAGIC   0x6e757243u /* "Crun" */
-#define STATE_VERSION 3u
-/* What a supervisor before an upgrade left is this one's to adopt: the state grows at its end. */
-#define STATE_VERSION_OLD 2u
-#define STATE_SIZE_OLD	  offsetof(struct run_file, nesting)
-#define FILE_NAME_MAX	  (2 * NAME_SIZE + 8)
-#define STAT_SIZE	  2048 /* 52 numbers and a name */
+#define STATE_VERSION 4u
+/* What a supervisor before an upgrade left is this one's to adopt; see take_old(). */
+#define STATE_VERSION_OLD 3u
+#define STATE_PREFIX_OLD                                                                           \
+	(offsetof(struct run_file, final) + offsetof(struct msg_run_ended, counters) +             \
+		offsetof(struct counters, has_net))
+#define STATE_SIZE_OLD (STATE_PREFIX_OLD + sizeof(uint64_t))
+#define FILE_NAME_MAX  (2 * NAME_SIZE + 8)
+#define STAT_SIZE      2048 /* 52 numbers and a name */
 
 struct file_image {
 	uint32_t magic;
@@ -81,6 +84,15 @@ static size_t state_size(const struct file_image *file, size_t n)
 	return file->size == n && n == offsetof(struct file_image, state) + size ? size : 0;
 }
 
+/* Of version 3: all but what the counters have had since, and then `nesting`. */
+static void take_old(struct run_file *state)
+{
+	struct run_file old = *state;
+
+	memset((char *)state + STATE_PREFIX_OLD, 0, sizeof(*state) - STATE_PREFIX_OLD);
+	memcpy(&state->nesting, (const char *)&old + STATE_PREFIX_OLD, sizeof(state->nesting));
+}
+
 static bool load(int dirfd, const char *name, struct run_file *ret)
 {
 	_cleanup_close_ int fd = openat(
@@ -96,6 +108,8 @@ static bool load(int dirfd, const char *name, struct run_file *ret)
 	size = n < 0 ? 0 : state_size(&file, (size_t)n);
 	if (size == 0 || file.checksum != checksum(&file.state, size))
 		return false;
+	if (file.version == STATE_VERSION_OLD)
+		take_old(&file.state);
 	if (!name_field_is_valid(file.state.tenant) || !name_field_is_valid(file.state.container))
 		return false;
 	file_name(file.state.tenant, file.state.container, expected);

@@ -29,8 +29,9 @@ struct run_file {
 	uint32_t net_number; /* its place in its tenant's network; 0: none */
 	uint32_t net_slot;
 	struct msg_run_ended final;
-	/* Version 2 ended here. */
 	uint64_t nesting;
+	/* Version 3 ended here, and `final` was shorter. */
+	struct net_account net_account;
 };
 
 /* Replaces the run's file. dirfd is the `runs` directory. Returns 0 or -errno. */

@@ -368,7 +368,8 @@ static int connect_network(struct build *b, struct err *err)
 	r = net_filter_wait(&b->filter, err);
 	if (r < 0)
 		return r;
-	r = net_links_attach(&rq->net_owner, &b->seat, b->file.pid, b->init_pidfd, err);
+	r = net_links_attach(
+		&rq->net_owner, &b->seat, b->file.pid, b->init_pidfd, &b->file.net_account, err);
 	b->has_cable = r == 0;
 	return r < 0 ? err_wrap(err, r, "connect the container's network") : 0;
 }

@@ -38,6 +38,21 @@ static int read_counters(struct teardown_request *rq, const struct cgroup_id *id
 	return r;
 }
 
+/* Tables of another boot have counted nothing of it. */
+static int read_traffic(const struct run_file *file, struct msg_run_ended *final, struct err *err)
+{
+	char boot_id[BOOT_ID_LEN];
+	int r;
+
+	final->net_base = file->net_account.base;
+	if (!final->net_base.valid || clock_boot_id(boot_id) < 0 ||
+		strcmp(boot_id, file->boot_id) != 0)
+		return 0;
+	r = net_usage_read_one(&file->net_account.source, &final->counters.net, err);
+	final->counters.has_net = r == 0;
+	return r;
+}
+
 static bool is_gone(int r)
 {
 	return r == -ENOENT || r == -ENODEV;
@@ -63,6 +78,8 @@ static int finalize(struct teardown_request *rq, const struct cgroup_id *id, str
 	final->end_wall_usec = rq->end_wall_usec;
 	final->exit = rq->exit;
 	r = read_counters(rq, id, final, err);
+	if (r == 0)
+		r = read_traffic(file, final, err);
 	if (r < 0 && !is_gone(r))
 		return err_wrap(err, r, "read the final counters");
 	final->counters_valid = r == 0;

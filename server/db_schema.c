@@ -202,9 +202,20 @@ static const char cloud_init[] =
 	" instance_id TEXT NOT NULL, user_data BLOB, meta_data BLOB, network_config BLOB,"
 	" ssh_keys BLOB) WITHOUT ROWID;";
 
+/* Traffic (struct net_usage). What containers had before is not known. */
+static const char traffic[] =
+	"ALTER TABLE totals ADD COLUMN net_in INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN net_in_packets INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN net_out INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN net_out_packets INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN net_outside_in INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN net_outside_in_packets INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN net_outside_out INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN net_outside_out_packets INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
-	health_checks, cloud_init};
+	health_checks, cloud_init, traffic};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

@@ -29,6 +29,7 @@ static void add_point(struct db_tx *tx, struct run *run, const struct usage_poin
 		.delta = *delta,
 		.reported = run->reported};
 	run->last = *point;
+	usage_carry(&run->last, &run->unsure.before);
 }
 
 /* True when the run's last sample is of that sweep, and nothing was built on it. */

@@ -77,6 +77,8 @@ void delete_continue(struct server *server, struct container *container);
 
 /* Makes the container's next run: a new id, not confirmed. */
 void run_init(struct server *server, struct container *container);
+/* What its traffic's counters said at its start: as its last sample has it until there is one. */
+void run_set_base(struct run *run, const struct net_base *base);
 /* Takes the descriptors of a started or re-adopted run; each is kept or closed. */
 void run_adopt(struct server *server, struct container *container,
 	const struct msg_started *started, const int *fds, size_t n_fds);

@@ -124,6 +124,7 @@ struct run {
 	int32_t exit_signal;
 	char end_note[END_NOTE_SIZE]; /* why it stays down, where the exit does not say it */
 	struct counter_files *files;  /* owned; NULL when there is nothing to read */
+	struct net_base net_base;     /* of its traffic; from its start on */
 	struct usage_point last;
 	struct fault_report reported;
 	struct unsure_sample unsure;

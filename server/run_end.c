@@ -369,6 +369,7 @@ static void take(struct server *server, struct container *c, const struct msg_ru
 				       (int64_t)(msg->end_boot_usec - msg->start_boot_usec);
 		run->last.boot_usec = run->start_boot_usec;
 		run->last.wall_usec = run->start_wall_usec;
+		run_set_base(run, &msg->net_base);
 		run->confirmed = true;
 	}
 	run->pid = 0;

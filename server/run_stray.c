@@ -127,7 +127,10 @@ static void record(struct stray *stray)
 		.boot_usec = msg->end_boot_usec,
 		.wall_usec = msg->end_wall_usec,
 		.counters = msg->counters};
+	run.net_base = msg->net_base;
 	start.boot_usec = run.start_boot_usec;
+	start.counters.has_net = msg->net_base.valid;
+	start.counters.net = msg->net_base.usage;
 	stray->delta = (struct usage_totals){.runs = 1};
 	store_add_run(tx, &run, stray->tenant, &as);
 	store_confirm_run(tx, &run);

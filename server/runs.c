@@ -28,6 +28,13 @@ void run_init(struct server *server, struct container *c)
 	c->stop_asked = false;
 }
 
+void run_set_base(struct run *run, const struct net_base *base)
+{
+	run->net_base = *base;
+	run->last.counters.has_net = base->valid;
+	run->last.counters.net = base->usage;
+}
+
 /* Opens the counters behind the directories, which are closed. Returns the cgroup's inode. */
 static uint64_t adopt_counters(
 	struct server *server, struct run *run, const int *dirs, const char *whose)
@@ -95,6 +102,7 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 		run->start_wall_usec = started->start_wall_usec;
 		run->last.boot_usec = started->start_boot_usec;
 		run->last.wall_usec = started->start_wall_usec;
+		run_set_base(run, &started->net_base);
 		run->confirmed = true;
 	}
 	if (n_fds < n_dirs) {

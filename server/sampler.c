@@ -6,6 +6,7 @@
 #include "server/faults.h"
 #include "server/ledger.h"
 #include "server/request_ids.h"
+#include "server/traffic.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -51,7 +52,7 @@ static bool run_is_readable(const struct run *run)
 	return run->files && run->confirmed && !run->end_wall_usec;
 }
 
-int sampler_read_now(const struct run *run, struct usage_point *ret)
+int sampler_read_now(const struct server *server, const struct run *run, struct usage_point *ret)
 {
 	struct usage_point point = {.sequence = run->last.sequence + 1};
 	struct err err;
@@ -62,9 +63,11 @@ int sampler_read_now(const struct run *run, struct usage_point *ret)
 	point.boot_usec = clock_boot_usec();
 	point.wall_usec = clock_wall_usec();
 	r = counters_read(run->files, &point.counters, &err);
-	if (r == 0)
-		*ret = point;
-	return r;
+	if (r < 0)
+		return r;
+	point.counters.has_net = traffic_of(server->traffic, run->id, &point.counters.net);
+	*ret = point;
+	return 0;
 }
 
 static void sample_container(struct server *server, struct container *c)
@@ -72,7 +75,7 @@ static void sample_container(struct server *server, struct container *c)
 	struct sampler *sampler = server->sampler;
 	struct usage_point point;
 
-	if (c->start_pending || c->end_pending || sampler_read_now(&c->run, &point) < 0)
+	if (c->start_pending || c->end_pending || sampler_read_now(server, &c->run, &point) < 0)
 		return;
 	ledger_add_sample(server, sampler->tx, c, &point, sampler->sweep->number);
 	ledger_add_totals(sampler->tx, c);
@@ -84,7 +87,7 @@ static void sample_tenant(struct server *server, struct tenant *t)
 	struct sampler *sampler = server->sampler;
 	struct usage_point point;
 
-	if (sampler_read_now(&t->own, &point) < 0)
+	if (sampler_read_now(server, &t->own, &point) < 0)
 		return;
 	ledger_add_own_sample(server, sampler->tx, t, &point, sampler->sweep->number);
 	sampler->samples++;
@@ -241,6 +244,16 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	evtimer_add(server->sampler->turn, &at_once);
 }
 
+/* What the supervisor could not say stays out of the samples. */
+static void on_traffic(void *arg, const struct err *err)
+{
+	struct server *server = arg;
+
+	(void)err;
+	if (server->sampler)
+		on_turn(-1, EV_TIMEOUT, server);
+}
+
 static void refuse_full(struct sampler *sampler)
 {
 	struct err err;
@@ -285,7 +298,7 @@ static void begin_sweep(struct server *server, bool on_demand)
 	sampler->container[0] = '\0';
 	sampler->samples = 0;
 	sampler->began_boot_usec = clock_boot_usec();
-	on_turn(-1, EV_TIMEOUT, server);
+	traffic_look(server, 0, on_traffic, server);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -23,7 +23,7 @@ void sampler_destroy(struct server *server);
 void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg);
 
 /*
- * What a container, or a tenant (own directory), uses this moment. Returns 0, or -errno when it
- * does not run.
+ * What a container, or a tenant (own directory), uses this moment; its traffic as of the last look
+ * at it (traffic.h). Returns 0, or -errno when it does not run.
  */
-int sampler_read_now(const struct run *run, struct usage_point *ret);
+int sampler_read_now(const struct server *server, const struct run *run, struct usage_point *ret);

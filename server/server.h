@@ -20,6 +20,7 @@ struct log_writer;
 struct request_table;
 struct sampler;
 struct snapshot_timer;
+struct traffic;
 struct upkeep_queue;
 
 struct server {
@@ -34,6 +35,7 @@ struct server {
 	struct import_table *imports;
 	unsigned n_exports;
 	struct sampler *sampler;
+	struct traffic *traffic;
 	struct snapshot_timer *snapshot_timer;
 	struct upkeep_queue *upkeep;	  /* NULL: nothing is being started unasked */
 	char autostart_boot[BOOT_ID_LEN]; /* the boot for which autostart is through */

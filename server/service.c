@@ -26,6 +26,7 @@
 #include "server/store.h"
 #include "server/svc.h"
 #include "server/svc_policies.h"
+#include "server/traffic.h"
 #include "server/upkeep.h"
 
 #include <event2/event.h>
@@ -164,6 +165,8 @@ static int assemble(struct service *service, struct startup *startup, struct err
 	if (r == 0)
 		r = link_create(server, startup->run_fd, &server->link, err);
 	if (r == 0)
+		r = traffic_create(server, err);
+	if (r == 0)
 		r = sampler_create(server, err);
 	if (r == 0)
 		r = snapshot_schedule_create(server, err);
@@ -186,6 +189,7 @@ static void take_apart(struct service *service)
 	grpc_server_destroy(server->grpc);
 	link_destroy(server->link);
 	health_lost();
+	traffic_destroy(server);
 	/* The end of the link may have queued more: rows of starts that were lost. */
 	if (server->db)
 		db_stop(server->db);

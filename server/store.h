@@ -65,6 +65,8 @@ void store_delete_run(struct db_tx *tx, const struct run *run);
 void store_run_health(struct db_tx *tx, const struct run *run);
 
 void store_sample(struct db_tx *tx, const struct run *run, const struct usage_point *point);
+/* What its traffic's counters said at its start, as sequence 0 (part of store_confirm_run()). */
+void store_base(struct db_tx *tx, const struct run *run);
 void store_gap(struct db_tx *tx, const struct run *run, const char *reason,
 	const struct usage_point *from, const struct usage_point *to);
 /* The totals of a tenant or container; `uid` is its uid, or "own:" and a tenant's. */
@@ -90,7 +92,10 @@ struct past {
 int store_load_past(struct db *db, struct past *past, struct err *err);
 /* The part of it that fills in the snapshots of the containers that are there. */
 int store_load_snapshots(struct db *db, struct model *model, struct err *err);
-/* Reads the last sample of a run: sequence 0 stays where there is none. */
+/*
+ * Reads the last sample of a run, and the base of its traffic: sequence 0 stays where there is
+ * none.
+ */
 int store_load_last_sample(struct db *db, struct run *run, struct err *err);
 
 #define OWN_UID_SIZE (UID_SIZE + 4)

@@ -66,6 +66,7 @@ void store_confirm_run(struct db_tx *tx, const struct run *run)
 		" WHERE key=?1",
 		"uuiiu", run->key, run->start_boot_usec, run->start_wall_usec,
 		(int64_t)run->id_base, run->cgroup_inode);
+	store_base(tx, run);
 }
 
 void store_end_run(struct db_tx *tx, const struct run *run)

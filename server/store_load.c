@@ -264,12 +264,50 @@ static int load_sample_value(sqlite3_stmt *row, void *arg, struct err *err)
 	return 0;
 }
 
+static int load_net_value(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct counters *counters = arg;
+
+	(void)err;
+	counters->has_net |= usage_counter_set(
+		counters, sqlite3_column_int(row, 0), db_column_u64(row, 1));
+	return 0;
+}
+
+/* The last one that has any, which may be older than the last sample; and the first. */
+static int load_traffic(struct db *db, struct run *run, struct err *err)
+{
+	struct counters base = {0};
+	int r = db_query(db,
+		"SELECT meter, value FROM samples WHERE run=?1 AND meter BETWEEN ?2 AND ?3"
+		" AND sequence=0",
+		load_net_value, &base, err, "udd", run->key, USAGE_NET_FIRST, USAGE_NET_LAST);
+
+	run->net_base = (struct net_base){.valid = base.has_net, .usage = base.net};
+	if (r < 0 || !base.has_net)
+		return r;
+	return db_query(db,
+		"SELECT meter, value FROM samples WHERE run=?1 AND meter BETWEEN ?2 AND ?3"
+		" AND sequence=(SELECT sequence FROM samples WHERE run=?1 AND meter=?2 ORDER BY "
+		"sequence DESC"
+		" LIMIT 1)",
+		load_net_value, &run->last.counters, err, "udd", run->key, USAGE_NET_FIRST,
+		USAGE_NET_LAST);
+}
+
 int store_load_last_sample(struct db *db, struct run *run, struct err *err)
 {
-	return db_query(db,
+	int r = db_query(db,
 		"SELECT sequence, meter, boot, wall, value FROM samples WHERE run=?1 AND sequence="
 		"(SELECT max(sequence) FROM samples WHERE run=?1)",
 		load_sample_value, &run->last, err, "u", run->key);
+
+	return r < 0 ? r : load_traffic(db, run, err);
+}
+
+static struct net_traffic column_traffic(sqlite3_stmt *row, int column)
+{
+	return (struct net_traffic){db_column_u64(row, column), db_column_u64(row, column + 1)};
 }
 
 static int load_totals_row(sqlite3_stmt *row, void *arg, struct err *err)
@@ -287,6 +325,10 @@ static int load_totals_row(sqlite3_stmt *row, void *arg, struct err *err)
 	t->memory_at_limit = db_column_u64(row, 8);
 	t->running_usec = db_column_u64(row, 9);
 	t->runs = db_column_u64(row, 10);
+	t->net.all_in = column_traffic(row, 11);
+	t->net.all_out = column_traffic(row, 13);
+	t->net.outside_in = column_traffic(row, 15);
+	t->net.outside_out = column_traffic(row, 17);
 	return 0;
 }
 
@@ -294,7 +336,9 @@ static int load_totals(struct db *db, const char *uid, struct usage_totals *ret,
 {
 	return db_query(db,
 		"SELECT cpu, throttled, memory_high, memory_low, memory_peak, pids_peak,"
-		" pids_denied, oom_kills, at_limit, running, runs FROM totals WHERE uid=?1",
+		" pids_denied, oom_kills, at_limit, running, runs, net_in, net_in_packets,"
+		" net_out, net_out_packets, net_outside_in, net_outside_in_packets,"
+		" net_outside_out, net_outside_out_packets FROM totals WHERE uid=?1",
 		load_totals_row, ret, err, "s", uid);
 }
 

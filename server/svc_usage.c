@@ -9,6 +9,7 @@
 #include "server/link.h"
 #include "server/sampler.h"
 #include "server/store.h"
+#include "server/traffic.h"
 #include "server/usage_export.h"
 
 #include "croft/v1/usage.pb-c.h"
@@ -17,6 +18,8 @@
 #include <string.h>
 
 #define USEC_PER_SEC 1000000
+/* Who asks often sees the same figures for as long. */
+#define TRAFFIC_AGE_USEC 1000000u
 
 /* --- GetUsage --- */
 
@@ -35,7 +38,7 @@ static void add_present(struct server *server, const struct run *run, struct usa
 {
 	struct usage_point point;
 
-	if (sampler_read_now(run, &point) < 0)
+	if (sampler_read_now(server, run, &point) < 0)
 		return;
 	usage_add(totals, &run->last, &point, ledger_gap_usec(server));
 	if (!run->last.sequence)
@@ -82,6 +85,14 @@ static void fill_usage(
 	out->memory_at_limit = totals->memory_at_limit;
 	out->running_usec = totals->running_usec;
 	out->runs = totals->runs;
+	out->net_ingress_bytes = totals->net.all_in.bytes;
+	out->net_ingress_packets = totals->net.all_in.packets;
+	out->net_egress_bytes = totals->net.all_out.bytes;
+	out->net_egress_packets = totals->net.all_out.packets;
+	out->net_ingress_outside_bytes = totals->net.outside_in.bytes;
+	out->net_ingress_outside_packets = totals->net.outside_in.packets;
+	out->net_egress_outside_bytes = totals->net.outside_out.bytes;
+	out->net_egress_outside_packets = totals->net.outside_out.packets;
 }
 
 static void query_free(struct usage_query *q)
@@ -233,11 +244,13 @@ static int find_resource(struct usage_query *q, const Croft__V1__GetUsageRequest
 	return 0;
 }
 
-static void ask_disk(struct usage_query *q)
+static void ask_disk(void *arg, const struct err *ignored)
 {
+	struct usage_query *q = arg;
 	struct msg_container msg = {0};
 	struct err err;
 
+	(void)ignored;
 	memcpy(msg.tenant, q->tenant->name, sizeof(msg.tenant));
 	if (q->container)
 		memcpy(msg.container, q->container->name, sizeof(msg.container));
@@ -269,7 +282,7 @@ static void get_usage(struct grpc_call *call, const ProtobufCMessage *message)
 	if (past)
 		db_read(q->server->db, read_past, on_past, q);
 	else
-		ask_disk(q);
+		traffic_look(q->server, TRAFFIC_AGE_USEC, ask_disk, q);
 }
 
 /* --- ExportUsage --- */
@@ -339,6 +352,11 @@ static int send_record(
 	return 0;
 }
 
+static bool has_meter(const struct export_run *run, size_t meter)
+{
+	return !usage_meters[meter].net || run->window.end.counters.has_net;
+}
+
 static void export_go_on(struct export *e);
 
 static int read_step(struct db *db, void *arg, struct err *err)
@@ -373,7 +391,8 @@ static void export_go_on(struct export *e)
 		if (!grpc_call_writable(e->call))
 			return;
 		for (size_t i = 0; i < USAGE_METERS; i++) {
-			if (send_record(e, &e->cursor.runs[e->sent], i, &err) == 0)
+			if (!has_meter(&e->cursor.runs[e->sent], i) ||
+				send_record(e, &e->cursor.runs[e->sent], i, &err) == 0)
 				continue;
 			grpc_fail(e->call, &err);
 			export_free(e);

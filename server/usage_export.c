@@ -29,6 +29,16 @@ static int take_run(sqlite3_stmt *row, void *arg, struct err *err)
 	return 0;
 }
 
+static int take_base(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct counters *counters = arg;
+
+	(void)err;
+	counters->has_net |= usage_counter_set(
+		counters, sqlite3_column_int(row, 0), db_column_u64(row, 1));
+	return 0;
+}
+
 /* The next run that may have a sample in the period. */
 static int next_run(struct db *db, struct export_cursor *cursor, struct err *err)
 {
@@ -51,6 +61,11 @@ static int next_run(struct db *db, struct export_cursor *cursor, struct err *err
 		cursor->done = true;
 		return 0;
 	}
+	/* Where its traffic's counters began; see store_base(). */
+	r = db_query(db, "SELECT meter, value FROM samples WHERE run = ?1 AND sequence = 0",
+		take_base, &run->start.counters, err, "u", run->key);
+	if (r < 0)
+		return r;
 	cursor->after_key = run->key;
 	usage_window_init(&run->window, cursor->from_wall_usec, cursor->to_wall_usec,
 		cursor->gap_usec, &run->start);
@@ -84,6 +99,7 @@ static int take_sample(sqlite3_stmt *row, void *arg, struct err *err)
 		rows->has_point = true;
 	}
 	usage_counter_set(&rows->point.counters, sqlite3_column_int(row, 1), db_column_u64(row, 4));
+	rows->point.counters.has_net |= sqlite3_column_int(row, 1) == USAGE_NET_FIRST;
 	rows->n++;
 	return 0;
 }

@@ -5,7 +5,11 @@
 
 #define COUNTER(id_, field, cumulative_)                                                           \
 	{                                                                                          \
-		id_, offsetof(struct counters, field), cumulative_                                 \
+		id_, offsetof(struct counters, field), cumulative_, false                          \
+	}
+#define TRAFFIC(id_, field)                                                                        \
+	{                                                                                          \
+		id_, offsetof(struct counters, net.field), true, true                              \
 	}
 
 const struct usage_counter usage_counters[USAGE_COUNTERS] = {
@@ -19,18 +23,34 @@ const struct usage_counter usage_counters[USAGE_COUNTERS] = {
 	COUNTER(8, pids, false),
 	COUNTER(9, pids_peak, false),
 	COUNTER(10, pids_denied, true),
+	TRAFFIC(USAGE_NET_FIRST, all_in.bytes),
+	TRAFFIC(12, all_in.packets),
+	TRAFFIC(13, all_out.bytes),
+	TRAFFIC(14, all_out.packets),
+	TRAFFIC(15, outside_in.bytes),
+	TRAFFIC(16, outside_in.packets),
+	TRAFFIC(17, outside_out.bytes),
+	TRAFFIC(18, outside_out.packets),
 };
 
 const struct usage_meter usage_meters[USAGE_METERS] = {
-	{"cpu.used", "us", "sum", 1},
-	{"cpu.throttled", "us", "sum", 2},
-	{"memory.used", "KiB.s", "time_weighted", 0},
-	{"memory.peak", "bytes", "max", 5},
-	{"memory.at_limit", "count", "sum", 6},
-	{"memory.oom", "count", "sum", 7},
-	{"pids.peak", "count", "max", 9},
-	{"pids.denied", "count", "sum", 10},
-	{"running", "us", "sum", 0},
+	{"cpu.used", "us", "sum", 1, false},
+	{"cpu.throttled", "us", "sum", 2, false},
+	{"memory.used", "KiB.s", "time_weighted", 0, false},
+	{"memory.peak", "bytes", "max", 5, false},
+	{"memory.at_limit", "count", "sum", 6, false},
+	{"memory.oom", "count", "sum", 7, false},
+	{"pids.peak", "count", "max", 9, false},
+	{"pids.denied", "count", "sum", 10, false},
+	{"running", "us", "sum", 0, false},
+	{"net.ingress", "bytes", "sum", 11, true},
+	{"net.ingress.packets", "packets", "sum", 12, true},
+	{"net.egress", "bytes", "sum", 13, true},
+	{"net.egress.packets", "packets", "sum", 14, true},
+	{"net.ingress.outside", "bytes", "sum", 15, true},
+	{"net.ingress.outside.packets", "packets", "sum", 16, true},
+	{"net.egress.outside", "bytes", "sum", 17, true},
+	{"net.egress.outside.packets", "packets", "sum", 18, true},
 };
 
 uint64_t usage_counter_get(const struct counters *counters, const struct usage_counter *counter)
@@ -62,10 +82,11 @@ static uint64_t greater(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static bool any_fell(const struct counters *from, const struct counters *to)
+/* Of the cgroup's, or of the traffic's. */
+static bool any_fell(const struct counters *from, const struct counters *to, bool net)
 {
 	for (size_t i = 0; i < USAGE_COUNTERS; i++)
-		if (usage_counters[i].cumulative &&
+		if (usage_counters[i].cumulative && usage_counters[i].net == net &&
 			usage_counter_get(to, &usage_counters[i]) <
 				usage_counter_get(from, &usage_counters[i]))
 			return true;
@@ -79,6 +100,60 @@ static void add_peaks(struct usage_totals *totals, const struct counters *c)
 	totals->pids_peak = greater(totals->pids_peak, c->pids);
 	if (c->pids_peak != UINT64_MAX)
 		totals->pids_peak = greater(totals->pids_peak, c->pids_peak);
+}
+
+static struct net_traffic more(struct net_traffic a, struct net_traffic b)
+{
+	return (struct net_traffic){a.bytes + b.bytes, a.packets + b.packets};
+}
+
+static struct net_traffic less(struct net_traffic a, struct net_traffic b)
+{
+	return (struct net_traffic){a.bytes - b.bytes, a.packets - b.packets};
+}
+
+static void add_traffic(struct net_usage *to, const struct net_usage *n)
+{
+	to->all_in = more(to->all_in, n->all_in);
+	to->all_out = more(to->all_out, n->all_out);
+	to->outside_in = more(to->outside_in, n->outside_in);
+	to->outside_out = more(to->outside_out, n->outside_out);
+}
+
+static void subtract_traffic(struct net_usage *from, const struct net_usage *n)
+{
+	from->all_in = less(from->all_in, n->all_in);
+	from->all_out = less(from->all_out, n->all_out);
+	from->outside_in = less(from->outside_in, n->outside_in);
+	from->outside_out = less(from->outside_out, n->outside_out);
+}
+
+/* They lie in one place of the kernel's, as the cgroup's do, and begin anew together. */
+static unsigned add_net(
+	struct usage_totals *totals, const struct counters *a, const struct counters *b)
+{
+	/* Without a base there is nothing to take a difference to. */
+	if (!a->has_net || !b->has_net)
+		return 0;
+	if (any_fell(a, b, true))
+		return USAGE_COUNTER_FELL;
+	add_traffic(&totals->net, &b->net);
+	subtract_traffic(&totals->net, &a->net);
+	return 0;
+}
+
+static unsigned add_cgroup(
+	struct usage_totals *totals, const struct counters *a, const struct counters *b)
+{
+	/* One cgroup holds them all: when one began anew, all did. */
+	if (any_fell(a, b, false))
+		return USAGE_COUNTER_FELL;
+	totals->cpu_usec += b->cpu_usec - a->cpu_usec;
+	totals->throttled_usec += b->cpu_throttled_usec - a->cpu_throttled_usec;
+	totals->memory_at_limit += b->memory_at_limit - a->memory_at_limit;
+	totals->oom_kills += b->oom_kills - a->oom_kills;
+	totals->pids_denied += b->pids_denied - a->pids_denied;
+	return 0;
 }
 
 unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
@@ -99,15 +174,15 @@ unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
 					    1024) *
 			span;
 	add_peaks(totals, b);
-	/* One cgroup holds them all: when one began anew, all did. */
-	if (any_fell(a, b))
-		return flags | USAGE_COUNTER_FELL;
-	totals->cpu_usec += b->cpu_usec - a->cpu_usec;
-	totals->throttled_usec += b->cpu_throttled_usec - a->cpu_throttled_usec;
-	totals->memory_at_limit += b->memory_at_limit - a->memory_at_limit;
-	totals->oom_kills += b->oom_kills - a->oom_kills;
-	totals->pids_denied += b->pids_denied - a->pids_denied;
-	return flags;
+	return flags | add_cgroup(totals, a, b) | add_net(totals, a, b);
+}
+
+void usage_carry(struct usage_point *to, const struct usage_point *from)
+{
+	if (to->counters.has_net)
+		return;
+	to->counters.has_net = from->counters.has_net;
+	to->counters.net = from->counters.net;
 }
 
 void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from)
@@ -122,6 +197,7 @@ void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from
 	to->memory_at_limit += from->memory_at_limit;
 	to->running_usec += from->running_usec;
 	to->runs += from->runs;
+	add_traffic(&to->net, &from->net);
 }
 
 void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part)
@@ -134,6 +210,7 @@ void usage_totals_subtract(struct usage_totals *from, const struct usage_totals 
 	from->memory_at_limit -= part->memory_at_limit;
 	from->running_usec -= part->running_usec;
 	from->runs -= part->runs;
+	subtract_traffic(&from->net, &part->net);
 }
 
 void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int64_t to_wall_usec,
@@ -149,17 +226,20 @@ void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int6
 
 void usage_window_add(struct usage_window *window, const struct usage_point *point)
 {
+	struct usage_point next = *point;
+
 	if (point->wall_usec >= window->to_wall_usec)
 		return;
-	if (point->wall_usec < window->from_wall_usec) {
+	usage_carry(&next, &window->end);
+	if (next.wall_usec < window->from_wall_usec) {
 		if (!window->samples) {
-			window->base = *point;
-			window->end = *point;
+			window->base = next;
+			window->end = next;
 		}
 		return;
 	}
-	usage_add(&window->totals, &window->end, point, window->gap_usec);
-	window->end = *point;
+	usage_add(&window->totals, &window->end, &next, window->gap_usec);
+	window->end = next;
 	window->samples++;
 }
 
@@ -182,8 +262,24 @@ unsigned __int128 usage_quantity(const struct usage_totals *totals, size_t i)
 		return totals->pids_peak;
 	case 7:
 		return totals->pids_denied;
-	default:
+	case 8:
 		return totals->running_usec;
+	case 9:
+		return totals->net.all_in.bytes;
+	case 10:
+		return totals->net.all_in.packets;
+	case 11:
+		return totals->net.all_out.bytes;
+	case 12:
+		return totals->net.all_out.packets;
+	case 13:
+		return totals->net.outside_in.bytes;
+	case 14:
+		return totals->net.outside_in.packets;
+	case 15:
+		return totals->net.outside_out.bytes;
+	default:
+		return totals->net.outside_out.packets;
 	}
 }
 

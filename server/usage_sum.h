@@ -20,9 +20,12 @@ struct usage_counter {
 	int id;
 	size_t offset; /* in struct counters */
 	bool cumulative;
+	bool net; /* of its traffic: only a run with a network has it */
 };
 
-#define USAGE_COUNTERS 10
+#define USAGE_COUNTERS	18
+#define USAGE_NET_FIRST 11 /* ids of its traffic's */
+#define USAGE_NET_LAST	18
 extern const struct usage_counter usage_counters[USAGE_COUNTERS];
 
 uint64_t usage_counter_get(const struct counters *counters, const struct usage_counter *counter);
@@ -30,7 +33,7 @@ uint64_t usage_counter_get(const struct counters *counters, const struct usage_c
 bool usage_counter_set(struct counters *counters, int id, uint64_t value);
 
 struct usage_point {
-	uint64_t sequence; /* 0: the run's start, where every counter is zero */
+	uint64_t sequence; /* 0: the run's start, where every counter is zero but its traffic's */
 	uint64_t boot_usec;
 	int64_t wall_usec;
 	struct counters counters;
@@ -47,16 +50,23 @@ struct usage_totals {
 	uint64_t memory_at_limit;
 	uint64_t running_usec;
 	uint64_t runs;
+	struct net_usage net;
 };
 
 enum usage_flag {
-	USAGE_COUNTER_FELL = 1,
-	USAGE_GAP = 2, /* the interval was longer than gap_usec */
+	USAGE_COUNTER_FELL = 1, /* of the cgroup, or of the traffic: those add nothing */
+	USAGE_GAP = 2,		/* the interval was longer than gap_usec */
 };
 
 /* Adds what happened from one point of a run to a later one. Returns enum usage_flag, or'ed. */
 unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
 	const struct usage_point *to, uint64_t gap_usec);
+
+/*
+ * Where the traffic was not read (nobody could, just then), the later point has what the earlier
+ * one had, so that the next one spans both intervals.
+ */
+void usage_carry(struct usage_point *to, const struct usage_point *from);
 
 /* Adds up totals of several runs; peaks are the highest. */
 void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from);
@@ -87,9 +97,10 @@ struct usage_meter {
 	const char *unit;
 	const char *aggregation;
 	int counter_id; /* the raw counter behind it; 0: none */
+	bool net;	/* only a run with a network has it */
 };
 
-#define USAGE_METERS 9
+#define USAGE_METERS 17
 extern const struct usage_meter usage_meters[USAGE_METERS];
 
 /* The quantity of meter i, a whole number in the meter's unit. */

@@ -85,8 +85,11 @@ static struct db_tx *put(const char *key, int64_t value)
 {
 	struct db_tx *tx = db_tx_new();
 
-	db_tx_write(tx, "INSERT INTO totals VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)", "si",
-		key, value);
+	db_tx_write(tx,
+		"INSERT INTO totals (uid, cpu, throttled, memory_high, memory_low, memory_peak,"
+		" pids_peak, pids_denied, oom_kills, at_limit, running, runs)"
+		" VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+		"si", key, value);
 	return tx;
 }
 

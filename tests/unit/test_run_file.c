@@ -87,20 +87,26 @@ static void save(struct fixture *f, const struct run_file *file)
 	assert_int_equal(run_file_save(f->dir, file, &f->err), 0);
 }
 
-/* The bytes of the file that a save of acme/web makes. */
-static size_t read_saved(struct fixture *f, uint8_t *out, size_t size)
+/* The bytes of the file of acme/web. */
+static size_t read_file(struct fixture *f, uint8_t *out, size_t size)
 {
-	struct run_file file = make("acme", "web");
 	int fd;
 	ssize_t n;
 
-	save(f, &file);
 	fd = openat(f->dir, "acme.web", O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	n = fd_read_full(fd, out, size);
 	close(fd);
 	assert_true(n > (ssize_t)sizeof(struct run_file) && n < (ssize_t)size);
 	return (size_t)n;
+}
+
+static size_t read_saved(struct fixture *f, uint8_t *out, size_t size)
+{
+	struct run_file file = make("acme", "web");
+
+	save(f, &file);
+	return read_file(f, out, size);
 }
 
 static void put(struct fixture *f, const char *name, const void *data, size_t size)
@@ -199,25 +205,35 @@ static void put_version(struct fixture *f, uint8_t *data, size_t size, uint32_t 
 	put(f, "acme.web", data, size);
 }
 
-/* 2 is what a supervisor without nesting wrote: its runs live through the upgrade. */
+/* 3 is what a supervisor wrote that counted no traffic: its runs live through the upgrade. */
 static void the_version_before_is_read(void **state)
 {
 	struct fixture *f = *state;
+	const size_t header = 4 * sizeof(uint32_t);
+	/* As it was then: the counters ended earlier, and one number followed them. */
+	const size_t cut = offsetof(struct run_file, final) +
+			   offsetof(struct msg_run_ended, counters) +
+			   offsetof(struct counters, has_net);
 	struct run_file web = make("acme", "web");
 	uint8_t data[8192];
-	size_t size = read_saved(f, data, sizeof(data));
-	size_t before = size - (sizeof(web) - offsetof(struct run_file, nesting));
+	size_t size;
+	size_t before = header + cut + sizeof(web.nesting);
 
-	put_version(f, data, before, 2);
+	web.nesting = 1;
+	web.final.counters.pids_denied = 7;
+	save(f, &web);
+	size = read_file(f, data, sizeof(data));
+	memcpy(data + header + cut, &web.nesting, sizeof(web.nesting));
+	put_version(f, data, before, 3);
 	read_all(f);
 	assert_int_equal(f->n_seen, 1);
 	assert_memory_equal(&f->seen[0], &web, sizeof(web));
 	/* Neither version in the other's length. */
-	put_version(f, data, before, 3);
+	put_version(f, data, before, 4);
 	assert_bad(f, "acme.web");
-	put_version(f, data, size, 2);
+	put_version(f, data, size, 3);
 	assert_bad(f, "acme.web");
-	put_version(f, data, before, 1);
+	put_version(f, data, before, 2);
 	assert_bad(f, "acme.web");
 }
 

@@ -156,8 +156,93 @@ static void every_counter_is_kept_under_its_own_id(void **state)
 		assert_true(usage_counter_set(&counters, usage_counters[i].id, 100 + i));
 		assert_int_equal(usage_counter_get(&counters, &usage_counters[i]), 100 + i);
 	}
-	assert_int_equal(USAGE_COUNTERS * sizeof(uint64_t), sizeof(struct counters));
+	/* And has_net, which says whether some of them are known. */
+	assert_int_equal((USAGE_COUNTERS + 1) * sizeof(uint64_t), sizeof(struct counters));
 	assert_false(usage_counter_set(&counters, 999, 1));
+}
+
+static struct usage_point with_traffic(uint64_t sequence, uint64_t second, uint64_t bytes)
+{
+	struct usage_point point = at(sequence, second, 10 * sequence, 0);
+
+	point.counters.has_net = 1;
+	point.counters.net = (struct net_usage){.all_in = {bytes, bytes / 10},
+		.all_out = {2 * bytes, bytes / 5},
+		.outside_in = {bytes / 2, bytes / 20},
+		.outside_out = {bytes, bytes / 10}};
+	return point;
+}
+
+static void traffic_begins_at_its_base(void **state)
+{
+	struct usage_point base = with_traffic(0, 0, 5000);
+	struct usage_point end = with_traffic(1, 10, 5700);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	assert_int_equal(usage_add(&totals, &base, &end, UINT64_MAX), 0);
+	assert_int_equal(totals.net.all_in.bytes, 700);
+	assert_int_equal(totals.net.all_in.packets, 70);
+	assert_int_equal(totals.net.all_out.bytes, 1400);
+	assert_int_equal(totals.net.outside_in.bytes, 350);
+	assert_int_equal(totals.net.outside_out.packets, 70);
+	usage_totals_merge(&totals, &totals);
+	assert_int_equal(totals.net.all_in.bytes, 1400);
+	usage_totals_subtract(&totals, &totals);
+	assert_int_equal(totals.net.all_in.bytes, 0);
+}
+
+static void without_a_base_no_traffic_is_billed(void **state)
+{
+	struct usage_point start = at(0, 0, 0, 0);
+	struct usage_point end = with_traffic(1, 10, 5700);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	assert_int_equal(usage_add(&totals, &start, &end, UINT64_MAX), 0);
+	assert_int_equal(totals.net.all_in.bytes, 0);
+	assert_int_equal(totals.cpu_usec, 10);
+}
+
+/* Somebody flushed the host's tables: the time on the CPU is billed all the same, and so back. */
+static void traffic_and_cgroup_fall_apart(void **state)
+{
+	struct usage_point from = with_traffic(1, 0, 5000);
+	struct usage_point to = with_traffic(2, 10, 100);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	assert_int_equal(usage_add(&totals, &from, &to, UINT64_MAX), USAGE_COUNTER_FELL);
+	assert_int_equal(totals.net.all_in.bytes, 0);
+	assert_int_equal(totals.cpu_usec, 10);
+	to = with_traffic(2, 10, 6000);
+	to.counters.cpu_usec = 0;
+	assert_int_equal(usage_add(&totals, &from, &to, UINT64_MAX), USAGE_COUNTER_FELL);
+	assert_int_equal(totals.net.all_in.bytes, 1000);
+	assert_int_equal(totals.cpu_usec, 10);
+}
+
+/* A sweep that the supervisor did not answer: the next one spans both intervals. */
+static void traffic_that_was_not_read_is_not_lost(void **state)
+{
+	struct usage_point points[] = {
+		with_traffic(1, 10, 1000), at(2, 20, 30, 0), with_traffic(3, 30, 9000)};
+	struct usage_point base = with_traffic(0, 0, 400);
+	struct usage_window window;
+
+	(void)state;
+	usage_window_init(&window, 0, INT64_MAX, UINT64_MAX, &base);
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		usage_window_add(&window, &points[i]);
+	assert_int_equal(window.totals.net.all_in.bytes, 8600);
+	assert_int_equal(window.end.counters.net.all_in.bytes, 9000);
+	/* It may be the last that a period has. */
+	usage_window_init(&window, 0, 25000000, UINT64_MAX, &base);
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		usage_window_add(&window, &points[i]);
+	assert_int_equal(window.samples, 2);
+	assert_int_equal(window.totals.net.all_in.bytes, 600);
+	assert_int_equal(window.end.counters.net.all_in.bytes, 1000);
 }
 
 static void large_numbers_are_written_in_full(void **state)
@@ -220,6 +305,10 @@ int main(void)
 		cmocka_unit_test(adjacent_windows_add_up_to_the_whole),
 		cmocka_unit_test(a_window_is_half_open),
 		cmocka_unit_test(every_counter_is_kept_under_its_own_id),
+		cmocka_unit_test(traffic_begins_at_its_base),
+		cmocka_unit_test(without_a_base_no_traffic_is_billed),
+		cmocka_unit_test(traffic_and_cgroup_fall_apart),
+		cmocka_unit_test(traffic_that_was_not_read_is_not_lost),
 		cmocka_unit_test(large_numbers_are_written_in_full),
 		cmocka_unit_test(what_was_merged_can_be_taken_back),
 		cmocka_unit_test(a_tebibyte_for_a_century_does_not_overflow),
