@@ -91,11 +91,18 @@ int snapshot_schedule_parse(const char *text, struct snapshot_schedule *ret)
 	return 0;
 }
 
+bool snapshot_schedule_is_due(const struct snapshot_schedule *s, int64_t now)
+{
+	int64_t early = s->next_wall_usec - (s->every_s + LOOK_MAX_S) * SECOND;
+
+	/* A clock that was set back a long way must not stop it for as long. */
+	return s->every_s && (now >= s->next_wall_usec || now < early);
+}
+
 int64_t snapshot_schedule_next(const struct snapshot_schedule *s, int64_t now)
 {
 	int64_t every = s->every_s * SECOND;
 
-	/* A clock that was set back a long way must not stop it for as long. */
 	if (now < s->next_wall_usec - every)
 		return now + every;
 	if (now < s->next_wall_usec)
@@ -186,8 +193,7 @@ static void look_at(struct server *server, struct container *c, int64_t now)
 			op->snapshot = surplus;
 			snapshot_drop(op);
 		}
-	} else if (c->schedule.every_s && c->schedule.next_wall_usec <= now &&
-		   !c->tenant->suspended) {
+	} else if (snapshot_schedule_is_due(&c->schedule, now) && !c->tenant->suspended) {
 		make(server, c, now);
 	}
 }

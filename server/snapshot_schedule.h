@@ -24,6 +24,9 @@ const char *snapshot_schedule_write(
 	const struct snapshot_schedule *schedule, char out[static SCHEDULE_TEXT_SIZE]);
 /* -EBADMSG when it is no such text. */
 int snapshot_schedule_parse(const char *text, struct snapshot_schedule *ret);
+/* Also when the clock was set back by a minute more than a period: the time on record is of no use
+ * then. */
+bool snapshot_schedule_is_due(const struct snapshot_schedule *schedule, int64_t now_wall_usec);
 /* The first time behind now, in steps of the period. */
 int64_t snapshot_schedule_next(const struct snapshot_schedule *schedule, int64_t now_wall_usec);
 /* "auto-20261123-0400", in UTC; with seconds when `long_form`. */

@@ -23,6 +23,24 @@ static void the_next_is_behind_now(void **state)
 	assert_int_equal(snapshot_schedule_next(&hourly, 5 * S), 3605 * S);
 }
 
+static void due_at_its_time_or_when_the_clock_was_set_back(void **state)
+{
+	const struct snapshot_schedule hourly = {
+		.every_s = 3600, .keep = 7, .next_wall_usec = 1000000 * S};
+	const struct snapshot_schedule none = {0};
+
+	(void)state;
+	assert_true(snapshot_schedule_is_due(&hourly, 1000000 * S));
+	assert_true(snapshot_schedule_is_due(&hourly, 2000000 * S));
+	assert_false(snapshot_schedule_is_due(&hourly, 999999 * S));
+	/* A little earlier than when it was noted is no clock that was set back. */
+	assert_false(snapshot_schedule_is_due(&hourly, 996340 * S));
+	/* It would have waited for years. */
+	assert_true(snapshot_schedule_is_due(&hourly, 996339 * S));
+	assert_true(snapshot_schedule_is_due(&hourly, 5 * S));
+	assert_false(snapshot_schedule_is_due(&none, 5 * S));
+}
+
 static void names_tell_the_time(void **state)
 {
 	char name[NAME_SIZE];
@@ -62,6 +80,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_next_is_behind_now),
+		cmocka_unit_test(due_at_its_time_or_when_the_clock_was_set_back),
 		cmocka_unit_test(names_tell_the_time),
 		cmocka_unit_test(kept_as_text),
 	};
