@@ -218,6 +218,8 @@ struct retry {
 	struct container *container; /* a reference */
 };
 
+static void settle_later(struct server *server, struct container *c, int seconds);
+
 static void settle(struct server *server, struct container *c)
 {
 	struct map_node *node;
@@ -231,8 +233,11 @@ static void settle(struct server *server, struct container *c)
 		if (!s->dropping || c->gone)
 			continue;
 		op = snapshot_op_new(server, NULL, c, &err);
-		if (!op)
+		if (!op) {
+			/* Something else holds the container now. */
+			settle_later(server, c, RETRY_S);
 			return;
+		}
 		op->snapshot = s;
 		snapshot_drop(op);
 		return; /* the next when this one is gone */
