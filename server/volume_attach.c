@@ -253,10 +253,10 @@ static void on_detached(void *arg, const struct err *err)
 	struct container *c = a->op->container;
 
 	if (err) {
-		container_mount_add(c, &a->mount);
 		attach_fail(a, err);
 		return;
 	}
+	container_mount_remove(c, a->mount.path);
 	log_info("volume-detached tenant=%s container=%s volume=%s%s", c->tenant->name, c->name,
 		a->mount.volume ? "" : "host:", mount_name(&a->mount));
 	container_op_reply(a->op);
@@ -271,6 +271,8 @@ static void commit_detach(struct attach *a)
 	store_delete_mount(tx, a->op->container, &a->mount);
 	add_event(tx, a, false);
 	container_op_store(a->op, tx);
+	/* Until that is committed it has the volume, which so can't be deleted. */
+	container_mount_add(a->op->container, &a->mount);
 	db_commit(a->op->server->db, tx, on_detached, a);
 }
 
