@@ -51,7 +51,7 @@ struct forward_op {
 	struct server *server;
 	struct container *container; /* a reference: its forwards go with it */
 	char key[FORWARD_KEY_SIZE];
-	struct err err;
+	struct net_forward ports;
 };
 
 static struct forward *find(const struct container *c, const char *key)
@@ -74,8 +74,9 @@ static void op_fail(struct forward_op *op, const struct err *err)
 	op_free(op);
 }
 
-static struct forward_op *op_new(struct mutation *m, struct container *c, const char *key)
+static struct forward_op *op_new(struct mutation *m, const struct forward *forward)
 {
+	struct container *c = forward->container;
 	struct forward_op *op = calloc(1, sizeof(*op));
 	struct err err;
 
@@ -87,21 +88,27 @@ static struct forward_op *op_new(struct mutation *m, struct container *c, const 
 	op->mutation = m;
 	op->server = m->server;
 	op->container = container_ref(c);
-	snprintf(op->key, sizeof(op->key), "%s", key);
+	op->ports = forward->ports;
+	memcpy(op->key, forward->key, sizeof(op->key));
 	return op;
 }
 
-/* The container went meanwhile, and the forward with it. */
+static void fail_deleted(struct forward_op *op)
+{
+	struct err err;
+
+	err_set(&err, ERR_ABORTED, "CONTAINER_DELETED", "%s/%s was deleted meanwhile",
+		op->container->tenant->name, op->container->name);
+	op_fail(op, &err);
+}
+
+/* NULL: the container went meanwhile, and the forward with it; that has been answered. */
 static struct forward *still_there(struct forward_op *op)
 {
 	struct forward *forward = op->container->gone ? NULL : find(op->container, op->key);
-	struct err err;
 
-	if (!forward) {
-		err_set(&err, ERR_ABORTED, "CONTAINER_DELETED", "%s/%s was deleted meanwhile",
-			op->container->tenant->name, op->container->name);
-		op_fail(op, &err);
-	}
+	if (!forward)
+		fail_deleted(op);
 	return forward;
 }
 
@@ -168,6 +175,11 @@ static int check_free(const struct server *server, const struct net_forward *por
 	return 0;
 }
 
+static bool is_going(const struct container *c)
+{
+	return c->gone || c->condemned || c->state == CONTAINER_DELETING;
+}
+
 static int check_container(
 	const struct container *c, const struct net_forward *ports, struct err *err)
 {
@@ -177,7 +189,7 @@ static int check_container(
 		return err_set(err, ERR_FAILED_PRECONDITION, "NO_ADDRESS",
 			"%s/%s has no address to forward to%s", c->tenant->name, c->name,
 			ports->family ? " of that family" : "");
-	if (c->condemned || c->state == CONTAINER_DELETING)
+	if (is_going(c))
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_STATE",
 			"%s/%s is being deleted", c->tenant->name, c->name);
 	if (c->tenant->forwards.n >= FORWARDS_MAX)
@@ -205,17 +217,28 @@ static void add_event(struct db_tx *tx, const struct forward *forward, bool adde
 		added ? "leads to" : "leads no more to", c->tenant->name, c->name);
 }
 
+/*
+ * The packet filter is not to have it. A deletion of its container may have taken its rules away
+ * before this one came to be, so it is taken away again; where there is none, nothing happens.
+ */
+static void unfilter(const struct forward_op *op)
+{
+	const struct forward forward = {.container = op->container, .ports = op->ports};
+	struct err ignored;
+
+	network_change_forward(op->server, &forward, true, NULL, NULL, &ignored);
+}
+
 static void on_add_committed(void *arg, const struct err *err)
 {
 	struct forward_op *op = arg;
 	struct forward *forward = still_there(op);
 	struct forward_message out;
-	struct err ignored;
 
 	if (!forward)
 		return;
 	if (err) {
-		network_change_forward(op->server, forward, true, NULL, NULL, &ignored);
+		unfilter(op);
 		model_remove_forward(forward);
 		op_fail(op, err);
 		return;
@@ -230,15 +253,18 @@ static void on_add_committed(void *arg, const struct err *err)
 static void on_add_filtered(void *arg, const struct err *err)
 {
 	struct forward_op *op = arg;
-	struct forward *forward = still_there(op);
+	struct forward *forward = op->container->gone ? NULL : find(op->container, op->key);
 	struct forward_message out;
 	struct db_tx *tx;
 
-	if (!forward)
-		return;
-	if (err) {
-		model_remove_forward(forward);
-		op_fail(op, err);
+	if (err || !forward || is_going(op->container)) {
+		unfilter(op);
+		if (forward)
+			model_remove_forward(forward);
+		if (err)
+			op_fail(op, err);
+		else
+			fail_deleted(op);
 		return;
 	}
 	tx = db_tx_new();
@@ -285,7 +311,7 @@ static void add_forward(struct grpc_call *call, const ProtobufCMessage *message)
 		mutation_fail(m, &err);
 		return;
 	}
-	op = op_new(m, forward->container, forward->key);
+	op = op_new(m, forward);
 	if (!op) {
 		model_remove_forward(forward);
 		return;
@@ -383,7 +409,7 @@ static void delete_forward(struct grpc_call *call, const ProtobufCMessage *messa
 		mutation_fail(m, &err);
 		return;
 	}
-	op = op_new(m, forward->container, forward->key);
+	op = op_new(m, forward);
 	if (!op)
 		return;
 	forward->changing = true;
