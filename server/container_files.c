@@ -22,10 +22,12 @@ enum pause container_pause(const struct container *c)
 	return c->state == CONTAINER_FROZEN ? PAUSE_FROZEN : PAUSE_FREEZE;
 }
 
-static int check_stopped(const struct container *c, struct err *err)
+int container_check_stopped(const struct container *c, struct err *err)
 {
 	if (!container_state_is_live(c->state))
 		return 0;
+	if (c->state == CONTAINER_STARTING)
+		return container_check_free(c, err);
 	return container_state_check(c->tenant->name, c->name, c->state, CONTAINER_STARTING, err);
 }
 
@@ -43,7 +45,7 @@ void container_rename(struct grpc_call *call, const ProtobufCMessage *message)
 	if (r == 0)
 		r = container_check_name_free(op->container->tenant, request->container_id, &err);
 	if (r == 0)
-		r = check_stopped(op->container, &err);
+		r = container_check_stopped(op->container, &err);
 	if (r == 0)
 		r = container_op_hold(op, &err);
 	if (r < 0)
@@ -68,7 +70,7 @@ void container_rebuild(struct grpc_call *call, const ProtobufCMessage *message)
 		r = err_set(&err, ERR_FAILED_PRECONDITION, "IMAGE_DELETING",
 			"image %s is being deleted", image->name);
 	if (r == 0)
-		r = check_stopped(op->container, &err);
+		r = container_check_stopped(op->container, &err);
 	if (r == 0)
 		r = container_op_hold(op, &err);
 	if (r < 0)

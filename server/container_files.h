@@ -13,5 +13,7 @@ void container_rebuild(struct grpc_call *call, const ProtobufCMessage *message);
 
 /* ABORTED / CONTAINER_BUSY while somebody changes it, or it is just starting or going. */
 int container_check_free(const struct container *container, struct err *err);
+/* FAILED_PRECONDITION or ABORTED while it runs, or is just starting. */
+int container_check_stopped(const struct container *container, struct err *err);
 /* How it is kept from writing meanwhile. */
 enum pause container_pause(const struct container *container);

@@ -60,8 +60,9 @@ int db_error(struct db *db, int code, const char *what, struct err *err)
 		return db_refuse_full(err);
 	switch (code & 0xff) {
 	case SQLITE_CONSTRAINT:
-		return err_set(err, ERR_ABORTED, "STATE_CONFLICT", "%s: %s", what,
-			sqlite3_errmsg(db->handle));
+		log_error("state-conflict error=\"%s\"", sqlite3_errmsg(db->handle));
+		return err_set(err, ERR_ABORTED, "STATE_CONFLICT",
+			"it was changed or deleted meanwhile; look at it again");
 	case SQLITE_NOMEM:
 		return err_oom(err);
 	case SQLITE_CORRUPT:

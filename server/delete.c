@@ -114,6 +114,7 @@ static void on_row_deleted(void *arg, const struct err *err)
 	struct deletion *d = arg;
 
 	if (err) {
+		d->container->row_gone = false;
 		d->err = *err;
 		give_up(d);
 	} else if (!network_forget_forwards(d->server, d->container, on_all_gone, d)) {

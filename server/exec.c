@@ -301,8 +301,8 @@ int exec_check_container(const struct container *c, struct err *err)
 			"%s/%s is frozen; thaw it first", t->name, c->name);
 	if (c->state != CONTAINER_RUNNING)
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_NOT_RUNNING",
-			"%s/%s is %s; start it first", t->name, c->name,
-			container_state_name(c->state));
+			"%s/%s is %s; %s", t->name, c->name, container_state_name(c->state),
+			c->state == CONTAINER_STARTING ? "try again" : "start it first");
 	return 0;
 }
 

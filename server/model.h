@@ -234,6 +234,7 @@ struct container {
 	struct run run; /* the present one, or the last */
 	struct usage_totals totals;
 	bool stored;	     /* its row is committed */
+	bool row_gone;	     /* its row's deletion is committed, or on its way to be */
 	bool start_pending;  /* its commit or the supervisor's answer is awaited */
 	bool kill_wanted;    /* to be killed as soon as it has started */
 	bool launching;	     /* a launch whose start is not confirmed */

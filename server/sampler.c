@@ -75,7 +75,8 @@ static void sample_container(struct server *server, struct container *c)
 	struct sampler *sampler = server->sampler;
 	struct usage_point point;
 
-	if (c->start_pending || c->end_pending || sampler_read_now(server, &c->run, &point) < 0)
+	if (c->start_pending || c->end_pending || !c->run.stored ||
+		sampler_read_now(server, &c->run, &point) < 0)
 		return;
 	ledger_add_sample(server, sampler->tx, c, &point, sampler->sweep->number);
 	ledger_add_totals(sampler->tx, c);

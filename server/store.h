@@ -24,8 +24,10 @@ void store_put_import(struct db_tx *tx, const char *image);
 void store_delete_import(struct db_tx *tx, const char *image);
 void store_put_alias(struct db_tx *tx, const char *alias, const struct image *image);
 void store_delete_alias(struct db_tx *tx, const char *alias);
+/* Adds nothing once the container's row is deleted, or on its way to be: see row_gone. */
 void store_put_container(struct db_tx *tx, const struct container *container);
-void store_delete_container(struct db_tx *tx, const struct container *container);
+/* Sets row_gone, which is for the caller to take back when the commit fails. */
+void store_delete_container(struct db_tx *tx, struct container *container);
 void store_put_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 void store_delete_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 /* A container's place in its tenant's network (part of store_put_container()), and all of them. */

@@ -19,6 +19,10 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 	char health[HEALTH_TEXT_SIZE];
 	size_t args_size = init_args_write(c->init_args, args);
 
+	/* Whatever was under way when it was deleted must not bring its row back: its name would be
+	   taken by something that nobody can see. */
+	if (c->row_gone)
+		return;
 	db_tx_write(tx,
 		"INSERT INTO containers (uid, tenant_uid, name, image, policy, limits, cpus,"
 		" init_args, with_init, ephemeral, oom_group, launching, deleting, created_wall,"
@@ -42,8 +46,9 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 	store_put_place(tx, c);
 }
 
-void store_delete_container(struct db_tx *tx, const struct container *c)
+void store_delete_container(struct db_tx *tx, struct container *c)
 {
+	c->row_gone = true;
 	/* Its totals stay: they are its tenant's past. */
 	db_tx_write(tx, "DELETE FROM snapshots WHERE container_uid=?1", "s", c->uid);
 	db_tx_write(tx, "DELETE FROM containers WHERE uid=?1", "s", c->uid);

@@ -12,6 +12,8 @@ void store_put_snapshot(struct db_tx *tx, const struct snapshot *s)
 	char limits[LIMITS_TEXT_SIZE];
 	size_t args_size = init_args_write(s->init_args, args);
 
+	if (s->container->row_gone)
+		return;
 	db_tx_write(tx,
 		"INSERT INTO snapshots (uid, container_uid, name, state, size_bytes, created_wall,"
 		" image, policy, limits, init_args, with_init, oom_group, automatic, expire_wall)"

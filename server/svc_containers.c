@@ -43,10 +43,23 @@ static struct container_op *begin_new(struct grpc_call *call, const ProtobufCMes
 
 /* --- CreateContainer --- */
 
+/* Nobody can tell whether it was made. */
+static bool may_be_made(const struct err *err)
+{
+	return !strcmp(err->reason, "SUPERVISOR_GONE") || !strcmp(err->reason, "WORKER_DIED") ||
+	       !strcmp(err->reason, "WORKER_TIMEOUT");
+}
+
 static void fail_new(struct container_op *op, const struct err *err)
 {
 	struct db_tx *tx;
 
+	if (may_be_made(err)) {
+		/* Its upper may exist: until that is gone, its name is taken. */
+		delete_continue(op->server, op->container);
+		container_op_fail(op, err);
+		return;
+	}
 	if (op->committed) {
 		tx = db_tx_new_essential();
 		store_delete_container(tx, op->container);

@@ -2,6 +2,7 @@
 #include "server/svc.h"
 
 #include "base/cleanup.h"
+#include "server/container_files.h"
 #include "server/container_new.h"
 #include "server/container_pending.h"
 #include "server/convert_snapshot.h"
@@ -141,9 +142,8 @@ static int check_restore(
 	if (s->dropping)
 		return err_set(err, ERR_FAILED_PRECONDITION, "SNAPSHOT_DELETING",
 			"snapshot %s of %s/%s is being deleted", s->name, c->tenant->name, c->name);
-	if (container_state_is_live(c->state))
-		return container_state_check(
-			c->tenant->name, c->name, c->state, CONTAINER_STARTING, err);
+	if (container_check_stopped(c, err) < 0)
+		return -EBUSY;
 	if (!image || !image->visible || image->deleting)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_NOT_FOUND",
 			"its image %s is gone", s->image);
