@@ -80,14 +80,15 @@ def measure(client, server_ns, address, *options, port=5201, seconds=2):
 
 
 def near(measured, rate):
-    """`measured` measures. A busy machine makes a line slower, never quicker: the best of three."""
-    best = 0
-    for _ in range(3):
-        best = max(best, measured() / rate)
-        assert best <= 1 + SLACK
-        if best >= 1 - SLACK:
+    """`measured` measures. A busy machine makes a line slower, and iperf3 takes what arrives behind
+    its time for part of it, which makes it seem quicker: one that is near is enough. A limit that
+    is not held is near in none."""
+    found = []
+    for _ in range(8):
+        found.append(measured() / rate)
+        if abs(found[-1] - 1) <= SLACK:
             return
-    pytest.fail(f"{best:.3f} of {rate}")
+    pytest.fail(f"{found} of {rate}")
 
 
 def test_the_control_without_limits(shape):
@@ -193,6 +194,45 @@ def test_the_queue_goes_when_its_interface_is_gone(shape):
         shape.sweep()
         assert shape.queues() == kept | others
     host.batch(*(f"link del {name}" for name in others))
+
+
+def test_a_bridges_cable_goes_with_the_bridge(shape):
+    host, plan = shape.lab.host, shape.lab.plan
+    host.batch(f"link add {plan.bridge(9)} type bridge", f"link set {plan.bridge(9)} up")
+    shape.set(9, 0, 0, MB)
+    cable = f"{plan.bridge(9)}o"
+    shape.sweep()
+    assert shape.queues() == {cable}
+    host.batch(f"link del {plan.bridge(9)}")
+    for _ in range(2):
+        shape.sweep()
+        assert shape.queues() == set()
+    assert f"{plan.bridge(9)}b" not in host.run("ip", "link", "show").stdout
+
+
+MARKED = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(sys.argv[2]))
+for _ in range(20):
+    s.sendto(b"x" * 1000, (sys.argv[1], 9))
+"""
+
+
+def test_nobody_skips_the_queue_by_a_mark(shape):
+    """The one that the kernel's program knows its packets by (sandbox/net_tc.c): a container's own
+    marks end with its network namespace."""
+    lab = shape.lab
+    shape.set(1, 0, 0, MB)
+
+    def queued():
+        text = lab.host.run("tc", "-s", "qdisc", "show", "dev", f"{lab.plan.bridge(1)}o").stdout
+        return int(text.split("Sent ")[1].split()[0])
+
+    for mark in (0, 0x63726f66):
+        before = queued()
+        lab.ns["c11"].run("/usr/bin/python3", "-c", MARKED, OUTSIDE4, str(mark))
+        croft_harness.wait_until("all of it was in the queue", lambda b=before: queued() >= b + 20 * 1028)
 
 
 def test_a_queue_that_was_removed_is_made_again(shape):

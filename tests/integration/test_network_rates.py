@@ -43,14 +43,15 @@ def measure(client, server, address, *options, seconds=2):
 
 
 def near(measured, rate):
-    """`measured` measures. A busy machine makes a line slower, never quicker: the best of four."""
-    best = 0
-    for _ in range(4):
-        best = max(best, measured() / rate)
-        assert best <= 1 + SLACK
-        if best >= 1 - SLACK:
+    """`measured` measures. A busy machine makes a line slower, and iperf3 takes what arrives behind
+    its time for part of it, which makes it seem quicker: one that is near is enough. A limit that
+    is not held is near in none."""
+    found = []
+    for _ in range(8):
+        found.append(measured() / rate)
+        if abs(found[-1] - 1) <= SLACK:
             return
-    pytest.fail(f"{best:.3f} of {rate}")
+    pytest.fail(f"{found} of {rate}")
 
 
 def rates(box):
