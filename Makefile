@@ -15,8 +15,8 @@ BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchiv
 	protobuf-c-compiler protobuf-compiler python3 python3-protobuf
 # And to test it.
 TEST_DEPS := acl binutils clang clang-format-14 crun groff iperf3 iproute2 libclang-rt-14-dev \
-	mandoc mmdebstrap nftables nghttp2-client openssh-client podman python3-grpcio python3-h2 \
-	python3-pytest qemu-system-x86 runc skopeo uidmap umoci xfsprogs xz-utils zstd
+	lxcfs mandoc mmdebstrap nftables nghttp2-client openssh-client podman python3-grpcio \
+	python3-h2 python3-pytest qemu-system-x86 runc skopeo uidmap umoci xfsprogs xz-utils zstd
 COVER_DEPS := gcovr
 
 # Installs what is missing of a list of packages; one dpkg-query when nothing is.

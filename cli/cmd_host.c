@@ -29,6 +29,7 @@ const struct column host_columns[] = {
 	{"pool_size_bytes", "pool size", "pool_size_bytes", COLUMN_SIZE, NULL},
 	{"pool_used_bytes", "pool used", "pool_used_bytes", COLUMN_SIZE, NULL},
 	{"disk_limits_enforced", "disk limits hold", "disk_limits_enforced", COLUMN_PLAIN, NULL},
+	{"proc_view", "limits in /proc", "proc_view", COLUMN_PLAIN, NULL},
 	{"ipv4_pool", "ipv4 pool", "ipv4_pool", COLUMN_PLAIN, NULL},
 	{"ipv6_pool", "ipv6 pool", "ipv6_pool", COLUMN_PLAIN, NULL},
 	{"bridge_prefix", "bridge prefix", "bridge_prefix", COLUMN_PLAIN, NULL},

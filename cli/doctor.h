@@ -29,7 +29,7 @@ struct doctor {
 void doctor_report(const struct doctor *d, enum doctor_level level, const char *check,
 	const char *advice, const char *found, ...) __attribute__((format(printf, 5, 6)));
 
-/* cgroups, system calls, file systems, user namespaces, loop devices, netfilter. */
+/* cgroups, system calls, file systems, user namespaces, loop devices, netfilter, lxcfs. */
 void doctor_kernel(const struct doctor *d);
 
 /* sysctls that keep tenants out of the kernel, and those that bound how many fit on a host. */

@@ -249,6 +249,20 @@ static void check_netfilter(const struct doctor *d)
 		doctor_report(d, DOCTOR_OK, "nftables", NULL, "there");
 }
 
+/* Containers start without it: then they see the host's figures. */
+static void check_views(const struct doctor *d)
+{
+	bool fuse = exists(d, "dev/fuse");
+
+	if (fuse && exists(d, "usr/bin/lxcfs"))
+		doctor_report(d, DOCTOR_OK, "lxcfs", NULL, "there");
+	else
+		doctor_report(d, DOCTOR_WARN, "lxcfs",
+			fuse ? "install the package lxcfs"
+			     : "modprobe fuse, and install the package lxcfs",
+			"not there: /proc/meminfo in containers shows the host's figures");
+}
+
 void doctor_kernel(const struct doctor *d)
 {
 	check_cgroups(d);
@@ -256,4 +270,5 @@ void doctor_kernel(const struct doctor *d)
 	check_namespaces(d);
 	check_file_systems(d);
 	check_netfilter(d);
+	check_views(d);
 }

@@ -10,6 +10,7 @@
 #include "sandbox/container.h"
 #include "sandbox/spawn.h"
 #include "sandbox/teardown.h"
+#include "sandbox/view.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -128,10 +129,8 @@ static void stray_gone(void *arg, struct job_result *result)
 		finish(a);
 }
 
-/* A start that was cut off before the run was on file. */
-static int start_removal(const struct cgroup_id *id, void *arg, struct err *err)
+static int start_removal(struct adoption *a, const struct cgroup_id *id, struct err *err)
 {
-	struct adoption *a = arg;
 	struct supervisor *s = a->s;
 	struct job_options options = {
 		.fn = remove_stray,
@@ -141,8 +140,6 @@ static int start_removal(const struct cgroup_id *id, void *arg, struct err *err)
 	struct stray *stray;
 	int r;
 
-	if (!id->container[0] || container_find(s, id->tenant, id->container))
-		return 0;
 	stray = calloc(1, sizeof(*stray));
 	if (!stray)
 		return err_oom(err);
@@ -162,6 +159,26 @@ static int start_removal(const struct cgroup_id *id, void *arg, struct err *err)
 	else
 		a->strays++;
 	return r;
+}
+
+/* A start that was cut off before the run was on file. */
+static int look_at_container(const struct cgroup_id *id, void *arg, struct err *err)
+{
+	struct adoption *a = arg;
+
+	if (!id->container[0] || container_find(a->s, id->tenant, id->container))
+		return 0;
+	return start_removal(a, id, err);
+}
+
+/* The same of an lxcfs. */
+static int look_at_view(const struct cgroup_id *id, void *arg, struct err *err)
+{
+	struct adoption *a = arg;
+
+	if (!id->container[0] || view_is_adopted(a->s, id->container))
+		return 0;
+	return start_removal(a, id, err);
 }
 
 static void remove_stray_fifos(struct supervisor *s)
@@ -202,7 +219,9 @@ int adopt_runs(struct supervisor *s, void (*done)(struct supervisor *s), struct 
 	if (r == 0)
 		r = run_file_for_each(s->runs_fd, adopt, report_bad, a, err);
 	if (r == 0)
-		r = cgroup_for_each(s->cgroups, start_removal, a, err);
+		r = cgroup_for_each(s->cgroups, look_at_container, a, err);
+	if (r == 0)
+		r = cgroup_for_each_view(s->cgroups, look_at_view, a, err);
 	if (r < 0)
 		return r; /* the supervisor ends: what was begun is left to the next */
 	remove_stray_fifos(s);

@@ -366,6 +366,24 @@ static int list_names(
 	return r == 0 || r == -ENOENT ? 0 : err_sys(err, r, "list cgroups");
 }
 
+/* A tenant's containers, and then the tenant. */
+static int each_of(struct cgroup_root *root, const char *tenant,
+	int (*fn)(const struct cgroup_id *id, void *arg, struct err *err), void *arg,
+	struct err *err)
+{
+	_cleanup_(cleanup_names) struct name_list containers = {0};
+	struct cgroup_id id = {0};
+	int r = list_names(root, tenant, &containers, err);
+
+	snprintf(id.tenant, sizeof(id.tenant), "%s", tenant);
+	for (size_t c = 0; r == 0 && c < containers.n; c++) {
+		memcpy(id.container, containers.names[c], NAME_SIZE);
+		r = fn(&id, arg, err);
+	}
+	id.container[0] = '\0';
+	return r == 0 ? fn(&id, arg, err) : r;
+}
+
 int cgroup_for_each(struct cgroup_root *root,
 	int (*fn)(const struct cgroup_id *id, void *arg, struct err *err), void *arg,
 	struct err *err)
@@ -373,19 +391,14 @@ int cgroup_for_each(struct cgroup_root *root,
 	_cleanup_(cleanup_names) struct name_list tenants = {0};
 	int r = list_names(root, ".", &tenants, err);
 
-	for (size_t t = 0; r == 0 && t < tenants.n; t++) {
-		_cleanup_(cleanup_names) struct name_list containers = {0};
-		struct cgroup_id id = {0};
-
-		memcpy(id.tenant, tenants.names[t], NAME_SIZE);
-		r = list_names(root, id.tenant, &containers, err);
-		for (size_t c = 0; r == 0 && c < containers.n; c++) {
-			memcpy(id.container, containers.names[c], NAME_SIZE);
-			r = fn(&id, arg, err);
-		}
-		id.container[0] = '\0';
-		if (r == 0)
-			r = fn(&id, arg, err);
-	}
+	for (size_t t = 0; r == 0 && t < tenants.n; t++)
+		r = each_of(root, tenants.names[t], fn, arg, err);
 	return r;
+}
+
+int cgroup_for_each_view(struct cgroup_root *root,
+	int (*fn)(const struct cgroup_id *id, void *arg, struct err *err), void *arg,
+	struct err *err)
+{
+	return each_of(root, CGROUP_VIEWS, fn, arg, err);
 }

@@ -21,7 +21,14 @@
 
 struct cgroup_root;
 
-/* Which directory: a tenant (container ""), or one of its containers (or "_croft"). */
+/* In a tenant's place: what runs for tenants outside of their limits, each with a name as theirs.
+ */
+#define CGROUP_VIEWS "_views"
+
+/*
+ * Which directory: a tenant (container ""), or one of its containers (or "_croft"). The tenant
+ * CGROUP_VIEWS is none, and cgroup_for_each() leaves it out.
+ */
 struct cgroup_id {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
@@ -179,5 +186,9 @@ int cgroup_host_cpus(
  * the first value of fn that is not 0, and returns it.
  */
 int cgroup_for_each(struct cgroup_root *root,
+	int (*fn)(const struct cgroup_id *id, void *arg, struct err *err), void *arg,
+	struct err *err);
+/* The same for what is below CGROUP_VIEWS, and for that itself in the end. */
+int cgroup_for_each_view(struct cgroup_root *root,
 	int (*fn)(const struct cgroup_id *id, void *arg, struct err *err), void *arg,
 	struct err *err);

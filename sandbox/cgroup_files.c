@@ -16,8 +16,10 @@
 
 int cgroup_dir_of(const struct cgroup_id *id, char ret[static CGROUP_DIR_SIZE], struct err *err)
 {
-	int r = name_check("tenant", id->tenant, err);
+	int r = 0;
 
+	if (strcmp(id->tenant, CGROUP_VIEWS) != 0)
+		r = name_check("tenant", id->tenant, err);
 	if (r < 0)
 		return r;
 	if (id->container[0] && strcmp(id->container, CGROUP_LEAF) != 0) {

@@ -43,7 +43,7 @@ static int read_swap(
 	return r;
 }
 
-static int read_quota(const struct cgroup_root *root, const char *dir, uint64_t *ret_milli)
+int cgroup_hybrid_read_quota(const struct cgroup_root *root, const char *dir, uint64_t *ret_milli)
 {
 	uint64_t period;
 	uint64_t quota;
@@ -74,7 +74,7 @@ int cgroup_hybrid_read_limits(
 	if (r == 0 && which & LIMIT_BIT(LIMIT_PIDS))
 		r = cgroup_read_u64(root, CGROUP_PIDS, dir, "pids.max", &value[LIMIT_PIDS]);
 	if (r == 0 && which & LIMIT_BIT(LIMIT_CPU))
-		r = read_quota(root, dir, &value[LIMIT_CPU]);
+		r = cgroup_hybrid_read_quota(root, dir, &value[LIMIT_CPU]);
 	if (r == 0 && which & LIMIT_BIT(LIMIT_CPU_WEIGHT)) {
 		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.shares", &shares);
 		if (r == 0)
@@ -174,27 +174,38 @@ static int write_swappiness(
 	return r < 0 && r != -ENOENT ? err_sys(err, r, "write %s", file) : 0;
 }
 
+static int write_quota(
+	const struct cgroup_root *root, const char *dir, uint64_t quota_milli, struct err *err)
+{
+	uint64_t quota = quota_milli;
+	uint64_t period;
+	int r = cgroup_read_u64(root, CGROUP_CPU, dir, PERIOD_FILE, &period);
+
+	if (r < 0)
+		return err_sys(err, r, "read " PERIOD_FILE);
+	if (period != PERIOD_USEC)
+		r = cgroup_write_limit(
+			root, CGROUP_CPU, dir, PERIOD_FILE, PERIOD_USEC, "", LIMIT_CPU, err);
+	if (quota != LIMIT_UNSET)
+		quota = quota * PERIOD_USEC / 1000;
+	if (r == 0)
+		r = cgroup_write_limit(
+			root, CGROUP_CPU, dir, QUOTA_FILE, quota, "-1", LIMIT_CPU, err);
+	return r;
+}
+
 static int write_cpu(const struct cgroup_root *root, const char *dir, const struct limits *now,
 	const struct limits *want, struct err *err)
 {
 	uint64_t weight = want->value[LIMIT_CPU_WEIGHT];
-	uint64_t quota = want->value[LIMIT_CPU];
-	uint64_t period;
 	int r = 0;
 
-	if (quota != now->value[LIMIT_CPU]) {
-		r = cgroup_read_u64(root, CGROUP_CPU, dir, PERIOD_FILE, &period);
-		if (r < 0)
-			return err_sys(err, r, "read " PERIOD_FILE);
-		if (period != PERIOD_USEC)
-			r = cgroup_write_limit(root, CGROUP_CPU, dir, PERIOD_FILE, PERIOD_USEC, "",
-				LIMIT_CPU, err);
-		if (quota != LIMIT_UNSET)
-			quota = quota * PERIOD_USEC / 1000;
-		if (r == 0)
-			r = cgroup_write_limit(
-				root, CGROUP_CPU, dir, QUOTA_FILE, quota, "-1", LIMIT_CPU, err);
+	if (want->value[LIMIT_CPU] != now->value[LIMIT_CPU]) {
+		/* The kernel takes no quota below that of a directory further down. */
+		cgroup_hybrid_hide_quota(root, dir);
+		r = write_quota(root, dir, want->value[LIMIT_CPU], err);
 	}
+	cgroup_hybrid_show_quota(root, dir);
 	if (r == 0 && weight != now->value[LIMIT_CPU_WEIGHT])
 		r = cgroup_write_limit(root, CGROUP_CPU, dir, "cpu.shares",
 			shares_of_weight(weight), "", LIMIT_CPU_WEIGHT, err);

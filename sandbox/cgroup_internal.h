@@ -233,6 +233,15 @@ int cgroup_hybrid_read_limits(
 int cgroup_hybrid_write_limits(const struct cgroup_root *root, const char *dir,
 	const struct limits *now, const struct limits *want, bool force, struct err *err);
 
+/* The CPU quota of a directory in thousandths of a core; left alone where there is none. */
+int cgroup_hybrid_read_quota(const struct cgroup_root *root, const char *dir, uint64_t *ret_milli);
+/*
+ * cgroup_hybrid_view.c: repeats in the payload of a container (dir a tenant: of all its containers)
+ * which quota holds there, and takes that away again.
+ */
+void cgroup_hybrid_show_quota(const struct cgroup_root *root, const char *dir);
+void cgroup_hybrid_hide_quota(const struct cgroup_root *root, const char *dir);
+
 /*
  * Lowers memory below present use: reclaims, then kills, as v2 does, each kill counted. If in vain
  * LIMIT_BELOW_USE, and the limit is again what it was before.

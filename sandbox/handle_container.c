@@ -11,6 +11,7 @@
 #include "sandbox/handlers.h"
 #include "sandbox/policies.h"
 #include "sandbox/tenant_rates.h"
+#include "sandbox/view.h"
 #include "sandbox/volume_mount.h"
 
 #include <signal.h>
@@ -93,6 +94,7 @@ static void start_done(struct task *task, struct job_result *result)
 	}
 	log_info("run started tenant=%s container=%s run=%s pid=%d", file.tenant, file.container,
 		file.run_id, file.pid);
+	view_check(task->s, c, task->u.spawn.view_pid);
 	answer_started(task, c);
 }
 
@@ -197,6 +199,7 @@ HANDLER(handle_container_start)
 		.names_fd = s->names_fd,
 		.libexec_path = s->config.libexec_path,
 		.tenant_rates = tenant_rates_of(s, in->tenant),
+		.views_fd = s->views_fd,
 	};
 	task->tenant = task->u.spawn.msg.tenant;
 	task->needs_pool = true;
@@ -204,7 +207,7 @@ HANDLER(handle_container_start)
 	task->done = start_done;
 	task->progress = start_progressed;
 	task_makes_in(task, &c->cgroup);
-	task_start(task);
+	view_start_task(s, task);
 }
 
 HANDLER(handle_container_signal)

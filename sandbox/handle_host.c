@@ -7,6 +7,7 @@
 #include "sandbox/net_filter.h"
 #include "sandbox/net_names.h"
 #include "sandbox/policies.h"
+#include "sandbox/view.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -116,7 +117,8 @@ HANDLER(handle_policy_open)
 static int look(struct task *task, struct job_output *out, struct err *err)
 {
 	struct supervisor *s = task->s;
-	struct msg_host_info reply = {.cgroup_kind = cgroup_root_kind(s->cgroups)};
+	struct msg_host_info reply = {
+		.cgroup_kind = cgroup_root_kind(s->cgroups), .view_kind = view_kind_of(s)};
 	int r = cgroup_host_cpus(s->cgroups, reply.cpu_mask, err);
 
 	if (r < 0)
@@ -171,6 +173,8 @@ static int leave_host(struct task *task, struct job_output *out, struct err *err
 	if (r == 0)
 		r = net_names_unmount(s->host_mounts_fd, s->config.run_path, err);
 	if (r == 0)
+		r = view_end_all(s, err);
+	if (r == 0)
 		r = cgroup_for_each(s->cgroups, remove_cgroup, s, err);
 	if (r == 0)
 		r = cgroup_root_remove(s->cgroups, err);
@@ -185,6 +189,7 @@ static void clear_run_directory(struct supervisor *s)
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		unlinkat(s->run_fd, files[i], 0);
 	unlinkat(s->run_fd, "fifos", AT_REMOVEDIR);
+	unlinkat(s->run_fd, "views", AT_REMOVEDIR);
 }
 
 static void host_left(struct task *task, struct job_result *result)
@@ -210,7 +215,7 @@ HANDLER(handle_shutdown)
 	(void)msg;
 	(void)fds;
 	(void)n_fds;
-	if (s->containers || s->shutting_down || jobs_busy(s->jobs)) {
+	if (s->containers || s->shutting_down || jobs_more_than(s->jobs, s->view_jobs)) {
 		err_set(&err, ERR_FAILED_PRECONDITION, "HOST_BUSY",
 			"containers are running, or work is under way: stop them first");
 		peer_fail(s->peer, request, &err);
@@ -225,5 +230,5 @@ HANDLER(handle_shutdown)
 	s->pool = NULL;
 	task->fn = leave_host;
 	task->done = host_left;
-	task_start(task);
+	view_last_task(s, task);
 }

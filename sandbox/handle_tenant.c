@@ -7,6 +7,7 @@
 #include "sandbox/handlers.h"
 #include "sandbox/net_names.h"
 #include "sandbox/tenant_rates.h"
+#include "sandbox/view.h"
 
 #include <string.h>
 
@@ -107,6 +108,8 @@ static int remove_tenant(struct task *task, struct job_output *out, struct err *
 		r = net_shape_sweep(&task->s->net_plan, err);
 	if (r == 0 && task->s->names_fd >= 0)
 		r = net_names_forget(task->s->names_fd, id.tenant, err);
+	if (r == 0)
+		r = view_end(task->s, id.tenant, err);
 	if (r == 0)
 		r = cgroup_remove(task->s->cgroups, &id, err);
 	return r < 0 ? r : pool_tenant_remove(task->s->pool, id.tenant, err);

@@ -65,9 +65,13 @@ int jobs_create(struct reactor *reactor, const struct job_hooks *hooks, void *ar
 	return 0;
 }
 
-bool jobs_busy(const struct jobs *jobs)
+bool jobs_more_than(const struct jobs *jobs, unsigned n)
 {
-	return jobs->first != NULL;
+	const struct job *job = jobs->first;
+
+	while (job && n-- > 0)
+		job = job->next;
+	return job != NULL;
 }
 
 bool jobs_have_pid(const struct jobs *jobs, pid_t pid)

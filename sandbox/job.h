@@ -91,8 +91,8 @@ int jobs_create(struct reactor *reactor, const struct job_hooks *hooks, void *ar
 	struct jobs **ret, struct err *err);
 /* Kills every worker and reaps it; no callback runs. */
 void jobs_destroy(struct jobs *jobs);
-/* True while any job runs or waits. */
-bool jobs_busy(const struct jobs *jobs);
+/* True while more than n jobs run or wait. */
+bool jobs_more_than(const struct jobs *jobs, unsigned n);
 /* True for the pid of a running worker. */
 bool jobs_have_pid(const struct jobs *jobs, pid_t pid);
 /* True when fn is for the makes_in of a job that runs, or has ended and was not yet seen to. */

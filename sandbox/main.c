@@ -21,9 +21,10 @@
 static const char usage[] =
 	"usage: croft-supervisor --state DIR --run DIR [--cgroup-parent NAME] [--peer-uid UID]\n"
 	"                        [--policy-dir DIR] [--pool-driver btrfs|plain] [--pool-size "
-	"SIZE]\n";
+	"SIZE]\n"
+	"                        [--lxcfs PATH|off]\n";
 
-enum option_id { O_STATE = 1, O_RUN, O_PARENT, O_UID, O_POLICIES, O_DRIVER, O_SIZE };
+enum option_id { O_STATE = 1, O_RUN, O_PARENT, O_UID, O_POLICIES, O_DRIVER, O_SIZE, O_LXCFS };
 
 static const struct option options[] = {
 	{"state", required_argument, NULL, O_STATE},
@@ -33,6 +34,7 @@ static const struct option options[] = {
 	{"policy-dir", required_argument, NULL, O_POLICIES},
 	{"pool-driver", required_argument, NULL, O_DRIVER},
 	{"pool-size", required_argument, NULL, O_SIZE},
+	{"lxcfs", required_argument, NULL, O_LXCFS},
 	{NULL, 0, NULL, 0},
 };
 
@@ -77,6 +79,9 @@ static int parse_option(struct supervisor_config *config, int id, const char *va
 				       config->pool_size_bytes < POOL_SIZE_MIN
 			       ? -EINVAL
 			       : 0;
+	case O_LXCFS:
+		config->lxcfs = value;
+		return *value == '/' || !strcmp(value, "off") ? 0 : -EINVAL;
 	default:
 		return -EINVAL;
 	}

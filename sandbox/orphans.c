@@ -11,6 +11,7 @@
 #include "sandbox/container.h"
 #include "sandbox/exec_session.h"
 #include "sandbox/supervisor.h"
+#include "sandbox/view.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -36,7 +37,7 @@ void orphans_finish(struct orphans *o)
 static bool is_known(const struct orphans *o, pid_t pid)
 {
 	return jobs_have_pid(o->s->jobs, pid) || container_has_init(o->s, pid) ||
-	       exec_session_has_pid(o->s, pid);
+	       exec_session_has_pid(o->s, pid) || view_has_pid(o->s, pid);
 }
 
 bool orphans_is_in(const char *text, const struct cgroup_id *id)

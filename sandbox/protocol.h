@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  12u
+#define PROTOCOL_VERSION  13u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -291,6 +291,13 @@ struct msg_policy_info {
 	struct err err; /* code ERR_OK: usable */
 };
 
+/* Whether containers see their own limits in /proc (view.h). */
+enum view_kind {
+	VIEW_KIND_NONE = 0, /* lxcfs is not installed, or the kernel has no FUSE */
+	VIEW_KIND_OFF = 1,  /* the operator does not want it */
+	VIEW_KIND_LXCFS = 2,
+};
+
 struct msg_host_info {
 	uint32_t cgroup_kind;
 	uint32_t cpus;
@@ -299,6 +306,7 @@ struct msg_host_info {
 	uint64_t pool_size_bytes;
 	uint64_t pool_used_bytes;
 	uint32_t pool_has_limits;
+	uint32_t view_kind;
 };
 
 /* How a container is kept from writing while its directory is copied. */

@@ -7,11 +7,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/net_filter.h"
 #include "sandbox/net_names.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/syscalls.h"
+#include "sandbox/view_program.h"
 #include "sandbox/volume_mount.h"
 
 #include <fcntl.h>
@@ -50,61 +52,22 @@ struct build {
 	int resolv_fd;
 	int volume_fds[CONTAINER_MOUNTS_MAX];
 	size_t n_volumes; /* of them that are open */
+	int view_fds[VIEW_FILES_N];
+	bool has_view;
 	int stdout_read_fd;
 	int init_pidfd;
 	int console_fd;
 	struct run_file file;
 };
 
-void spawn_fifo_name(
-	const char *tenant, const char *container, char ret_name[static SPAWN_FIFO_NAME_MAX])
-{
-	snprintf(ret_name, SPAWN_FIFO_NAME_MAX, "%s.%s", tenant, container);
-}
-
-/* Opened through a mount of its own, so that /proc/PID/fd names no directory of the host. */
-static int open_nameless(int fifo_fd)
-{
-	_cleanup_close_ int mount_fd = open_tree(
-		fifo_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	char path[32];
-	int fd;
-
-	if (mount_fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", mount_fd);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/*
- * The FIFO is opened for reading and writing, so that the container never gets EPIPE while nobody
- * reads. It belongs to the container's root, who may reopen /dev/stdout.
- */
 static int make_fifo(struct build *b, struct err *err)
 {
 	const struct msg_container_start *msg = &b->request->msg;
-	int dir = b->request->fifos_fd;
-	char name[SPAWN_FIFO_NAME_MAX];
-	mode_t old = umask(0);
-	int r = 0;
+	int r = spawn_fifo_make(b->request->fifos_fd, msg->tenant, msg->container,
+		b->shared.id_base, &b->stdout_read_fd, &b->shared.stdout_fd, err);
 
-	spawn_fifo_name(msg->tenant, msg->container, name);
-	unlinkat(dir, name, 0);
-	if (mkfifoat(dir, name, 0622) < 0)
-		r = err_sys(err, errno, "make the standard output");
-	umask(old);
-	if (r < 0)
-		return r;
-	b->has_fifo = true;
-	b->stdout_read_fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	if (b->stdout_read_fd < 0)
-		return err_sys(err, errno, "open the standard output");
-	b->shared.stdout_fd = open_nameless(b->stdout_read_fd);
-	if (b->shared.stdout_fd < 0 ||
-		fchown(b->shared.stdout_fd, b->shared.id_base, b->shared.id_base) < 0)
-		return err_sys(err, errno, "open the standard output");
-	return 0;
+	b->has_fifo = r == 0;
+	return r;
 }
 
 /* Should we be killed, the supervisor takes it back. */
@@ -294,17 +257,40 @@ static int make_name(struct build *b, struct err *err)
 			       rq->names_fd, rq->msg.tenant, &b->hosts_fd, &b->resolv_fd, err);
 }
 
+/* Without them the container starts as on a host without lxcfs. */
+static void make_view(struct build *b)
+{
+	const struct spawn_request *rq = b->request;
+	_cleanup_close_ int lxcfs = -1;
+	struct view_file file;
+	struct err err;
+
+	if (!rq->view_pid)
+		return;
+	lxcfs = view_program_find(rq->views_fd, rq->msg.tenant, &file);
+	if (lxcfs < 0 || file.pid != rq->view_pid)
+		return;
+	b->has_view = view_mount_clone(lxcfs, b->view_fds, &err) == 0;
+	if (!b->has_view)
+		log_warning("view not made tenant=%s container=%s error=\"%s\"", rq->msg.tenant,
+			rq->msg.container, err.msg);
+}
+
 static int send_go(struct build *b, struct err *err)
 {
-	int fds[OUTER_MOUNT_N + CONTAINER_MOUNTS_MAX] = {
-		[OUTER_ROOT] = b->root_fd,
-		[OUTER_HOSTS] = b->hosts_fd,
-		[OUTER_RESOLV] = b->resolv_fd,
-	};
-	struct outer_message message = {.step = OUTER_GO};
-	size_t n = b->hosts_fd < 0 ? 1 : OUTER_MOUNT_N;
+	struct outer_message message = {
+		.step = OUTER_GO, .names = b->hosts_fd >= 0, .view = b->has_view};
+	int fds[FD_PASS_MAX];
+	size_t n = 0;
 	int r;
 
+	fds[n++] = b->root_fd;
+	if (message.names) {
+		fds[n++] = b->hosts_fd;
+		fds[n++] = b->resolv_fd;
+	}
+	for (size_t i = 0; message.view && i < VIEW_FILES_N; i++)
+		fds[n++] = b->view_fds[i];
 	for (size_t i = 0; i < b->n_volumes; i++)
 		fds[n++] = b->volume_fds[i];
 	r = fd_send(b->shared.control[0], &message, sizeof(message), fds, n);
@@ -447,6 +433,8 @@ static int build(struct build *b, struct err *err)
 		r = make_name(b, err);
 	if (r == 0)
 		r = make_volumes(b, err);
+	if (r == 0)
+		make_view(b);
 	if (r == 0)
 		r = make_root(b, err);
 	if (r == 0)

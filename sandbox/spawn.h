@@ -38,6 +38,8 @@ struct spawn_request {
 	int names_fd;
 	const char *libexec_path;      /* croft-net's */
 	struct net_rates tenant_rates; /* of the tenant's bridge */
+	int views_fd;
+	pid_t view_pid; /* of the tenant's lxcfs; 0: none */
 };
 
 /* Which descriptor is which in the job's result. */

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "sandbox/spawn.h"
+#include "sandbox/view_mount.h"
 
 /* Made by the builder before it clones the outer process; inherited by both children. */
 struct spawn {
@@ -19,18 +20,28 @@ struct spawn {
 enum outer_step { OUTER_GO = 1, OUTER_READY, OUTER_FAILED };
 
 /*
- * Between builder and outer. OUTER_GO carries the root's mount, with a network those of hosts and
- * resolv.conf, and those of the request's volumes, in its order; OUTER_READY init's pidfd and the
- * console's master.
+ * Between builder and outer. OUTER_GO carries the root's mount, those of hosts and resolv.conf
+ * (names: with a network), those of lxcfs's files (view: where the tenant has one), and those of
+ * the request's volumes, in its order; OUTER_READY init's pidfd and the console's master.
  */
 enum outer_mount { OUTER_ROOT, OUTER_HOSTS, OUTER_RESOLV, OUTER_MOUNT_N };
-_Static_assert(OUTER_MOUNT_N + CONTAINER_MOUNTS_MAX <= FD_PASS_MAX, "the mounts fit a message");
+_Static_assert(OUTER_MOUNT_N + VIEW_FILES_N + CONTAINER_MOUNTS_MAX <= FD_PASS_MAX,
+	"the mounts fit a message");
 
 struct outer_message {
 	uint32_t step;
+	bool names;
+	bool view;
 	int32_t pid;
 	struct err err;
 };
+
+/*
+ * spawn_fifo.c: makes a container's standard output, owned by its root. Returns 0 with both ends,
+ * the caller's, or -errno with none and no file.
+ */
+int spawn_fifo_make(int dir_fd, const char *tenant, const char *container, uid_t owner,
+	int *ret_read_fd, int *ret_fd, struct err *err);
 
 /* The outer process. Ends by _exit(2). */
 __attribute__((noreturn)) void spawn_outer(const struct spawn *s);

@@ -25,6 +25,8 @@
 struct handed_over {
 	int mounts[OUTER_MOUNT_N]; /* -1: there is none */
 	int volumes[CONTAINER_MOUNTS_MAX];
+	int view[VIEW_FILES_N];
+	bool has_view;
 };
 
 static void receive_mounts(const struct spawn *s, struct handed_over *ret)
@@ -32,18 +34,23 @@ static void receive_mounts(const struct spawn *s, struct handed_over *ret)
 	size_t n_volumes = s->request->msg.n_mounts;
 	struct outer_message message;
 	int fds[FD_PASS_MAX];
-	size_t n_own;
 	size_t n_fds;
+	size_t at = 0;
+	size_t n_own;
 	ssize_t n = fd_recv(s->control[1], &message, sizeof(message), fds, &n_fds);
 
-	if (n != (ssize_t)sizeof(message) || message.step != OUTER_GO ||
-		(n_fds != 1 + n_volumes && n_fds != OUTER_MOUNT_N + n_volumes))
+	if (n != (ssize_t)sizeof(message) || message.step != OUTER_GO)
 		_exit(1); /* the builder died */
-	n_own = n_fds - n_volumes;
+	n_own = message.names ? OUTER_MOUNT_N : 1;
+	if (n_fds != n_own + (message.view ? VIEW_FILES_N : 0) + n_volumes)
+		_exit(1);
 	for (size_t i = 0; i < OUTER_MOUNT_N; i++)
-		ret->mounts[i] = i < n_own ? fds[i] : -1;
+		ret->mounts[i] = i < n_own ? fds[at++] : -1;
+	ret->has_view = message.view;
+	for (size_t i = 0; message.view && i < VIEW_FILES_N; i++)
+		ret->view[i] = fds[at++];
 	for (size_t i = 0; i < n_volumes; i++)
-		ret->volumes[i] = fds[n_own + i];
+		ret->volumes[i] = fds[at++];
 }
 
 static int mount_names(const int mounts[static OUTER_MOUNT_N], struct err *err)
@@ -151,16 +158,20 @@ struct kernel_mounts_report {
 
 /* In the pid namespace of init, so that the procfs mounted here is its. */
 __attribute__((noreturn)) static void mount_kernel(
-	const struct spawn *s, int root_fd, int report_fd)
+	const struct spawn *s, const struct handed_over *from, int report_fd)
 {
+	int root_fd = from->mounts[OUTER_ROOT];
 	struct kernel_mounts_report report = {0};
 
 	report.r = mounts_make_kernel(
 		root_fd, s->cgroup_kind, s->request->msg.nesting, &report.err);
+	if (report.r == 0 && from->has_view)
+		report.r = view_mount_attach(from->view, root_fd, &report.err);
 	_exit(fd_write_full(report_fd, &report, sizeof(report)) < 0);
 }
 
-static int mount_kernel_in_child(const struct spawn *s, int root_fd, struct err *err)
+static int mount_kernel_in_child(
+	const struct spawn *s, const struct handed_over *from, struct err *err)
 {
 	struct kernel_mounts_report report;
 	int pipe_fds[2];
@@ -171,7 +182,7 @@ static int mount_kernel_in_child(const struct spawn *s, int root_fd, struct err 
 		return err_sys(err, errno, "pipe");
 	pid = fork();
 	if (pid == 0)
-		mount_kernel(s, root_fd, pipe_fds[1]);
+		mount_kernel(s, from, pipe_fds[1]);
 	close(pipe_fds[1]);
 	if (pid < 0) {
 		close(pipe_fds[0]);
@@ -188,11 +199,12 @@ static int mount_kernel_in_child(const struct spawn *s, int root_fd, struct err 
 }
 
 /* Everything that is in the pid, net and ipc namespaces of init but must not be done by it. */
-static int finish_mounts(const struct spawn *s, int root_fd, int init_pidfd, struct err *err)
+static int finish_mounts(
+	const struct spawn *s, const struct handed_over *from, int init_pidfd, struct err *err)
 {
 	if (setns(init_pidfd, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC) < 0)
 		return err_sys(err, errno, "enter the container's namespaces");
-	return mount_kernel_in_child(s, root_fd, err);
+	return mount_kernel_in_child(s, from, err);
 }
 
 struct outer_result {
@@ -234,7 +246,7 @@ static int build(const struct spawn *s, struct outer_result *ret, struct err *er
 	if (r == 0)
 		r = enter_root(root_fd, &old_root_fd, err);
 	if (r == 0)
-		r = finish_mounts(s, root_fd, ret->init_pidfd, err);
+		r = finish_mounts(s, &from, ret->init_pidfd, err);
 	if (r == 0)
 		r = leave_old_root(old_root_fd, err);
 	return r;

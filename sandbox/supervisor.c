@@ -19,6 +19,7 @@
 #include "sandbox/seal.h"
 #include "sandbox/task.h"
 #include "sandbox/tenant_rates.h"
+#include "sandbox/view.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -98,6 +99,8 @@ static int open_directories(struct supervisor *s, struct err *err)
 		r = make_dir(s->private_fd, HOST_DIRS_DIR, 0700, &s->host_dirs_fd, err);
 	if (r == 0)
 		r = make_dir(s->run_fd, "fifos", 0700, &s->fifos_fd, err);
+	if (r == 0)
+		r = make_dir(s->run_fd, "views", 0700, &s->views_fd, err);
 	return r < 0 ? r : enter_scratch(s, err);
 }
 
@@ -182,6 +185,7 @@ static int watch_signals(struct supervisor *s, struct err *err)
 static void on_adopted(struct supervisor *s)
 {
 	s->adopting = false;
+	view_adopted(s);
 	task_adopted(s);
 }
 
@@ -192,6 +196,7 @@ static void on_policies_ready(struct supervisor *s)
 
 	s->adopting = true;
 	pause_end_all(s);
+	view_adopt(s);
 	if (adopt_runs(s, on_adopted, &err) < 0 || peer_start(s->peer, &err) < 0) {
 		log_error("not able to start error=\"%s\"", err.msg);
 		reactor_stop(s->reactor);
@@ -206,8 +211,8 @@ static void list_fds(void *arg, struct fd_list *list)
 {
 	const struct supervisor *s = arg;
 	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->pauses_fd,
-		s->host_dirs_fd, s->fifos_fd, s->importer_fd, s->packer_fd, s->files_fd,
-		s->init_fd};
+		s->host_dirs_fd, s->fifos_fd, s->views_fd, s->importer_fd, s->packer_fd,
+		s->files_fd, s->init_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_list_add(list, fds[i]);
@@ -247,6 +252,7 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	net_plan_init(&s->net_plan);
 	orphans_init(&s->orphans, s);
 	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->pauses_fd = s->fifos_fd = -1;
+	s->views_fd = -1;
 	s->importer_fd = s->packer_fd = s->files_fd = s->init_fd = s->signal_fd = -1;
 	s->names_fd = s->host_mounts_fd = s->host_dirs_fd = -1;
 	r = prepare_process(s, err);
@@ -293,6 +299,7 @@ void supervisor_finish(struct supervisor *s)
 	policies_destroy(s->policies);
 	disk_use_forget_all(s);
 	tenant_rates_forget_all(s);
+	view_forget_all(s);
 	pool_close(s->pool);
 	idrange_close(s->ids);
 	cgroup_root_close(s->cgroups);
@@ -305,6 +312,7 @@ void supervisor_finish(struct supervisor *s)
 	close_fd(&s->init_fd);
 	close_fd(&s->importer_fd);
 	close_fd(&s->packer_fd);
+	close_fd(&s->views_fd);
 	close_fd(&s->fifos_fd);
 	close_fd(&s->host_dirs_fd);
 	close_fd(&s->pauses_fd);

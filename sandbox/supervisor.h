@@ -25,6 +25,7 @@ struct peer;
 struct policies;
 struct task;
 struct tenant_rates;
+struct view;
 
 struct supervisor_config {
 	const char *state_path;
@@ -35,6 +36,7 @@ struct supervisor_config {
 	uid_t peer_uid;		    /* who besides root may connect */
 	char pool_driver[POOL_DRIVER_SIZE];
 	uint64_t pool_size_bytes;
+	const char *lxcfs; /* its path, or "off"; NULL: where Debian has it */
 };
 
 struct supervisor {
@@ -46,6 +48,7 @@ struct supervisor {
 	int pauses_fd;	  /* state/supervisor/pauses: see pause.h */
 	int host_dirs_fd; /* state/supervisor/host-directories: see host_dirs.h */
 	int fifos_fd;	  /* in the run directory */
+	int views_fd;	  /* the same: see view.h */
 	int importer_fd;
 	int packer_fd;
 	int files_fd;
@@ -71,9 +74,12 @@ struct supervisor {
 	uint64_t next_exec_id;
 	struct net_plan net_plan; /* without a pool until croftd has told */
 	struct tenant_rates *tenant_rates;
-	int names_fd;	    /* the hosts files (net_names.h); -1: no network yet */
-	int host_mounts_fd; /* the mount namespace that we were started in */
-	bool adopting;	    /* strays are being removed, whose id ranges must not be taken */
+	struct view *views;
+	unsigned view_jobs;	     /* workers that are at work for them */
+	struct task *view_last_task; /* waits until there is none */
+	int names_fd;		     /* the hosts files (net_names.h); -1: no network yet */
+	int host_mounts_fd;	     /* the mount namespace that we were started in */
+	bool adopting; /* strays are being removed, whose id ranges must not be taken */
 	bool shutting_down;
 	struct watch signal_watch;
 	int signal_fd;

@@ -51,6 +51,12 @@ static int set_driver(struct config *c, void *field, size_t size, const char *va
 	return -EINVAL;
 }
 
+static int set_lxcfs(struct config *c, void *field, size_t size, const char *value)
+{
+	return strcmp(value, "off") != 0 ? set_path(c, field, size, value)
+					 : set_text(c, field, size, value);
+}
+
 static int set_level(struct config *c, void *field, size_t size, const char *value)
 {
 	static const char *const levels[] = {"error", "warning", "info", "debug"};
@@ -233,6 +239,8 @@ static const struct setting {
 		"the program (default: the one installed with croftd)"},
 	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path", "DIR",
 		"seccomp profiles of your own (default: /etc/croft/policies)"},
+	{"lxcfs", set_lxcfs, FIELD(lxcfs), "an absolute path or off", "FILE|off",
+		"shows containers their limits in /proc (default: /usr/bin/lxcfs)"},
 	{"ipv4-pool", set_pool, FIELD(net.ipv4), "an IPv4 network such as 10.80.0.0/12", "CIDR",
 		"where containers' networks are cut from (default: loopback only)"},
 	{"ipv4-tenant-prefix", set_prefix_length, FIELD(net.ipv4.tenant_prefix), "a prefix length",

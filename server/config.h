@@ -26,6 +26,7 @@ struct config {
 	uint64_t log_size_bytes;	  /* of a container, where nobody says another */
 	char supervisor[CONFIG_PATH_MAX]; /* "": the one installed with croftd */
 	char policy_dir[CONFIG_PATH_MAX]; /* "": the supervisor's own */
+	char lxcfs[CONFIG_PATH_MAX];	  /* its path or "off"; "": where Debian has it */
 	char log_level[16];		  /* "": as $CROFT_LOG says */
 	struct net_plan net;		  /* without a pool: loopback only */
 	struct net_resolvers dns;	  /* none: the host's own */

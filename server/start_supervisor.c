@@ -94,6 +94,7 @@ static void make_arguments(
 	add(args, "--pool-driver", config->pool_driver);
 	add(args, "--pool-size", args->size);
 	add(args, "--policy-dir", config->policy_dir);
+	add(args, "--lxcfs", config->lxcfs);
 	add(args, "--peer-uid", args->uid);
 }
 

@@ -1,6 +1,7 @@
 /* The service Host: the version, the host's figures, and the end of everything. */
 #include "server/svc.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "google/protobuf/empty.pb-c.h"
 #include "server/convert.h"
@@ -23,6 +24,14 @@ static void get_version(struct grpc_call *call, const ProtobufCMessage *message)
 	(void)message;
 	reply.version = (char *)CROFT_VERSION;
 	grpc_reply(call, &reply.base);
+}
+
+static const char *view_name(uint32_t kind)
+{
+	static const char *const names[] = {
+		[VIEW_KIND_NONE] = "none", [VIEW_KIND_OFF] = "off", [VIEW_KIND_LXCFS] = "lxcfs"};
+
+	return kind < ARRAY_SIZE(names) ? names[kind] : "none";
 }
 
 static void reply_info(struct grpc_call *call)
@@ -69,6 +78,7 @@ static void reply_info(struct grpc_call *call)
 	reply.boot_id = server->boot_id;
 	reply.start_time = &started;
 	reply.supervisor_connected = link_is_connected(server->link);
+	reply.proc_view = (char *)view_name(host->view_kind);
 	reply.sample_interval_ms = (uint32_t)server->config->sample_interval_ms;
 	grpc_reply(call, &reply.base);
 }

@@ -29,6 +29,12 @@ def test_on_a_host_that_runs_containers(box):
         assert found["kernel.pid_max"]["found"] == int(f.read())
 
 
+def test_lxcfs_is_missed_where_it_is_not(box):
+    there = os.access("/usr/bin/lxcfs", os.X_OK) and os.path.exists("/dev/fuse")
+    found = findings(box.croft("-o", "json", "doctor"))["lxcfs"]
+    assert found["level"] == ("OK" if there else "WARN"), found
+
+
 def test_without_a_supervisor(box):
     box.kill9("supervisor")
     result = box.croft("-o", "json", "doctor")

@@ -103,6 +103,8 @@ static void an_empty_host_cannot_run_containers(void **state)
 	expect(host, "user namespaces", DOCTOR_FAIL, "this kernel has none");
 	expect(host, "overlay", DOCTOR_FAIL, "this kernel has none");
 	expect(host, "disk quotas", DOCTOR_WARN, "no btrfs in this kernel");
+	expect(host, "lxcfs", DOCTOR_WARN,
+		"not there: /proc/meminfo in containers shows the host's figures");
 }
 
 static void a_unified_host(void **state)
@@ -113,12 +115,15 @@ static void a_unified_host(void **state)
 	put(host, "proc/filesystems", "nodev\tproc\nnodev\toverlay\n\tbtrfs\n");
 	put(host, "usr/sbin/mkfs.btrfs", "");
 	put(host, "dev/loop-control", "");
+	put(host, "dev/fuse", "");
+	put(host, "usr/bin/lxcfs", "");
 	put(host, "proc/self/ns/user", "");
 	put(host, "proc/sys/user/max_user_namespaces", "100\n");
 	doctor_kernel(&host->doctor);
 	expect(host, "cgroups", DOCTOR_OK, "unified (v2)");
 	expect(host, "overlay", DOCTOR_OK, "there");
 	expect(host, "disk quotas", DOCTOR_OK, "btrfs on a loop device");
+	expect(host, "lxcfs", DOCTOR_OK, "there");
 	expect(host, "user namespaces", DOCTOR_OK, "there");
 	assert_null(find(host, "cgroup2 beside v1"));
 }

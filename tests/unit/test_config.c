@@ -43,7 +43,7 @@ static void help_names_every_flag_with_its_default(void **state)
 		"default: 10)", "--pool-driver btrfs|project|plain", "--pool-size SIZE", "256M",
 		"--log-size SIZE", "default: 2M)", "--supervisor FILE", "--policy-dir DIR",
 		"--log-level LEVEL", "or info)", "--ipv4-pool CIDR", "--ipv6-pool CIDR",
-		"--dns ADDRESS,...", "show the version\n"};
+		"--lxcfs FILE|off", "--dns ADDRESS,...", "show the version\n"};
 	const char *usage = config_usage();
 	int defaults = 0;
 
@@ -53,7 +53,7 @@ static void help_names_every_flag_with_its_default(void **state)
 			fail_msg("no \"%s\" in:\n%s", words[i], usage);
 	for (const char *p = usage; (p = strstr(p, "(default: ")); p++)
 		defaults++;
-	assert_int_equal(defaults, 20);
+	assert_int_equal(defaults, 21);
 }
 
 static void the_socket_follows_the_run_directory(void **state)

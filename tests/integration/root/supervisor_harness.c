@@ -191,7 +191,7 @@ void sup_start(struct sup *s)
 			s->before_exec();
 		execl(program("CROFT_SUPERVISOR"), "croft-supervisor", "--state", state, "--run",
 			run, "--cgroup-parent", s->parent, "--pool-driver", "plain", "--peer-uid",
-			"0", NULL);
+			"0", "--lxcfs", "off", NULL);
 		_exit(127);
 	}
 	sup_connect(s);
