@@ -232,7 +232,8 @@ def test_nobody_skips_the_queue_by_a_mark(shape):
     for mark in (0, 0x63726f66):
         before = queued()
         lab.ns["c11"].run("/usr/bin/python3", "-c", MARKED, OUTSIDE4, str(mark))
-        croft_harness.wait_until("all of it was in the queue", lambda b=before: queued() >= b + 20 * 1028)
+        croft_harness.wait_until(
+            "all of it was in the queue", lambda b=before: queued() >= b + 20 * 1028)
 
 
 def test_a_queue_that_was_removed_is_made_again(shape):
