@@ -1,20 +1,19 @@
 """Rate limits of containers and tenants, measured by iperf3 between namespaces."""
 
 import concurrent.futures
-import contextlib
 import json
 import os
-import subprocess
 import threading
 
 import pytest
 
 import croft_harness
+import iperf
 import net_rules as rules
+from iperf import near
 from net_lab import OUTSIDE4, ROWS, lab, sockets  # noqa: F401
 
 MB = 1000 * 1000
-SLACK = 0.05  # of the rate
 
 
 class Shape:
@@ -55,40 +54,8 @@ def unlimited(shape):
     assert shape.qdiscs() == [] and shape.queues() == set()
 
 
-@contextlib.contextmanager
-def server(ns, port):
-    process = subprocess.Popen(
-        [*ns.enter, "iperf3", "-s", "-1", "-p", str(port), "--forceflush"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in process.stdout:
-            if "listening" in line:
-                break
-        yield
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def measure(client, server_ns, address, *options, port=5201, seconds=2):
-    """Bytes of data a second that the receiver got, after the connection has found its pace."""
-    with server(server_ns, port):
-        done = client.run("iperf3", "-c", address, "-p", str(port), "-t", str(seconds), "-O", "1",
-                          "-J", *options)
-    return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 8
-
-
-def near(measured, rate):
-    """`measured` measures. A busy machine makes a line slower, and iperf3 takes what arrives behind
-    its time for part of it, which makes it seem quicker: one that is near is enough. A limit that
-    is not held is near in none."""
-    found = []
-    for _ in range(8):
-        found.append(measured() / rate)
-        if abs(found[-1] - 1) <= SLACK:
-            return
-    pytest.fail(f"{found} of {rate}")
+def measure(client, server, *rest, **options):
+    return iperf.measure(client.enter, server.enter, *rest, **options)
 
 
 def test_the_control_without_limits(shape):
@@ -133,11 +100,11 @@ def test_a_limit_changes_under_a_connection(shape):
     lab = shape.lab
     shape.set(1, 1, 0, 2 * MB)
     changed = threading.Timer(1.5, shape.set, (1, 1, 0, 6 * MB))
-    with server(lab.outside, 5201):
+    with iperf.server(lab.outside.enter):
         changed.start()
-        done = lab.ns["c11"].run("iperf3", "-c", OUTSIDE4, "-t", "4", "-i", "0.5", "-J")
+        done = iperf.client(lab.ns["c11"].enter, OUTSIDE4, "-i", "0.5", seconds=4)
     changed.join()
-    seen = [i["sum"]["bits_per_second"] / 8 for i in json.loads(done.stdout)["intervals"]]
+    seen = [i["sum"]["bits_per_second"] / 8 for i in done["intervals"]]
     assert min(seen[:3]) < 3 * MB, "the first fills buffers"
     late = sum(seen[-4:]) / 4
     assert 4 * MB < late < 7 * MB, "half a second's figures are rough"

@@ -10,10 +10,10 @@ import pytest
 import kernel
 import netlab
 from croft_harness import wait_until
+from iperf import measure, near
 from networked import host_links, kept, lab  # noqa: F401
 
 MB = 1000 * 1000
-SLACK = 0.05  # of the rate
 FRAME, PACKET = 1514, 1500  # a rate is of packets, the kernel's of frames (sandbox/net_shape.c)
 
 
@@ -24,34 +24,6 @@ def inside(box, name):
 
 def outside(box):
     return ["ip", "netns", "exec", box.lab.outside]
-
-
-def measure(client, server, address, *options, seconds=2):
-    """Bytes of data a second that the receiver got, once the connection has found its pace."""
-    listener = subprocess.Popen([*server, "iperf3", "-s", "-1", "--forceflush"], text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        next(line for line in listener.stdout if "listening" in line)
-        done = subprocess.run(
-            [*client, "iperf3", "-c", address, "-t", str(seconds), "-O", "1", "-J", *options],
-            check=True, stdout=subprocess.PIPE, text=True, timeout=60)
-    finally:
-        listener.kill()
-        listener.wait()
-        listener.stdout.close()
-    return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 8
-
-
-def near(measured, rate):
-    """`measured` measures. A busy machine makes a line slower, and iperf3 takes what arrives behind
-    its time for part of it, which makes it seem quicker: one that is near is enough. A limit that
-    is not held is near in none."""
-    found = []
-    for _ in range(8):
-        found.append(measured() / rate)
-        if abs(found[-1] - 1) <= SLACK:
-            return
-    pytest.fail(f"{found} of {rate}")
 
 
 def rates(box):
