@@ -98,6 +98,8 @@ def test_first_boot_and_those_after_it(box, image, tmp_path):
     assert booted(box, "acme/twin") != host_key
     assert box.sh("acme/twin", "cat /etc/hostname && uname -n").split() == ["twin", "twin"]
     assert runs(box, "acme/twin") == 2
+    # What is mounted for it is in nobody's way who begins anew.
+    box.sh("acme/twin", "cloud-init clean && test ! -e /var/lib/cloud/instance")
 
 
 def test_image_that_is_given_nothing(box):

@@ -1,10 +1,12 @@
 /* What a tenant sees and can do: asked from inside, as the container's root and as its user. */
 #include "tests/integration/root/supervisor_harness.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
@@ -235,6 +237,44 @@ static void containers_do_not_see_each_other(void **state)
 
 #define with_supervisor(t) cmocka_unit_test_setup_teardown(t, supervisor_setup, supervisor_teardown)
 
+/* Starts "db" with that as its data for cloud-init; seed_fd is closed. */
+static int start_seeded(struct sup *s, int seed_fd)
+{
+	char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)FOREVER, NULL};
+	struct spawn_args args = {.argv = argv, .envp = argv + 3, .user = "", .working_dir = ""};
+	struct msg_container_start msg = sup_start_msg(s, "db");
+	int fds[2] = {-1, seed_fd};
+	int r;
+
+	msg.create = 1;
+	assert_done(s, spawn_args_pack(&args, &fds[0], &s->err));
+	r = sup_call(s, MSG_CONTAINER_START, &msg, fds, 2);
+	close(fds[0]);
+	close(fds[1]);
+	return r;
+}
+
+static void data_for_cloud_init_are_whole_or_none(void **state)
+{
+	static const struct cloud_seed seed = {.files = {{"hello", 5}, {"", 0}, {"", 0}}};
+	static const uint32_t cut[CLOUD_SEED_N] = {5};
+	struct sup *s = sup_begin(state);
+	int fd = -1;
+
+	assert_done(s, sup_tenant_set(s));
+	assert_true(start_seeded(s, open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0);
+	assert_true(start_seeded(s, memfd_create("unsealed", MFD_CLOEXEC)) < 0);
+	assert_true(start_seeded(s, fd_sealed_memfd("cut", cut, sizeof(cut))) < 0);
+	assert_int_equal(sup_ranges_held(s), 0);
+	assert_int_equal(sup_count_files(s, "state/pool/tenants/" TENANT), 0);
+	/* Control: a sound one is there. */
+	assert_done(s, cloud_seed_pack(&seed, &fd, &s->err));
+	assert_done(s, start_seeded(s, fd));
+	assert_int_equal(exec_sh(s, "db", "grep -qx hello " CLOUD_SEED_PATH "/user-data"), 0);
+	sup_discard(s, "db");
+	sup_shutdown(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +283,7 @@ int main(void)
 		with_supervisor(no_descriptor_of_the_host_leaks),
 		with_supervisor(nothing_names_the_host),
 		with_supervisor(containers_do_not_see_each_other),
+		with_supervisor(data_for_cloud_init_are_whole_or_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
