@@ -46,7 +46,7 @@ void store_add_mount(
 	struct db_tx *tx, const struct container *container, const struct container_mount *mount);
 void store_delete_mount(
 	struct db_tx *tx, const struct container *container, const struct container_mount *mount);
-/* What it is given for cloud-init, if anything. */
+/* What it is given for cloud-init, if anything; nothing is added once its row is gone. */
 void store_put_cloud_init(struct db_tx *tx, const struct container *container);
 int store_load_cloud_init(struct db *db, struct model *model, struct err *err);
 int store_load_volumes(struct db *db, struct model *model, struct err *err);

@@ -6,6 +6,9 @@ void store_put_cloud_init(struct db_tx *tx, const struct container *c)
 {
 	const struct cloud_bytes *p;
 
+	/* As the container's own row: its data went with it, and come back no more than it. */
+	if (c->row_gone)
+		return;
 	if (!c->cloud_init) {
 		db_tx_write(
 			tx, "DELETE FROM container_cloud_init WHERE container_uid=?1", "s", c->uid);

@@ -54,7 +54,7 @@ def test_changed_while_it_ends(box, who):
             for pids in range(10, 1000):
                 if s.is_set():
                     return
-                box.croft("set", n, "--pids", str(pids))
+                box.croft("set", n, "--pids", str(pids), "--user-data", "-", stdin=b"#!/bin/sh\n")
 
         threads = [threading.Thread(target=change) for _ in range(3)]
         for thread in threads:
