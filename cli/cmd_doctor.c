@@ -91,7 +91,8 @@ static void ask_croftd(struct cli *cli, const struct doctor *d)
 			"more than 90 %% full");
 	else
 		doctor_report(d, info->disk_limits_enforced ? DOCTOR_OK : DOCTOR_WARN, "pool",
-			"disk limits hold with --pool-driver btrfs only", "%s%s", info->pool_driver,
+			"disk limits hold with --pool-driver btrfs or project", "%s%s",
+			info->pool_driver,
 			info->disk_limits_enforced ? "" : ": it enforces no disk limit");
 }
 

@@ -177,7 +177,7 @@ static void check_file_systems(const struct doctor *d)
 		doctor_report(d, DOCTOR_OK, "disk quotas", NULL, "btrfs on a loop device");
 	else
 		doctor_report(d, DOCTOR_WARN, "disk quotas",
-			"without it there is only the pool driver plain, and no disk limit",
+			"without it disk limits hold only on an XFS or ext4 with project quotas",
 			"no %s",
 			!btrfs	? "btrfs in this kernel"
 			: !mkfs ? "mkfs.btrfs (install btrfs-progs)"

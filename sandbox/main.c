@@ -20,9 +20,8 @@
 
 static const char usage[] =
 	"usage: croft-supervisor --state DIR --run DIR [--cgroup-parent NAME] [--peer-uid UID]\n"
-	"                        [--policy-dir DIR] [--pool-driver btrfs|plain] [--pool-size "
-	"SIZE]\n"
-	"                        [--lxcfs PATH|off]\n";
+	"                        [--policy-dir DIR] [--pool-driver btrfs|project|plain]\n"
+	"                        [--pool-size SIZE] [--lxcfs PATH|off]\n";
 
 enum option_id { O_STATE = 1, O_RUN, O_PARENT, O_UID, O_POLICIES, O_DRIVER, O_SIZE, O_LXCFS };
 

@@ -40,7 +40,7 @@ static void help_names_every_flag_with_its_default(void **state)
 	static const char *const words[] = {"--config FILE", "--state DIR", "/var/lib/croft",
 		"--run DIR", "/run/croft", "--listen ADDRESS", "croft.sock", "--user NAME",
 		"nobody", "--cgroup-parent NAME", "default: croft)", "--sample-interval SECONDS",
-		"default: 10)", "--pool-driver btrfs|project|plain", "--pool-size SIZE", "256M",
+		"default: 10)", "--pool-driver DRIVER", "--pool-size SIZE", "256M",
 		"--log-size SIZE", "default: 2M)", "--supervisor FILE", "--policy-dir DIR",
 		"--log-level LEVEL", "or info)", "--ipv4-pool CIDR", "--ipv6-pool CIDR",
 		"--lxcfs FILE|off", "--dns ADDRESS,...", "show the version\n"};
