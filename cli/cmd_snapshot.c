@@ -4,6 +4,7 @@
 #include "cli/columns.h"
 #include "cli/commands.h"
 #include "cli/list.h"
+#include "cli/schedule.h"
 #include "cli/usage.h"
 #include "croft/v1/snapshots.pb-c.h"
 
@@ -41,11 +42,17 @@ static int create(struct cli *cli, struct err *err)
 {
 	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__CreateSnapshotRequest request = CROFT__V1__CREATE_SNAPSHOT_REQUEST__INIT;
+	const char *expire = options_get(&cli->options, "expire");
+	Google__Protobuf__Duration duration;
 	char parent[RESOURCE_SIZE];
 	int r = cli_container_name(cli_arg(cli, 0), parent, err);
 
 	request.parent = parent;
 	request.snapshot_id = (char *)cli_arg(cli, 1);
+	if (r == 0 && expire) {
+		r = schedule_span("expire", expire, &duration, err);
+		request.expire = &duration;
+	}
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "CreateSnapshot", &request.base, &reply, err);
 	return r < 0 ? r
@@ -110,10 +117,16 @@ static int publish(struct cli *cli, struct err *err)
 			       cli_arg(cli, 1), cli_arg(cli, 2));
 }
 
+static const struct option_rule create_options[] = {
+	{.name = "expire", .value = "TIME", .help = "delete it after so long, as 30m, 12h or 1d"},
+	{0},
+};
+
 const struct command cmd_snapshot_create = {
 	.name = "snapshot create",
 	.summary = "Keep a container's files and settings as they are now; it may be running.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}, {.name = "SNAPSHOT"}},
+	.options = create_options,
 	.run = create,
 };
 

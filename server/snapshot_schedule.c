@@ -43,6 +43,11 @@ static int read_span(const Google__Protobuf__Duration *d, const char *field, int
 	return 0;
 }
 
+int snapshot_expire_read(const Google__Protobuf__Duration *d, int64_t *ret_s, struct err *err)
+{
+	return read_span(d, "expire", 1, ret_s, err);
+}
+
 int snapshot_schedule_read(const Croft__V1__SnapshotSchedule *msg, int64_t now,
 	struct snapshot_schedule *ret, struct err *err)
 {

@@ -19,6 +19,9 @@ void snapshot_schedule_wake(struct server *server);
 /* Checks a request's; NULL is none. The next time is one period from now. */
 int snapshot_schedule_read(const Croft__V1__SnapshotSchedule *msg, int64_t now_wall_usec,
 	struct snapshot_schedule *ret, struct err *err);
+/* Of a single snapshot: seconds, 0 for none. INVALID_ARGUMENT as above. */
+int snapshot_expire_read(
+	const Google__Protobuf__Duration *duration, int64_t *ret_s, struct err *err);
 /* "86400 7 0 1795000000": as the database keeps it; "" for none. Returns out. */
 const char *snapshot_schedule_write(
 	const struct snapshot_schedule *schedule, char out[static SCHEDULE_TEXT_SIZE]);

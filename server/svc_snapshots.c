@@ -9,6 +9,7 @@
 #include "server/page.h"
 #include "server/snapshot_op.h"
 #include "server/snapshot_publish.h"
+#include "server/snapshot_schedule.h"
 
 #include <string.h>
 
@@ -20,6 +21,7 @@ static void create_snapshot(struct grpc_call *call, const ProtobufCMessage *mess
 	struct mutation *m = mutation_begin(call, message, request->request_id);
 	struct snapshot_op *op = NULL;
 	struct container *c;
+	int64_t expire_s;
 	struct err err;
 	int r;
 
@@ -29,6 +31,8 @@ static void create_snapshot(struct grpc_call *call, const ProtobufCMessage *mess
 	if (r == 0)
 		r = snapshot_check_new(c, request->snapshot_id, &err);
 	if (r == 0)
+		r = snapshot_expire_read(request->expire, &expire_s, &err);
+	if (r == 0)
 		op = snapshot_op_new(m->server, m, c, &err);
 	if (!op) {
 		mutation_fail(m, &err);
@@ -37,6 +41,9 @@ static void create_snapshot(struct grpc_call *call, const ProtobufCMessage *mess
 	op->snapshot = snapshot_add(c, request->snapshot_id);
 	r = op->snapshot ? snapshot_describe(op->snapshot, &err) : err_oom(&err);
 	if (r == 0) {
+		if (expire_s)
+			op->snapshot->expire_wall_usec = op->snapshot->created_wall_usec +
+							 expire_s * 1000000;
 		snapshot_make(op);
 		return;
 	}

@@ -1,7 +1,9 @@
 """The world outside, by way of the packet filter: out by the host's address, in by forwards, and
 tenants apart. In depth: test_net_rules.py."""
 
+import contextlib
 import subprocess
+import sys
 
 import netlab
 from croft_harness import wait_until
@@ -85,7 +87,78 @@ def serve(box, name, port, text):
     box.sh(name, f"nc -ll -p {port} -e echo {text} >/dev/null 2>&1 </dev/null &")
 
 
+# Answers each datagram with its text in upper case, until it is killed.
+UDP_SERVER = """
+import select, socket, sys
+sockets = [socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for _ in sys.argv[1:]]
+for sock, port in zip(sockets, sys.argv[1:]):
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    sock.bind(("::", int(port)))
+print("ready", flush=True)
+while True:
+    for sock in select.select(sockets, [], [])[0]:
+        data, peer = sock.recvfrom(100)
+        sock.sendto(data.upper() + b" %d" % sock.getsockname()[1], peer)
+"""
+# A connected socket: an answer from elsewhere than where it was sent is not seen.
+UDP_CLIENT = """
+import socket, sys
+address, port = sys.argv[1], int(sys.argv[2])
+with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.settimeout(float(sys.argv[3]))
+    s.connect((address, port))
+    s.send(b"hello")
+    try:
+        print(s.recv(100).decode())
+    except OSError:
+        pass
+"""
+
+
+@contextlib.contextmanager
+def udp_server(box, name, *ports):
+    """Somebody who answers in a container's network: busybox has none for UDP."""
+    child = subprocess.Popen(
+        ["nsenter", f"--net=/proc/{box.init_pid(name)}/ns/net", sys.executable, "-B", "-c",
+         UDP_SERVER, *map(str, ports)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def ask_udp(box, address, port, seconds=1):
+    return box.lab.run("outside", sys.executable, "-B", "-c", UDP_CLIENT, address, str(port),
+                       str(seconds)).stdout.strip()
+
+
 class TestForwards:
+    def test_datagrams_and_a_range_of_them(self, box):
+        box.tenant()
+        box.launch("acme/web")
+        with udp_server(box, "acme/web", 53, 54):
+            assert ask_udp(box, netlab.HOST4, 5300) == ""
+            box.ok("forward", "add", "acme/web", "5300-5301/udp", "53")
+            for address in (netlab.HOST4, netlab.HOST6):
+                wait_until("the first answers", lambda a=address: ask_udp(
+                    box, a, 5300) == "HELLO 53")
+                wait_until("the second answers", lambda a=address: ask_udp(
+                    box, a, 5301) == "HELLO 54")
+            # TCP of the same number is another port.
+            box.ok("forward", "add", "acme/web", "5300", "80")
+            serve(box, "acme/web", 80, "page")
+            wait_until("the page comes", lambda: "page" in fetch(box.lab, netlab.HOST4, 5300))
+            for daemon in ("croftd", "supervisor"):
+                box.kill9(daemon)
+            box.restart("croftd", "supervisor")
+            wait_until("it answers again", lambda: ask_udp(
+                box, netlab.HOST4, 5301) == "HELLO 54")
+            box.ok("forward", "delete", "acme/web", "5300/udp")
+            assert ask_udp(box, netlab.HOST4, 5301) == ""
+            assert "page" in fetch(box.lab, netlab.HOST4, 5300)
+
     def test_a_page_from_outside(self, box):
         box.tenant()
         box.launch("acme/web")

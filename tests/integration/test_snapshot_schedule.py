@@ -42,6 +42,30 @@ def test_made_kept_and_expired(fresh_box):
     assert len(names(box)) == 2
 
 
+def test_one_that_goes_by_itself(box):
+    box.tenant()
+    box.launch("acme/web")
+    box.ok("snapshot", "create", "acme/web", "stays")
+    box.ok("snapshot", "create", "acme/web", "brief", "--expire", "3s")
+    box.ok("snapshot", "create", "acme/web", "long", "--expire", "1d")
+    made = {s["name"].rpartition("/")[2]: s
+            for s in box.json_lines("snapshot", "list", "acme/web")}
+    assert "expire_time" not in made["stays"] and "automatic" not in made["brief"]
+    assert made["brief"]["expire_time"] > made["brief"]["create_time"]
+    # Also when its time comes while nobody is there.
+    box.kill9("croftd")
+    due = datetime.datetime.fromisoformat(made["brief"]["expire_time"].replace("Z", "+00:00"))
+    wait_until("it is due", lambda: time.time() > due.timestamp(), 20)
+    box.restart("croftd")
+    wait_until("it has gone", lambda: names(box) == ["long", "stays"])
+    assert [e["details_json"] for e in box.events() if e["type"] == "snapshot.deleted"
+            and '"brief"' in e["details_json"]]
+    for wrong in ("0s", "never", "-1d"):
+        assert box.croft("snapshot", "create", "acme/web", "x", "--expire", wrong).rc == 2
+    box.refused("snapshot", "create", "acme/web", "x", "--expire", "9999d", match="ten years")
+    box.ok("delete", "--force", "acme/web")
+
+
 def test_what_makes_no_sense_is_refused(box):
     box.tenant()
     box.ok("create", "busybox", "acme/web")
