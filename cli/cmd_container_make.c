@@ -1,4 +1,4 @@
-/* croft launch, create, set: what a container is made of and held by. */
+/* croft launch, create, import, set: what a container is made of and held by. */
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/cloud_init.h"
@@ -7,7 +7,9 @@
 #include "cli/health.h"
 #include "cli/limits_message.h"
 #include "cli/schedule.h"
+#include "cli/upload.h"
 #include "cli/usage.h"
+#include "cli/uuid.h"
 #include "croft/v1/containers.pb-c.h"
 
 #include <string.h>
@@ -88,11 +90,10 @@ static int fill_container(const struct cli *cli, Croft__V1__Container *c,
 	return cli_policy_name(options_get(o, "policy"), policy, err);
 }
 
-static int make(struct cli *cli, const char *method, const char *done, struct err *err)
-{
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
-	Croft__V1__CreateContainerRequest request = CROFT__V1__CREATE_CONTAINER_REQUEST__INIT;
-	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
+/* A request for a new container, and all that it refers to. */
+struct new_container {
+	Croft__V1__CreateContainerRequest request;
+	Croft__V1__Container container;
 	struct schedule_message schedule;
 	struct health_message health;
 	struct cloud_init_message cloud;
@@ -101,32 +102,51 @@ static int make(struct cli *cli, const char *method, const char *done, struct er
 	char parent[RESOURCE_SIZE];
 	char policy[RESOURCE_SIZE];
 	char id[NAME_SIZE];
-	int r = cli_image_name(cli_arg(cli, 0), image, err);
+};
 
+/* All but the image. */
+static int read_new(struct cli *cli, const char *name, struct new_container *c, struct err *err)
+{
+	int r;
+
+	croft__v1__create_container_request__init(&c->request);
+	croft__v1__container__init(&c->container);
+	r = cli_split_container(name, c->parent, c->id, err);
 	if (r == 0)
-		r = cli_split_container(cli_arg(cli, 1), parent, id, err);
+		r = limits_message_read(&cli->options, true, &c->limits, err);
 	if (r == 0)
-		r = limits_message_read(&cli->options, true, &limits, err);
+		r = fill_container(cli, &c->container, c->policy, err);
 	if (r == 0)
-		r = fill_container(cli, &container, policy, err);
+		r = schedule_read(&cli->options, &c->schedule, err);
 	if (r == 0)
-		r = schedule_read(&cli->options, &schedule, err);
+		r = health_option_read(&cli->options, &c->health, err);
 	if (r == 0)
-		r = health_option_read(&cli->options, &health, err);
-	if (r == 0)
-		r = cloud_init_read(&cli->options, &cloud, err);
+		r = cloud_init_read(&cli->options, &c->cloud, err);
 	if (r < 0)
 		return r;
-	container.health_check = health_option_message(&health);
-	container.cloud_init = cloud.given ? &cloud.message : NULL;
-	container.snapshot_schedule = schedule_message(&schedule);
-	container.image = image;
-	container.limits = &limits.message;
-	request.parent = parent;
-	request.container_id = id;
-	request.container = &container;
-	r = cli_call(cli, SERVICE, method, &request.base, &reply, err);
-	cloud_init_finish(&cloud);
+	c->container.cloud_init = c->cloud.given ? &c->cloud.message : NULL;
+	c->container.health_check = health_option_message(&c->health);
+	c->container.snapshot_schedule = schedule_message(&c->schedule);
+	c->container.limits = &c->limits.message;
+	c->request.parent = c->parent;
+	c->request.container_id = c->id;
+	c->request.container = &c->container;
+	return 0;
+}
+
+static int make(struct cli *cli, const char *method, const char *done, struct err *err)
+{
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	struct new_container c;
+	int r = cli_image_name(cli_arg(cli, 0), c.image, err);
+
+	if (r == 0)
+		r = read_new(cli, cli_arg(cli, 1), &c, err);
+	if (r < 0)
+		return r;
+	c.container.image = c.image;
+	r = cli_call(cli, SERVICE, method, &c.request.base, &reply, err);
+	cloud_init_finish(&c.cloud);
 	return r < 0 ? r
 		     : cli_report(
 			       cli, container_columns, reply, err, "%s %s", done, cli_arg(cli, 1));
@@ -140,6 +160,77 @@ static int launch(struct cli *cli, struct err *err)
 static int create(struct cli *cli, struct err *err)
 {
 	return make(cli, "CreateContainer", "created", err);
+}
+
+/* --- import --- */
+
+static int send_data(struct call *call, void *data, size_t size, struct err *err)
+{
+	Croft__V1__ImportContainerRequest request = CROFT__V1__IMPORT_CONTAINER_REQUEST__INIT;
+
+	request.kind_case = CROFT__V1__IMPORT_CONTAINER_REQUEST__KIND_DATA;
+	request.data = (ProtobufCBinaryData){.data = data, .len = size};
+	return call_send(call, &request.base, err);
+}
+
+static ProtobufCMessage *take(ProtobufCMessage *message, uint64_t *entries)
+{
+	Croft__V1__ImportContainerResponse *response = (void *)message;
+	Croft__V1__Container *container;
+
+	if (response->kind_case == CROFT__V1__IMPORT_CONTAINER_RESPONSE__KIND_PROGRESS)
+		*entries = response->progress->entries;
+	if (response->kind_case != CROFT__V1__IMPORT_CONTAINER_RESPONSE__KIND_CONTAINER)
+		return NULL;
+	container = take_ptr(response->container);
+	response->kind_case = CROFT__V1__IMPORT_CONTAINER_RESPONSE__KIND__NOT_SET;
+	return container ? &container->base : NULL;
+}
+
+static int send_file(struct cli *cli, struct new_container *c, struct archive_source *source,
+	ProtobufCMessage **ret, struct err *err)
+{
+	static const struct upload_method method = {
+		.service = SERVICE,
+		.name = "ImportContainer",
+		.send_data = send_data,
+		.take = take,
+		.no_result = "the server ended the import without a container",
+	};
+	Croft__V1__ImportContainerRequest request = CROFT__V1__IMPORT_CONTAINER_REQUEST__INIT;
+	char request_id[UUID_SIZE];
+	struct client *client;
+	int r = uuid_random(request_id, err);
+
+	if (r < 0)
+		return -EIO;
+	c->request.request_id = request_id;
+	request.kind_case = CROFT__V1__IMPORT_CONTAINER_REQUEST__KIND_START;
+	request.start = &c->request;
+	r = cli_connect(cli, &client, err);
+	return r < 0 ? r : upload(client, &method, &request.base, source, ret, err);
+}
+
+static int import(struct cli *cli, struct err *err)
+{
+	_cleanup_archive_source_ struct archive_source *source = NULL;
+	_cleanup_message_ ProtobufCMessage *reply = NULL;
+	const char *path = cli_arg(cli, 1);
+	struct new_container c;
+	int r;
+
+	if (!strcmp(path, "-") && isatty(STDIN_FILENO))
+		return usage_error(err, "standard input is a terminal; give it the file");
+	r = read_new(cli, cli_arg(cli, 0), &c, err);
+	if (r < 0)
+		return r;
+	r = archive_source_open(path, &source, err);
+	if (r == 0)
+		r = send_file(cli, &c, source, &reply, err);
+	cloud_init_finish(&c.cloud);
+	return r < 0 ? r
+		     : cli_report(
+			       cli, container_columns, reply, err, "imported %s", cli_arg(cli, 0));
 }
 
 /* What set changes beside limits: fills the container, adds the mask's paths. */
@@ -270,6 +361,20 @@ const struct command cmd_create = {
 	.limits = COMMAND_LIMITS_CONTAINER,
 	.later = make_later,
 	.run = create,
+};
+
+const struct command cmd_import = {
+	.name = "import",
+	.summary =
+		"Make a container of a file that 'croft export' wrote, or of an image's archive, "
+		"without starting it.",
+	.args = {{.name = "TENANT/NAME"}, {.name = "FILE|-", .kind = WORD_FILE}},
+	.rest = "INIT...",
+	.rest_optional = true,
+	.options = make_options,
+	.limits = COMMAND_LIMITS_CONTAINER,
+	.later = make_later,
+	.run = import,
 };
 
 const struct command cmd_set = {

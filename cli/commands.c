@@ -50,6 +50,7 @@ const struct command *const commands[] = {
 	&cmd_push,
 	&cmd_pull,
 	&cmd_export,
+	&cmd_import,
 	&cmd_volume_create,
 	&cmd_volume_attach,
 	&cmd_volume_detach,
@@ -78,7 +79,6 @@ const struct command *const commands[] = {
 
 const char *const commands_later[] = {
 	"top",
-	"import",
 	"usage verify",
 	NULL,
 };

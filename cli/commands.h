@@ -24,7 +24,7 @@ extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot
 extern const struct command cmd_copy, cmd_rename, cmd_rebuild;
 extern const struct command cmd_exec, cmd_shell, cmd_console;
 extern const struct command cmd_logs, cmd_events;
-extern const struct command cmd_push, cmd_pull, cmd_export;
+extern const struct command cmd_push, cmd_pull, cmd_export, cmd_import;
 extern const struct command cmd_volume_create, cmd_volume_attach, cmd_volume_detach,
 	cmd_volume_list, cmd_volume_show, cmd_volume_set, cmd_volume_delete;
 extern const struct command cmd_network_show, cmd_network_set;

@@ -135,10 +135,11 @@ static int check_start(struct supervisor *s, const struct msg_container_start *i
 	if (handler_check_names(in->tenant, in->container, err) < 0 ||
 		limits_check(&in->limits, err) < 0)
 		return -EINVAL;
-	if (!name_field_is_valid(in->image) || !name_field_is_valid(in->policy) ||
-		!run_id_is_valid(in->run_id) || in->oom_group > 1 || in->with_init > 1 ||
-		in->create > 1 || in->nesting > 1 || in->net_add > NET_ADD_TENANT ||
-		in->net_smtp > 1)
+	if (handler_check_base(in->image, err) < 0)
+		return -EINVAL;
+	if (!name_field_is_valid(in->policy) || !run_id_is_valid(in->run_id) || in->oom_group > 1 ||
+		in->with_init > 1 || in->create > 1 || in->nesting > 1 ||
+		in->net_add > NET_ADD_TENANT || in->net_smtp > 1)
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
 			"the request to start is malformed");
 	if (check_seat(s, in, err) < 0 || volume_mount_check(in->mounts, in->n_mounts, err) < 0)

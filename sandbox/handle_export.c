@@ -181,7 +181,7 @@ static int check_stream(int fd, struct err *err)
 static int check(struct supervisor *s, const struct msg_export *in, int stream_fd, struct err *err)
 {
 	if (handler_check_names(in->tenant, in->container, err) < 0 ||
-		handler_check_names(in->image, NULL, err) < 0 || check_stream(stream_fd, err) < 0)
+		handler_check_base(in->image, err) < 0 || check_stream(stream_fd, err) < 0)
 		return -EINVAL;
 	if (!in->seconds || in->seconds > SECONDS_MAX)
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",

@@ -268,7 +268,9 @@ HANDLER(handle_snapshot_publish)
 	(void)fds;
 	(void)n_fds;
 	if (r == 0)
-		r = handler_check_names(in->snapshot, in->base, &err);
+		r = handler_check_names(in->snapshot, NULL, &err);
+	if (r == 0)
+		r = handler_check_base(in->base, &err);
 	if (r == 0)
 		r = handler_check_names(in->image, NULL, &err);
 	if (r == 0)

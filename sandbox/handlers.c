@@ -47,6 +47,7 @@ static const struct handler handlers[] = {
 	[MSG_HOST_DIRECTORY] = {handle_host_directory, 0, 0},
 	[MSG_CONSOLE_KEEP] = {handle_console_keep, 1, 1},
 	[MSG_CONTAINER_EXPORT] = {handle_container_export, 1, 1},
+	[MSG_CONTAINER_IMPORT] = {handle_container_import, 1, 1},
 };
 
 const struct handler *handler_for(uint32_t op)
@@ -96,4 +97,9 @@ int handler_check_names(const char *tenant, const char *container, struct err *e
 	if (name_field_is_valid(tenant) && (!container || name_field_is_valid(container)))
 		return 0;
 	return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_NAME", "a name is not valid");
+}
+
+int handler_check_base(const char base[static NAME_SIZE], struct err *err)
+{
+	return base[0] ? handler_check_names(base, NULL, err) : 0;
 }

@@ -36,6 +36,7 @@ HANDLER(handle_container_copy);
 HANDLER(handle_container_rename);
 HANDLER(handle_container_rebuild);
 HANDLER(handle_container_export);
+HANDLER(handle_container_import);
 HANDLER(handle_net_config);
 HANDLER(handle_net_usage);
 HANDLER(handle_console_keep);
@@ -62,6 +63,8 @@ struct task *handler_task(
 int handler_check_ready(const struct supervisor *s, struct err *err);
 /* Checks the names of a message; container may be NULL. Returns 0 or -EINVAL with err filled. */
 int handler_check_names(const char *tenant, const char *container, struct err *err);
+/* The name of the image that a container stands on: "" for none. */
+int handler_check_base(const char base[static NAME_SIZE], struct err *err);
 
 /* --- handle_snapshot.c: what is done to a container's directory as a whole --- */
 

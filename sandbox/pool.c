@@ -122,6 +122,17 @@ static int open_subdirectory(int root_fd, const char *name, int *ret_fd, struct 
 	return 0;
 }
 
+/* Everyone in a container must pass. */
+static int make_empty(int root_fd, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r = open_subdirectory(root_fd, POOL_EMPTY_DIR, &fd, err);
+
+	if (r < 0)
+		return r;
+	return fchmod(fd, 0755) < 0 ? err_sys(err, errno, "open the pool's empty directory") : 0;
+}
+
 static int open_layout(struct pool *pool, const struct pool_config *config, struct err *err)
 {
 	int r;
@@ -139,6 +150,8 @@ static int open_layout(struct pool *pool, const struct pool_config *config, stru
 		r = open_subdirectory(pool->root_fd, INCOMING_DIR, &pool->incoming_fd, err);
 	if (r == 0)
 		r = pool_export_drop_all(pool, err);
+	if (r == 0)
+		r = make_empty(pool->root_fd, err);
 	if (r == 0)
 		r = open_subdirectory(pool->root_fd, POOL_TENANTS_DIR, &pool->tenants_fd, err);
 	return r;

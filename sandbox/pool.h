@@ -4,6 +4,7 @@
  * Layout below the pool's root (0700, mounted nosuid,nodev; ids on disk start at 0):
  *   images/<image>/            an image's tree, read-only to everyone but the importer
  *   incoming/<image>/          an import that has not been committed
+ *   empty/                     stays so: what containers without an image stand on
  *   tenants/<tenant>/<container>/upper and .../work   a container's overlay directories
  *   tenants/<tenant>/<volume>.volume/data            a volume (pool_volume.h)
  *
@@ -89,5 +90,7 @@ int pool_image_begin(struct pool *pool, const char *image, int *ret_fd, struct e
 int pool_image_commit(struct pool *pool, const char *image, struct err *err);
 int pool_image_abort(struct pool *pool, const char *image, struct err *err);
 int pool_image_open(struct pool *pool, const char *image, int *ret_fd, struct err *err);
+/* The same of what a container stands on; "": a directory that stays empty. */
+int pool_base_open(struct pool *pool, const char *base, int *ret_fd, struct err *err);
 /* Removes an image, and what an import of that name may have left. */
 int pool_image_remove(struct pool *pool, const char *image, struct err *err);

@@ -64,15 +64,11 @@ static int open_copy(int tenant_fd, const char *container, int *ret_fd, struct e
 static int make_base(
 	struct pool *pool, const char *tenant, const char *base, int *ret_fd, struct err *err)
 {
-	_cleanup_close_ int base_fd = -1;
 	char name[POOL_COMPANION_SIZE];
-	struct pool_entry entry = export_entry(pool, tenant, name);
-	int r = pool_open_named(pool->images_fd, "image", base, OPEN_DIR, &base_fd, err);
+	int r;
 
-	if (r == 0)
-		r = pool->ops->drop(&entry, false, err);
-	if (r == 0)
-		r = pool->ops->clone(base_fd, &entry, &pool_new_plain, false, err);
+	pool_companion(tenant, EXPORT_SUFFIX, name);
+	r = pool_clone_base(pool, base, name, err);
 	if (r < 0)
 		return r;
 	*ret_fd = openat(pool->incoming_fd, name, OPEN_DIR);

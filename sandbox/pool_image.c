@@ -74,6 +74,32 @@ int pool_image_open(struct pool *pool, const char *image, int *ret_fd, struct er
 		O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, ret_fd, err);
 }
 
+int pool_base_open(struct pool *pool, const char *base, int *ret_fd, struct err *err)
+{
+	int fd;
+
+	if (base[0])
+		return pool_image_open(pool, base, ret_fd, err);
+	fd = openat(pool->root_fd, POOL_EMPTY_DIR, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, errno, "open the pool's empty directory");
+	*ret_fd = fd;
+	return 0;
+}
+
+int pool_clone_base(struct pool *pool, const char *base, const char *name, struct err *err)
+{
+	struct pool_entry entry = incoming(pool, name);
+	_cleanup_close_ int fd = -1;
+	int r = pool->ops->drop(&entry, false, err);
+
+	if (r == 0 && !base[0])
+		return pool->ops->make(&entry, &pool_new_plain, err);
+	if (r == 0)
+		r = pool_open_named(pool->images_fd, "image", base, OPEN_DIR, &fd, err);
+	return r < 0 ? r : pool->ops->clone(fd, &entry, &pool_new_plain, false, err);
+}
+
 int pool_image_remove(struct pool *pool, const char *image, struct err *err)
 {
 	struct pool_entry entry = {pool->root_fd, -1, pool->images_fd, image};

@@ -9,6 +9,7 @@
 #define POOL_DIR	 "pool"
 #define POOL_FILE	 "pool.img"
 #define POOL_TENANTS_DIR "tenants" /* in the pool */
+#define POOL_EMPTY_DIR	 "empty"   /* likewise */
 /* In the state directory: the pool is of the driver `project`, and this its number. */
 #define POOL_PROJECT_MARK "pool.project"
 
@@ -127,6 +128,8 @@ void pool_companion(
  * Drops all that belongs to a container but its own directory. Idempotent.
  */
 int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container, struct err *err);
+/* Makes incoming/<name> a copy of the image `base`; of "": an empty tree. */
+int pool_clone_base(struct pool *pool, const char *base, const char *name, struct err *err);
 /* What a container's own limit is to be for the driver: its snapshots do not count to it. */
 struct disk_limits pool_own_limit(
 	int tenant_fd, const char *container, const struct disk_limits *quota);

@@ -521,8 +521,6 @@ int pool_image_merge(struct pool *pool, const char *tenant, const char *containe
 	struct err *err)
 {
 	_cleanup_(place_close) struct place place = PLACE_INIT;
-	struct pool_entry entry = {pool->root_fd, -1, pool->incoming_fd, image};
-	_cleanup_close_ int base_fd = -1;
 	_cleanup_close_ int upper_fd = -1;
 	_cleanup_close_ int fd = -1;
 	int r = name_check("image", image, err);
@@ -534,10 +532,6 @@ int pool_image_merge(struct pool *pool, const char *tenant, const char *containe
 	if (r == 0)
 		r = open_upper_of(fd, &upper_fd, err);
 	if (r == 0)
-		r = pool_open_named(pool->images_fd, "image", base, OPEN_DIR, &base_fd, err);
-	if (r == 0)
-		r = pool->ops->drop(&entry, false, err);
-	if (r == 0)
-		r = pool->ops->clone(base_fd, &entry, &pool_new_plain, false, err);
+		r = pool_clone_base(pool, base, image, err);
 	return r < 0 ? r : merge(pool, upper_fd, image, ret, err);
 }

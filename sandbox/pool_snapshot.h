@@ -48,8 +48,9 @@ int pool_upper_rename(
 
 /*
  * Copies the container's directory as it is now (frozen or not running) to <container>.new, which
- * pool_export_merge() lays over the image `base`: incoming/<tenant>.export, which is no image's
- * name. Its files' data may be shared with the container's. *ret_fd (not O_PATH) is the caller's.
+ * pool_export_merge() lays over the image `base` (or nothing): incoming/<tenant>.export, which is
+ * no image's name. Its files' data may be shared with the container's. *ret_fd (not O_PATH) is the
+ * caller's.
  */
 int pool_export_copy(struct pool *pool, const char *tenant, const char *container, struct err *err);
 int pool_export_merge(struct pool *pool, const char *tenant, const char *container,
@@ -60,9 +61,21 @@ int pool_export_drop(struct pool *pool, const char *tenant, const char *containe
 int pool_export_drop_all(struct pool *pool, struct err *err);
 
 /*
- * Makes incoming/<image> of the image `base` with a snapshot laid over it, to be published by
- * pool_image_commit(). Nothing of it is shared with the tenant's files, to whom it would count.
- *ret is what it holds.
+ * <container>.new, empty, under the limits that it will have as the container's directory, whose
+ * place it takes by pool_import_commit(). *ret_fd, the caller's, is its `upper`. ALREADY_EXISTS /
+ * CONTAINER_EXISTS.
+ */
+int pool_import_begin(struct pool *pool, const char *tenant, const char *container,
+	const struct disk_limits *quota, int *ret_fd, struct err *err);
+int pool_import_commit(
+	struct pool *pool, const char *tenant, const char *container, struct err *err);
+/* Takes it back. Idempotent. */
+int pool_import_drop(struct pool *pool, const char *tenant, const char *container, struct err *err);
+
+/*
+ * Makes incoming/<image> of the image `base` (or of nothing) with a snapshot laid over it, to be
+ *published by pool_image_commit(). Nothing of it is shared with the tenant's files, to whom it
+ *would count. ret is what it holds.
  */
 int pool_image_merge(struct pool *pool, const char *tenant, const char *container,
 	const char *snapshot, const char *base, const char *image, struct tree_report *ret,

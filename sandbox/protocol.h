@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  13u
+#define PROTOCOL_VERSION  14u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -75,6 +75,8 @@ enum msg_op {
 				 that has none of that run, so that it outlives croftd, too */
 	MSG_CONTAINER_EXPORT, /* msg_export + a pipe's writing end -> msg_exported (slow) */
 	MSG_NET_USAGE,	      /* msg_empty -> msg_net_usages + a sealed memfd: its rows */
+	MSG_CONTAINER_IMPORT, /* msg_container_import + a pipe's reading end -> msg_image_imported
+				 (slow) + a config, as MSG_IMAGE_IMPORT: makes its upper */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -153,7 +155,7 @@ struct msg_mount {
 struct msg_container_start {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
-	char image[NAME_SIZE];
+	char image[NAME_SIZE]; /* on which it stands; "": on none, all its files are its own */
 	char policy[NAME_SIZE];
 	char run_id[RUN_ID_SIZE];
 	uint8_t oom_group;
@@ -275,7 +277,9 @@ struct msg_image_imported {
 };
 
 struct msg_import_progress {
-	char image[NAME_SIZE];
+	char image[NAME_SIZE]; /* "": of a container */
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
 	uint64_t bytes;
 	uint64_t entries;
 };
@@ -348,7 +352,7 @@ struct msg_publish {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
 	char snapshot[NAME_SIZE];
-	char base[NAME_SIZE]; /* the image that it was made from */
+	char base[NAME_SIZE]; /* the image that it was made from; "": none */
 	char image[NAME_SIZE];
 };
 
@@ -356,9 +360,16 @@ struct msg_publish {
 struct msg_export {
 	char tenant[NAME_SIZE];
 	char container[NAME_SIZE];
-	char image[NAME_SIZE]; /* on which it stands */
+	char image[NAME_SIZE]; /* on which it stands; "": on none */
 	uint8_t pause;	       /* enum pause: how it is kept from writing while it is copied */
 	uint32_t seconds;      /* it ends after so long without anything taken */
+};
+
+struct msg_container_import {
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE];
+	struct image_limits limits;
+	struct disk_limits disk; /* as in msg_container_create */
 };
 
 struct msg_exported {

@@ -214,7 +214,7 @@ static int make_root(struct build *b, struct err *err)
 	_cleanup_close_ int image = -1;
 	_cleanup_close_ int upper = -1;
 	pid_t parent = getppid();
-	int r = pool_image_open(b->request->pool, msg->image, &image, err);
+	int r = pool_base_open(b->request->pool, msg->image, &image, err);
 
 	if (r == 0)
 		r = pool_upper_open(b->request->pool, msg->tenant, msg->container, &upper, err);

@@ -65,6 +65,10 @@ int task_check_unclaimed(
 			return err_set(err, ERR_ABORTED, "EXPORT_BUSY",
 				"tenant %s has an export under way: try again when it has ended",
 				name);
+		if (kind == CLAIM_IMPORT)
+			return err_set(err, ERR_ABORTED, "IMPORT_BUSY",
+				"tenant %s has an import under way: try again when it has ended",
+				name);
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_BUSY",
 			"image %s is just being imported or deleted: try again", name);
 	}

@@ -19,7 +19,7 @@ struct request {
 };
 
 /* What only one task at a time may act on as a whole. (Containers have states for that.) */
-enum claim_kind { CLAIM_NONE, CLAIM_TENANT, CLAIM_IMAGE, CLAIM_EXPORT };
+enum claim_kind { CLAIM_NONE, CLAIM_TENANT, CLAIM_IMAGE, CLAIM_EXPORT, CLAIM_IMPORT };
 
 struct task {
 	struct supervisor *s;
@@ -72,6 +72,11 @@ struct task {
 			bool copied;	  /* the container is free again */
 			struct err err;	  /* lost: what it is answered with in the end */
 		} pack;
+		struct {
+			struct msg_container_import msg;
+			uint32_t id_base; /* 0: not yet taken */
+			struct err err;	  /* lost: what it is answered with in the end */
+		} unpack;
 		struct msg_volume volume;
 		struct msg_host_directory host_directory;
 		struct spawn_request spawn;

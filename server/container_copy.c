@@ -147,7 +147,8 @@ static int make(struct server *server, struct container *source, const struct sn
 	request.parent = parent;
 	request.container_id = (char *)id;
 	request.container = &from.msg;
-	r = container_new(server, &request, ret, err);
+	r = *from.msg.image ? container_new(server, &request, ret, err)
+			    : container_new_own(server, &request, source->own, ret, err);
 	if (r < 0)
 		return r;
 	r = cloud_init_copy(source, *ret, err);
@@ -223,6 +224,8 @@ void container_copy(struct grpc_call *call, const ProtobufCMessage *message)
 	tx = db_tx_new();
 	store_put_container(tx, c);
 	store_put_cloud_init(tx, c);
+	if (c->own)
+		store_put_own(tx, c);
 	for (size_t i = 0; i < c->n_mounts; i++)
 		store_add_mount(tx, c, &c->mounts[i]);
 	events_add_created(tx, c);

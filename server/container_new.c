@@ -90,11 +90,31 @@ struct wanted {
 	struct upkeep upkeep;
 };
 
+static int check_image(
+	struct server *server, const char *name, bool own, struct wanted *w, struct err *err)
+{
+	struct image *image;
+	int r;
+
+	if (own && *name)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "IMAGE_NOT_EXPECTED", "image",
+			"a container that is imported stands on no image; leave it out");
+	if (own)
+		return 0;
+	r = model_find_image(&server->model, name, &image, err);
+	if (r < 0)
+		return r;
+	if (image->deleting)
+		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_DELETING",
+			"image %s is being deleted", image->name);
+	memcpy(w->image, image->name, sizeof(w->image));
+	return 0;
+}
+
 static int check_request(struct server *server, const Croft__V1__CreateContainerRequest *request,
-	struct wanted *w, struct err *err)
+	bool own, struct wanted *w, struct err *err)
 {
 	const Croft__V1__Container *c = request->container;
-	struct image *image;
 	int r = model_find_tenant(&server->model, request->parent, &w->tenant, err);
 
 	if (r == 0)
@@ -105,13 +125,9 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 	if (r == 0)
 		r = check_room(w->tenant, request->container_id, err);
 	if (r == 0)
-		r = model_find_image(&server->model, c->image, &image, err);
+		r = check_image(server, c->image, own, w, err);
 	if (r < 0)
 		return r;
-	if (image->deleting)
-		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_DELETING",
-			"image %s is being deleted", image->name);
-	memcpy(w->image, image->name, sizeof(w->image));
 	if (c->nesting)
 		memcpy(w->policy, nesting_policy, sizeof(nesting_policy));
 	else
@@ -134,14 +150,14 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 	return container_check_limits(w->tenant, &w->limits, err);
 }
 
-int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
+static int make(struct server *server, const Croft__V1__CreateContainerRequest *request, bool own,
 	struct container **ret, struct err *err)
 {
 	const Croft__V1__Container *from = request->container;
 	char **init_args = NULL;
 	struct container *c;
 	struct wanted w = {0};
-	int r = check_request(server, request, &w, err);
+	int r = check_request(server, request, own, &w, err);
 
 	if (r == 0)
 		r = init_args_copy(from->init_args, from->n_init_args, &init_args, err);
@@ -171,6 +187,29 @@ int container_new(struct server *server, const Croft__V1__CreateContainerRequest
 		r = container_place(server, c, err);
 	if (r == 0)
 		r = network_place(server, c, err);
+	if (r < 0) {
+		model_remove_container(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
+	struct container **ret, struct err *err)
+{
+	return make(server, request, false, ret, err);
+}
+
+int container_new_own(struct server *server, const Croft__V1__CreateContainerRequest *request,
+	const struct image *own, struct container **ret, struct err *err)
+{
+	struct container *c;
+	int r = make(server, request, true, &c, err);
+
+	if (r < 0)
+		return r;
+	r = container_set_own(c, own, err);
 	if (r < 0) {
 		model_remove_container(c);
 		return r;

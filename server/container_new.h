@@ -13,6 +13,13 @@
 int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
 	struct container **ret, struct err *err);
 
+/*
+ * The same of one that stands on no image, which the request must not name: how it starts is `own`
+ * (copied), or becomes known later (NULL).
+ */
+int container_new_own(struct server *server, const Croft__V1__CreateContainerRequest *request,
+	const struct image *own, struct container **ret, struct err *err);
+
 /* ALREADY_EXISTS when the tenant has a container of the name, or one is just taking it. */
 int container_check_name_free(const struct tenant *tenant, const char *name, struct err *err);
 

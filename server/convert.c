@@ -207,7 +207,7 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	croft__v1__container__init(msg);
 	snprintf(
 		out->name, sizeof(out->name), "tenants/%s/containers/%s", c->tenant->name, c->name);
-	snprintf(out->image, sizeof(out->image), "images/%s", c->image);
+	snprintf(out->image, sizeof(out->image), "%s%s", *c->image ? "images/" : "", c->image);
 	snprintf(out->policy, sizeof(out->policy), "policies/%s", c->policy);
 	limits_format_cores(c->cpus, out->cores, sizeof(out->cores));
 	convert_limits(&c->limits, &out->limits);

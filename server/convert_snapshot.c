@@ -10,7 +10,7 @@ const ProtobufCMessage *convert_snapshot(const struct snapshot *s, struct snapsh
 	croft__v1__snapshot__init(msg);
 	snprintf(out->name, sizeof(out->name), "tenants/%s/containers/%s/snapshots/%s",
 		s->container->tenant->name, s->container->name, s->name);
-	snprintf(out->image, sizeof(out->image), "images/%s", s->image);
+	snprintf(out->image, sizeof(out->image), "%s%s", *s->image ? "images/" : "", s->image);
 	snprintf(out->policy, sizeof(out->policy), "policies/%s", s->policy);
 	convert_limits(&s->limits, &out->limits);
 	convert_time(s->created_wall_usec, &out->created);

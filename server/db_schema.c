@@ -213,9 +213,15 @@ static const char traffic[] =
 	"ALTER TABLE totals ADD COLUMN net_outside_out INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE totals ADD COLUMN net_outside_out_packets INTEGER NOT NULL DEFAULT 0;";
 
+/* How containers start that stand on no image: their image is ''. config: as of images. */
+static const char container_own[] =
+	"CREATE TABLE container_own ("
+	" container_uid TEXT PRIMARY KEY REFERENCES containers(uid) ON DELETE CASCADE,"
+	" init TEXT NOT NULL, stop_signal INTEGER NOT NULL, config BLOB NOT NULL) WITHOUT ROWID;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
-	health_checks, cloud_init, traffic};
+	health_checks, cloud_init, traffic, container_own};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

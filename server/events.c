@@ -62,8 +62,8 @@ void events_add_created(struct db_tx *tx, const struct container *c)
 	details_bool(&d, "nesting", c->nesting);
 	details_open(&d, "limits");
 	details_limits(&d, &c->limits);
-	events_add_container(tx, c, "", "container.created", details_end(&d),
-		"%s/%s was made from image %s", c->tenant->name, c->name, c->image);
+	events_add_container(tx, c, "", "container.created", details_end(&d), "%s/%s was made%s%s",
+		c->tenant->name, c->name, *c->image ? " from image " : "", c->image);
 }
 
 void events_add_deleted(struct db_tx *tx, const struct container *c)

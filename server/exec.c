@@ -312,7 +312,8 @@ static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, enum e
 	_cleanup_close_ int args = -1;
 	int fds[4] = {-1, -1, -1, -1};
 	struct msg_exec msg = {.tty = start->tty != 0, .program = (uint8_t)program};
-	const struct image *image = model_any_image(&s->server->model, s->container->image);
+	const struct image *image = container_base(
+		&s->server->model, s->container, s->container->image);
 	int r = exec_check_size(start->size, err);
 
 	if (r == 0)

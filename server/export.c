@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "server/container_files.h"
+#include "server/container_import.h"
 #include "server/details.h"
 #include "server/events.h"
 #include "server/link.h"
@@ -253,5 +254,10 @@ const struct grpc_handler svc_export_handlers[] = {
 		.start = export_start,
 		.writable = export_writable,
 		.cancelled = export_cancelled},
+	{.path = "/croft.v1.Containers/ImportContainer",
+		.start = container_import_start,
+		.message = container_import_message,
+		.half_closed = container_import_half_closed,
+		.cancelled = container_import_cancelled},
 	{.path = NULL},
 };

@@ -8,12 +8,12 @@
 #include "server/import.h"
 
 #include "base/cleanup.h"
-#include "base/fd.h"
 #include "base/log.h"
+#include "server/container_import.h"
 #include "server/convert.h"
 #include "server/details.h"
 #include "server/events.h"
-#include "server/grpc_utf8.h"
+#include "server/feed.h"
 #include "server/image_aliases.h"
 #include "server/import_handlers.h"
 #include "server/link.h"
@@ -21,15 +21,10 @@
 #include "server/store.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #define IMPORTS_MAX	    8
-#define PIPE_SIZE	    (1 << 20)
 #define UNPACKED_MAX	    (UINT64_C(16) << 30)
 #define ENTRIES_MAX	    UINT64_C(2000000)
 #define NO_PROGRESS_SECONDS 120
@@ -43,12 +38,8 @@ struct import {
 	struct image *image;	   /* in the model, not visible */
 	char init[IMAGE_INIT_PATH_MAX];
 	char reference[IMAGE_REFERENCE_MAX];
-	int pipe; /* -1: the archive has ended, or nobody reads it */
-	struct evbuffer *buffer;
-	struct event *writable;
+	struct feed feed;
 	uint64_t told_boot_usec; /* when progress was last sent */
-	bool ending;		 /* the client has sent all */
-	bool closed;		 /* nobody reads the archive any more */
 	bool cancelled;
 };
 
@@ -63,24 +54,11 @@ int import_table_create(struct server *server, struct err *err)
 	return server->imports ? 0 : err_oom(err);
 }
 
-static void close_pipe(struct import *import)
-{
-	if (import->writable)
-		event_free(import->writable);
-	import->writable = NULL;
-	import->closed = true;
-	close_fd(&import->pipe);
-	if (import->buffer)
-		evbuffer_drain(import->buffer, evbuffer_get_length(import->buffer));
-}
-
 static void import_free(struct import *import)
 {
 	LIST_REMOVE(import, entry);
 	import->server->imports->n--;
-	close_pipe(import);
-	if (import->buffer)
-		evbuffer_free(import->buffer);
+	feed_finish(&import->feed);
 	grpc_call_set_data(import->call, NULL);
 	grpc_call_unref(import->call);
 	free(import);
@@ -110,59 +88,21 @@ static void import_fail_undo(struct import *import, const struct err *err)
 
 /* --- the archive --- */
 
-static void flush(struct import *import)
-{
-	while (import->pipe >= 0 && evbuffer_get_length(import->buffer)) {
-		int n = evbuffer_write(import->buffer, import->pipe);
-
-		if (n < 0 && errno == EAGAIN) {
-			event_add(import->writable, NULL);
-			return;
-		}
-		/* The importer has stopped reading: its answer says why. */
-		if (n <= 0)
-			close_pipe(import);
-	}
-	if (import->ending)
-		close_pipe(import);
-	else
-		grpc_call_set_receiving(import->call, true);
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	flush(arg);
-}
-
 void import_message(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ImportImageRequest *request = (const void *)message;
 	struct import *import = grpc_call_data(call);
 
-	if (!import || import->closed ||
-		request->kind_case != CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_DATA)
-		return;
-	if (evbuffer_add(import->buffer, request->data.data, request->data.len) < 0) {
-		close_pipe(import);
-		return;
-	}
-	/* Let through again when the pipe has taken it. */
-	grpc_call_set_receiving(call, false);
-	if (import->pipe >= 0)
-		flush(import);
+	if (import && request->kind_case == CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_DATA)
+		feed_add(&import->feed, request->data.data, request->data.len);
 }
 
 void import_half_closed(struct grpc_call *call)
 {
 	struct import *import = grpc_call_data(call);
 
-	if (!import)
-		return;
-	import->ending = true;
-	if (import->pipe >= 0)
-		flush(import);
+	if (import)
+		feed_end(&import->feed);
 }
 
 void import_cancelled(struct grpc_call *call)
@@ -172,7 +112,7 @@ void import_cancelled(struct grpc_call *call)
 	if (!import)
 		return;
 	import->cancelled = true;
-	close_pipe(import);
+	feed_close(&import->feed);
 }
 
 /* --- the answer --- */
@@ -220,79 +160,6 @@ static void on_committed(void *arg, const struct err *err)
 	import_free(import);
 }
 
-static uint32_t stop_signal(uint32_t init)
-{
-	switch (init) {
-	case IMAGE_INIT_SYSTEMD:
-		/* systemd(1): SIGRTMIN+3 halts the machine. */
-		return (uint32_t)SIGRTMIN + 3;
-	case IMAGE_INIT_BUSYBOX:
-		/* busybox init: SIGUSR2 is poweroff. */
-		return SIGUSR2;
-	case IMAGE_INIT_SYSV:
-		/* What the kernel tells an init of ctrl-alt-del, and the one signal that all of
-		   them take for a way down: as a reboot, which ends a container being stopped. */
-		return SIGINT;
-	default:
-		return SIGTERM;
-	}
-}
-
-static bool list_is_text(char *const *list)
-{
-	for (; *list; list++)
-		if (!grpc_utf8_is_valid((const uint8_t *)*list, strlen(*list)))
-			return false;
-	return true;
-}
-
-/* What the supervisor checked is checked for what only concerns replies: that it is text. */
-static int take_app(struct import *import, int fd, struct err *err)
-{
-	struct image_config *app = NULL;
-	int r = image_config_read(fd, &app, err);
-
-	if (r < 0)
-		return r;
-	if (!list_is_text(app->argv) || !list_is_text(app->envp) ||
-		!list_is_text((char *[]){(char *)app->user, (char *)app->working_dir, NULL})) {
-		image_config_free(app);
-		return err_set(err, ERR_INVALID_ARGUMENT, "IMAGE_INVALID",
-			"the image's command or environment is not UTF-8");
-	}
-	import->image->app = app;
-	return 0;
-}
-
-static void run_app(struct image *image)
-{
-	snprintf(image->init, sizeof(image->init), "%s", image->app->argv[0]);
-	image->stop_signal = image->app->stop_signal;
-}
-
-static void fill_image(struct import *import, const struct image_report *report)
-{
-	struct image *image = import->image;
-
-	memcpy(image->init, report->init_path, sizeof(image->init));
-	image->init[sizeof(image->init) - 1] = '\0';
-	image->stop_signal = stop_signal(report->init);
-	/* An init that the importing names replaces whatever the image says. */
-	if (import->init[0]) {
-		image_config_free(take_ptr(image->app));
-		if (strcmp(import->init, image->init) != 0) {
-			memcpy(image->init, import->init, sizeof(image->init));
-			image->stop_signal = SIGTERM;
-		}
-	}
-	if (image->app)
-		run_app(image);
-	image->size_bytes = report->bytes;
-	image->entries = report->entries;
-	image->skipped_devices = report->skipped_devices;
-	image->created_wall_usec = clock_wall_usec();
-}
-
 static void add_event(struct db_tx *tx, const struct image *image)
 {
 	struct details d;
@@ -325,10 +192,10 @@ static void on_imported(
 	const struct msg_image_imported *imported = reply;
 	struct import *import = arg;
 	struct err failure;
-	int r = err || !n_fds ? 0 : take_app(import, fds[0], &failure);
+	int r = err || !n_fds ? 0 : import_take_app(import->image, fds[0], &failure);
 
 	link_close_fds(fds, n_fds);
-	close_pipe(import);
+	feed_close(&import->feed);
 	if (err && !strcmp(err->reason, "SUPERVISOR_GONE")) {
 		import_fail_undo(import, err);
 		return;
@@ -347,7 +214,7 @@ static void on_imported(
 		import_fail_undo(import, &failure);
 		return;
 	}
-	fill_image(import, &imported->report);
+	import_fill_image(import->image, &imported->report, import->init);
 	store_image(import);
 }
 
@@ -358,6 +225,10 @@ void import_progress(struct server *server, const struct msg_import_progress *ms
 	uint64_t now = clock_boot_usec();
 	struct import *import;
 
+	if (!msg->image[0]) {
+		container_import_progress(server, msg);
+		return;
+	}
 	LIST_FOREACH (import, &server->imports->imports, entry)
 		if (!strncmp(import->image->name, msg->image, sizeof(msg->image)))
 			break;
@@ -417,30 +288,13 @@ static int check(
 	return import_check_name(server, start->image_id, err);
 }
 
-static int open_pipe(struct import *import, int *ret_theirs, struct err *err)
-{
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "make a pipe");
-	import->pipe = fds[1];
-	*ret_theirs = fds[0];
-	/* Larger where the host allows it; the default works too. */
-	fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE);
-	import->writable = event_new(
-		import->server->base, import->pipe, EV_WRITE, on_writable, import);
-	if (!import->writable || fd_set_nonblock(import->pipe, true) < 0)
-		return err_oom(err);
-	return 0;
-}
-
 static int send_import(struct import *import, struct err *err)
 {
 	struct msg_image msg = {.limits = {.bytes = UNPACKED_MAX,
 					.entries = ENTRIES_MAX,
 					.seconds = NO_PROGRESS_SECONDS}};
 	_cleanup_close_ int theirs = -1;
-	int r = open_pipe(import, &theirs, err);
+	int r = feed_open(&import->feed, import->server->base, &theirs, err);
 
 	if (r < 0)
 		return r;
@@ -458,18 +312,16 @@ static struct import *import_new(struct mutation *m, const Croft__V1__ImportImag
 
 	if (!import)
 		return NULL;
-	import->buffer = evbuffer_new();
-	import->image = import->buffer ? model_add_image(&server->model, start->image_id) : NULL;
+	if (feed_init(&import->feed, m->call) == 0)
+		import->image = model_add_image(&server->model, start->image_id);
 	if (!import->image) {
-		if (import->buffer)
-			evbuffer_free(import->buffer);
+		feed_finish(&import->feed);
 		free(import);
 		return NULL;
 	}
 	import->server = server;
 	import->mutation = m;
 	import->call = grpc_call_ref(m->call);
-	import->pipe = -1;
 	snprintf(import->init, sizeof(import->init), "%s", start->init);
 	snprintf(import->reference, sizeof(import->reference), "%s", start->reference);
 	LIST_INSERT_HEAD(&server->imports->imports, import, entry);
@@ -492,7 +344,7 @@ static void on_recorded(void *arg, const struct err *err)
 	if (err)
 		import_fail(import, err);
 	else
-		flush(import);
+		feed_flush(&import->feed);
 }
 
 void import_start(struct grpc_call *call, const ProtobufCMessage *message)

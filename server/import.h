@@ -16,5 +16,10 @@ void import_undo(struct server *server, struct image *image);
 /* Takes back what is left of imports that came to nothing; called when the link is ready. */
 void import_undo_all(struct server *server);
 
+/* Gives an image the config of an application that came with a report; 0 or -errno. */
+int import_take_app(struct image *image, int fd, struct err *err);
+/* How it starts and stops, and what it holds. init: what is run instead of its own; "" for that. */
+void import_fill_image(struct image *image, const struct image_report *report, const char *init);
+
 /* The importer's report on its way. */
 void import_progress(struct server *server, const struct msg_import_progress *msg);

@@ -105,6 +105,9 @@ void container_unref(struct container *container)
 	free(container->early_end);
 	cloud_init_unref(container->cloud_init);
 	snapshot_remove_all(container);
+	if (container->own)
+		image_config_free(container->own->app);
+	free(container->own);
 	tenant_unref(container->tenant);
 	free(container);
 }
@@ -355,6 +358,34 @@ void model_remove_container(struct container *container)
 	container->gone = true;
 	map_remove(&container->tenant->containers, &container->by_name);
 	container_unref(container);
+}
+
+const struct image *container_base(
+	const struct model *model, const struct container *container, const char *image)
+{
+	return *image ? model_any_image(model, image) : container->own;
+}
+
+int image_copy_start(struct image *image, const struct image *from, struct err *err)
+{
+	_cleanup_(wire_writer_finish) struct wire_writer app;
+
+	memcpy(image->init, from->init, sizeof(image->init));
+	image->stop_signal = from->stop_signal;
+	wire_writer_init(&app, IMAGE_CONFIG_BYTES_MAX);
+	if (!from->app)
+		return 0;
+	image_config_write(from->app, &app);
+	return image_config_parse(app.data, app.size, &image->app, err);
+}
+
+int container_set_own(struct container *container, const struct image *from, struct err *err)
+{
+	container->own = calloc(1, sizeof(*container->own));
+	if (!container->own)
+		return err_oom(err);
+	container->own->visible = true;
+	return from ? image_copy_start(container->own, from, err) : 0;
 }
 
 void model_remove_image(struct model *model, struct image *image)

@@ -211,8 +211,13 @@ struct container {
 	struct tenant *tenant; /* holds a reference */
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
-	char image[NAME_SIZE];
+	char image[NAME_SIZE]; /* "": it stands on none, see own */
 	char policy[NAME_SIZE];
+	/*
+	 * Owned: how its own files start, of one that was imported. NULL: it never stood on none.
+	 * It stays when the container is rebuilt from an image, for snapshots of before.
+	 */
+	struct image *own;
 	struct limits limits;		 /* as asked */
 	uint64_t cpus[LIMITS_CPU_WORDS]; /* the cores chosen; all zero: all of the tenant's */
 	char **init_args;		 /* NULL-terminated; owned */
@@ -326,6 +331,16 @@ struct image *model_add_image(struct model *model, const char *name);
 struct tenant *model_any_tenant(const struct model *model, const char *name);
 struct container *model_any_container(const struct tenant *tenant, const char *name);
 struct image *model_any_image(const struct model *model, const char *name);
+/*
+ * What a container starts as, by the image on which it, or a snapshot of it, stands: "" for none,
+ * its own files. NULL when there is no such image.
+ */
+const struct image *container_base(
+	const struct model *model, const struct container *container, const char *image);
+/* Lets it have files of its own, that start as `from` (NULL: not known yet). */
+int container_set_own(struct container *container, const struct image *from, struct err *err);
+/* Gives an image what another says about starting and stopping. */
+int image_copy_start(struct image *image, const struct image *from, struct err *err);
 
 /* Visible ones; NOT_FOUND. The names may come from a client; a bad one is INVALID_ARGUMENT. */
 int model_find_tenant(

@@ -34,6 +34,8 @@ struct server {
 	struct exec_table *execs;
 	struct import_table *imports;
 	unsigned n_exports;
+	LIST_HEAD(, container_import) container_imports;
+	unsigned n_container_imports;
 	struct sampler *sampler;
 	struct traffic *traffic;
 	struct snapshot_timer *snapshot_timer;

@@ -80,21 +80,6 @@ static void add_event(struct db_tx *tx, const struct publish *p)
 		p->snapshot->name);
 }
 
-/* It starts and stops as the image that it was made from. */
-static int take_over(struct image *image, const struct image *base, struct err *err)
-{
-	_cleanup_(wire_writer_finish) struct wire_writer app;
-
-	memcpy(image->init, base->init, sizeof(image->init));
-	image->stop_signal = base->stop_signal;
-	image->created_wall_usec = clock_wall_usec();
-	wire_writer_init(&app, IMAGE_CONFIG_BYTES_MAX);
-	if (!base->app)
-		return 0;
-	image_config_write(base->app, &app);
-	return image_config_parse(app.data, app.size, &image->app, err);
-}
-
 static void on_published(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -103,18 +88,20 @@ static void on_published(
 	struct image_message out;
 	struct err failure;
 	struct db_tx *tx;
-	struct image *base;
+	const struct image *base;
 
 	link_close_fds(fds, n_fds);
 	if (err) {
 		fail(p, err, true);
 		return;
 	}
-	base = model_any_image(&p->server->model, p->snapshot->image);
-	if (take_over(p->image, base, &failure) < 0) {
+	/* It starts and stops as what it was made from. */
+	base = container_base(&p->server->model, p->container, p->snapshot->image);
+	if (image_copy_start(p->image, base, &failure) < 0) {
 		fail(p, &failure, true);
 		return;
 	}
+	p->image->created_wall_usec = clock_wall_usec();
 	p->image->size_bytes = made->report.bytes;
 	p->image->entries = made->report.entries;
 	tx = db_tx_new();
@@ -158,7 +145,7 @@ static int check(struct server *server, const Croft__V1__PublishSnapshotRequest 
 		r = import_check_name(server, request->image_id, err);
 	if (r < 0)
 		return r;
-	base = model_any_image(&server->model, (*ret)->image);
+	base = container_base(&server->model, (*ret)->container, (*ret)->image);
 	if ((*ret)->dropping || !base || !base->visible)
 		return err_set(err, ERR_FAILED_PRECONDITION, "SNAPSHOT_DELETING",
 			"snapshot %s is being deleted, or its image is gone", (*ret)->name);

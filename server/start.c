@@ -42,7 +42,7 @@ struct start {
 int start_check_allowed(struct server *server, const struct container *c, struct err *err)
 {
 	const struct tenant *t = c->tenant;
-	const struct image *image = model_any_image(&server->model, c->image);
+	const struct image *image = container_base(&server->model, c, c->image);
 
 	if (server->shutting_down)
 		return err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
@@ -66,7 +66,8 @@ int start_check_allowed(struct server *server, const struct container *c, struct
 		return -EPERM;
 	if (!image->init[0] && !c->init_args)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_WITHOUT_INIT",
-			"image %s has no init; name one", c->image);
+			"%s%s has no init; name one", *c->image ? "image " : "the container",
+			c->image);
 	return 0;
 }
 
@@ -113,8 +114,8 @@ static int pack_args(struct server *server, const struct container *c, int *ret_
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	/* What tells systemd that it is in a container (systemd's CONTAINER_INTERFACE). */
 	static char container[] = "container=croft";
-	struct image *image = model_any_image(&server->model, c->image);
-	char *init[] = {image->app ? NULL : image->init, NULL};
+	const struct image *image = container_base(&server->model, c, c->image);
+	char *init[] = {image->app ? NULL : (char *)image->init, NULL};
 	char *env[INIT_ENV_N + 1] = {path, container, NULL};
 	char *app_env[IMAGE_CONFIG_ENV_MAX + INIT_ENV_N + 1];
 	struct spawn_args args = {.argv = c->init_args ? c->init_args : init,
@@ -130,7 +131,7 @@ static int pack_args(struct server *server, const struct container *c, int *ret_
 /* An application is no init: one that reaps goes before it. */
 static bool wants_init(struct server *server, const struct container *c)
 {
-	const struct image *image = model_any_image(&server->model, c->image);
+	const struct image *image = container_base(&server->model, c, c->image);
 
 	return c->with_init || (image->app && !image->app->is_init && !c->init_args);
 }

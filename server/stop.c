@@ -77,7 +77,7 @@ void stop_kill(struct server *server, struct container *c)
 
 static int stop_signal(struct server *server, const struct container *c)
 {
-	const struct image *image = model_any_image(&server->model, c->image);
+	const struct image *image = container_base(&server->model, c, c->image);
 
 	/* The image's signal is for the image's init. */
 	if (c->init_args || !image || !image->stop_signal)

@@ -28,6 +28,8 @@ void store_delete_alias(struct db_tx *tx, const char *alias);
 void store_put_container(struct db_tx *tx, const struct container *container);
 /* Sets row_gone, which is for the caller to take back when the commit fails. */
 void store_delete_container(struct db_tx *tx, struct container *container);
+/* How files of its own start; once, when that is known. Nothing once its row is deleted. */
+void store_put_own(struct db_tx *tx, const struct container *container);
 void store_put_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 void store_delete_snapshot(struct db_tx *tx, const struct snapshot *snapshot);
 /* A container's place in its tenant's network (part of store_put_container()), and all of them. */

@@ -1,4 +1,5 @@
 /* Statements on containers and their runs; see store.h. */
+#include "base/cleanup.h"
 #include "server/health.h"
 #include "server/init_args.h"
 #include "server/limits_text.h"
@@ -52,6 +53,22 @@ void store_delete_container(struct db_tx *tx, struct container *c)
 	/* Its totals stay: they are its tenant's past. */
 	db_tx_write(tx, "DELETE FROM snapshots WHERE container_uid=?1", "s", c->uid);
 	db_tx_write(tx, "DELETE FROM containers WHERE uid=?1", "s", c->uid);
+}
+
+void store_put_own(struct db_tx *tx, const struct container *c)
+{
+	_cleanup_(wire_writer_finish) struct wire_writer app;
+
+	if (c->row_gone)
+		return;
+	wire_writer_init(&app, IMAGE_CONFIG_BYTES_MAX);
+	if (c->own->app)
+		image_config_write(c->own->app, &app);
+	db_tx_write(tx,
+		"INSERT INTO container_own (container_uid, init, stop_signal, config)"
+		" VALUES (?1, ?2, ?3, ?4)",
+		"ssib", c->uid, c->own->init, (int64_t)c->own->stop_signal,
+		(const void *)(app.data ? app.data : (const uint8_t *)""), app.size);
 }
 
 void store_add_run(

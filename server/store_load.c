@@ -221,6 +221,30 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	return r;
 }
 
+static int load_own(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct load *load = arg;
+	char name[NAME_SIZE];
+	char uid[UID_SIZE];
+	struct container *c;
+	struct tenant *t;
+
+	db_column_text(row, 0, uid, sizeof(uid));
+	db_column_text(row, 1, name, sizeof(name));
+	t = find_by_uid(load, uid);
+	c = t ? model_any_container(t, name) : NULL;
+	if (!c)
+		return damaged("container's own files", err);
+	if (container_set_own(c, NULL, err) < 0)
+		return -ENOMEM;
+	db_column_text(row, 2, c->own->init, sizeof(c->own->init));
+	c->own->stop_signal = (uint32_t)sqlite3_column_int(row, 3);
+	if (sqlite3_column_bytes(row, 4) == 0)
+		return 0;
+	return image_config_parse(sqlite3_column_blob(row, 4), (size_t)sqlite3_column_bytes(row, 4),
+		&c->own->app, err);
+}
+
 static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct run *run = arg;
@@ -457,6 +481,11 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 			" pending, schedule, restart, autostart, start_order, restart_due,"
 			" nesting, health FROM containers",
 			load_container, &load, err, "");
+	if (r == 0)
+		r = db_query(db,
+			"SELECT tenant_uid, name, init, stop_signal, config FROM container_own"
+			" JOIN containers ON uid=container_uid",
+			load_own, &load, err, "");
 	if (r == 0)
 		r = store_load_snapshots(db, model, err);
 	if (r == 0)

@@ -144,7 +144,7 @@ static void delete_snapshot(struct grpc_call *call, const ProtobufCMessage *mess
 static int check_restore(
 	struct server *server, const struct snapshot *s, struct container *c, struct err *err)
 {
-	const struct image *image = model_any_image(&server->model, s->image);
+	const struct image *image = container_base(&server->model, c, s->image);
 
 	if (s->dropping)
 		return err_set(err, ERR_FAILED_PRECONDITION, "SNAPSHOT_DELETING",

@@ -89,6 +89,8 @@ def on_containers(tenant):
         ("Containers/PushFiles", {"start": {"name": name, "path": "/tmp"}}),
         ("Containers/PullFiles", {"name": name, "path": "/etc/passwd"}),
         ("Containers/ExportContainer", {"name": name}),
+        ("Containers/ImportContainer", {"start": {
+            "parent": f"tenants/{tenant}", "container_id": "imported", "container": {}}}),
         ("Snapshots/CreateSnapshot", {"parent": name, "snapshot_id": "mine"}),
         ("Snapshots/GetSnapshot", {"name": f"{name}/snapshots/mine"}),
         ("Snapshots/ListSnapshots", {"parent": name}),
