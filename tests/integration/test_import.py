@@ -211,7 +211,9 @@ def test_a_client_that_leaves(box, tmp_path):
         box.refused("import", "acme/second", "-", stdin=data, match="under way")
     os.close(writer)
     nothing_left(box)
-    box.ok("import", "acme/web", "-", stdin=data, timeout=60)
+    # Nobody waits for its end, so that its name may be taken a moment longer.
+    wait_until("its name is free", lambda: box.croft(
+        "import", "acme/web", "-", stdin=data, timeout=60).rc == 0, seconds=30)
 
 
 @pytest.mark.parametrize("who", [("croftd",), ("supervisor",), ("croftd", "supervisor")],
@@ -240,5 +242,6 @@ def test_killed_in_the_middle(box, who, tmp_path):
         wait_until("it is settled", lambda: box.croft(
             "delete", "acme/web").rc == 0 or containers(box) == [], seconds=30)
         nothing_left(box)
-    box.ok("import", "acme/web", file, timeout=60)
+    wait_until("its name is free", lambda: box.croft(
+        "import", "acme/web", file, timeout=60).rc == 0, seconds=30)
     box.ok("start", "acme/web")
