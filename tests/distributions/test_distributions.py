@@ -65,3 +65,18 @@ def test_whole_life(box, image):
     assert time.monotonic() - start < 50
     assert box.info(name)["run"]["exit"]["kind"] in (
         "POWEROFF", "REBOOT"), box.info(name)
+
+
+def test_nesting_gives_logind_its_procfs(box):
+    """What Debian 11's logind lacks otherwise: with nesting its whole system runs."""
+    path = os.path.join(IMAGES, "distributions", "debian11.tar.zst")
+    if not os.path.isfile(path):
+        pytest.skip(f"{path} is not there; make test-images makes it")
+    if box.croft("image", "show", "debian11").rc != 0:
+        box.ok("image", "import", "debian11", path, timeout=180)
+    box.tenant(memory="1G", cpu="2", pids=300)
+    box.ok("tenant", "set", "acme", "--nesting", "on")
+    box.launch("acme/nested", image="debian11", options=("--nesting",))
+    booted(box, "acme/nested", "systemctl is-system-running | grep -qx running")
+    box.sh("acme/nested", "systemctl is-active systemd-logind && loginctl list-sessions")
+    box.ok("stop", "--timeout", "60", "acme/nested", timeout=90)
