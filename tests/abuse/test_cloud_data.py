@@ -100,6 +100,19 @@ def test_what_is_on_the_way_leads_nowhere(box, tmp_path, plant):
         assert box.exec("acme/web", "/bin/cat", f"{naive}/user-data").rc != 0
 
 
+def test_a_volume_on_the_way(box):
+    """What a volume has is not written to: other containers have it, too."""
+    box.tenant()
+    box.ok("volume", "create", "acme/data")
+    box.ok("create", "busybox", "acme/web", "--cloud-init")
+    box.ok("volume", "attach", "acme/data", "acme/web:/var/lib/cloud")
+    refused = box.croft("start", "acme/web")
+    assert refused.rc == 1 and "a volume is on the way" in refused.err, refused
+    box.ok("set", "acme/web", "--no-cloud-init")
+    box.ok("start", "acme/web")
+    assert box.sh("acme/web", "ls -A /var/lib/cloud") == ""
+
+
 def test_a_key_is_one_line(box):
     """A key with a second line would be a line of the meta data, another instance's id say."""
     box.tenant()
