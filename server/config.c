@@ -299,8 +299,9 @@ const char *config_usage(void)
 
 		snprintf(flag, sizeof(flag), "--%s%s%s", s.name, s.value ? " " : "",
 			s.value ? s.value : "");
-		len += (size_t)snprintf(
-			text + len, sizeof(text) - len, "  %-28s %s\n", flag, s.help);
+		/* A flag that reaches into its text stands on a line of its own. */
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "  %-28s%s%*s%s\n", flag,
+			strlen(flag) > 28 ? "\n" : "", strlen(flag) > 28 ? 31 : 1, "", s.help);
 	}
 	return text;
 }
