@@ -85,6 +85,19 @@ static const char *mounts_text(
 	return buf;
 }
 
+static const char *idle_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__Container *c = (const void *)m;
+
+	buf[0] = '\0';
+	if (c->idle_freeze)
+		snprintf(buf, COLUMN_TEXT_MAX, human ? "after %lld s%s" : "%lld",
+			(long long)c->idle_freeze->seconds,
+			c->idle_frozen ? "; it is frozen now" : "");
+	return buf;
+}
+
 const struct column container_list_columns[] = {
 	{"name", "CONTAINER", "name", COLUMN_RESOURCE, NULL},
 	{"state", "STATE", .kind = COLUMN_CUSTOM, .text = health_state_text},
@@ -122,6 +135,7 @@ const struct column container_columns[] = {
 	{"health", "health", .kind = COLUMN_CUSTOM, .text = health_text},
 	{"restart_policy", "restart", "restart_policy", COLUMN_PLAIN, NULL},
 	{"restart_time", "starts again", "restart_time", COLUMN_TIME, NULL},
+	{"idle_freeze", "idle freeze", .kind = COLUMN_CUSTOM, .text = idle_text},
 	{"autostart", "autostart", "autostart", COLUMN_PLAIN, NULL},
 	{"autostart_order", "order", "autostart_order", COLUMN_PLAIN, NULL},
 	{"no_network", "no network", "no_network", COLUMN_PLAIN, NULL},

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define SERVICE	     (&croft__v1__containers__descriptor)
-#define UPKEEP_PATHS 3
+#define UPKEEP_PATHS 4
 
 /* Of all that make or change a container. */
 #define UPKEEP_OPTIONS                                                                             \
@@ -27,18 +27,24 @@
 			.value = "on|off",                                                         \
 			.kind = WORD_CHOICE,                                                       \
 			.help = "start it with the host"},                                         \
+		{.name = "idle-freeze",                                                            \
+			.value = "TIME",                                                           \
+			.help = "freeze it when idle for so long, until it is used; none: never"}, \
 	{                                                                                          \
 		.name = "autostart-order", .value = "N", .help = "lower ones start first (0)"      \
 	}
 
-/* --restart, --autostart, --autostart-order: as far as they are given. Adds their mask paths. */
+/* --restart, --autostart, --autostart-order, --idle-freeze: as far as they are given. Adds their
+ * mask paths. */
 static int read_upkeep(const struct options *o, Croft__V1__Container *c,
-	const char *paths[static UPKEEP_PATHS], size_t *n, struct err *err)
+	Google__Protobuf__Duration *idle_freeze, const char *paths[static UPKEEP_PATHS], size_t *n,
+	struct err *err)
 {
 	static const char *const policies[] = {"never", "on-failure", "always"};
 	const char *restart = options_get(o, "restart");
 	const char *autostart = options_get(o, "autostart");
 	const char *order = options_get(o, "autostart-order");
+	const char *idle = options_get(o, "idle-freeze");
 	bool on = false;
 	uint64_t value = 0;
 	int r = 0;
@@ -54,6 +60,8 @@ static int read_upkeep(const struct options *o, Croft__V1__Container *c,
 		r = cli_switch("autostart", autostart, &on, err);
 	if (r == 0 && order)
 		r = cli_number("--autostart-order", order, 9999, &value, err);
+	if (r == 0 && idle && strcmp(idle, "none") != 0)
+		r = schedule_span("idle-freeze", idle, idle_freeze, err);
 	if (r < 0)
 		return r;
 	c->autostart = on;
@@ -64,12 +72,16 @@ static int read_upkeep(const struct options *o, Croft__V1__Container *c,
 		paths[(*n)++] = "autostart";
 	if (order)
 		paths[(*n)++] = "autostart_order";
+	if (idle)
+		paths[(*n)++] = "idle_freeze";
+	if (idle && strcmp(idle, "none") != 0)
+		c->idle_freeze = idle_freeze;
 	return 0;
 }
 
 /* Everything but limits and names. */
 static int fill_container(const struct cli *cli, Croft__V1__Container *c,
-	char policy[static RESOURCE_SIZE], struct err *err)
+	Google__Protobuf__Duration *idle_freeze, char policy[static RESOURCE_SIZE], struct err *err)
 {
 	const struct options *o = &cli->options;
 	const char *paths[UPKEEP_PATHS];
@@ -82,7 +94,7 @@ static int fill_container(const struct cli *cli, Croft__V1__Container *c,
 	c->nesting = options_has(o, "nesting");
 	c->n_init_args = o->n_rest;
 	c->init_args = (char **)o->rest;
-	if (read_upkeep(o, c, paths, &n, err) < 0)
+	if (read_upkeep(o, c, idle_freeze, paths, &n, err) < 0)
 		return -EINVAL;
 	if (!options_has(o, "policy"))
 		return 0;
@@ -95,6 +107,7 @@ struct new_container {
 	Croft__V1__CreateContainerRequest request;
 	Croft__V1__Container container;
 	struct schedule_message schedule;
+	Google__Protobuf__Duration idle_freeze;
 	struct health_message health;
 	struct cloud_init_message cloud;
 	struct limits_message limits;
@@ -115,7 +128,7 @@ static int read_new(struct cli *cli, const char *name, struct new_container *c, 
 	if (r == 0)
 		r = limits_message_read(&cli->options, true, &c->limits, err);
 	if (r == 0)
-		r = fill_container(cli, &c->container, c->policy, err);
+		r = fill_container(cli, &c->container, &c->idle_freeze, c->policy, err);
 	if (r == 0)
 		r = schedule_read(&cli->options, &c->schedule, err);
 	if (r == 0)
@@ -235,8 +248,8 @@ static int import(struct cli *cli, struct err *err)
 
 /* What set changes beside limits: fills the container, adds the mask's paths. */
 static int read_others(const struct cli *cli, Croft__V1__Container *c,
-	struct schedule_message *schedule, struct health_message *health, const char **paths,
-	size_t *n_paths, struct err *err)
+	struct schedule_message *schedule, Google__Protobuf__Duration *idle_freeze,
+	struct health_message *health, const char **paths, size_t *n_paths, struct err *err)
 {
 	const struct options *o = &cli->options;
 	const char *oom_group = options_get(o, "oom-group");
@@ -259,7 +272,7 @@ static int read_others(const struct cli *cli, Croft__V1__Container *c,
 		paths[(*n_paths)++] = "snapshot_schedule";
 	if (health->given)
 		paths[(*n_paths)++] = "health_check";
-	r = read_upkeep(o, c, paths + *n_paths, &n_upkeep, err);
+	r = read_upkeep(o, c, idle_freeze, paths + *n_paths, &n_upkeep, err);
 	*n_paths += n_upkeep;
 	return r;
 }
@@ -272,6 +285,7 @@ static int set(struct cli *cli, struct err *err)
 	Croft__V1__Container container = CROFT__V1__CONTAINER__INIT;
 	const char *paths[LIMIT_N + 4 + UPKEEP_PATHS + CLOUD_INIT_PATHS];
 	struct schedule_message schedule;
+	Google__Protobuf__Duration idle_freeze;
 	struct health_message health;
 	struct cloud_init_message cloud;
 	struct limits_message limits;
@@ -284,7 +298,8 @@ static int set(struct cli *cli, struct err *err)
 		return r;
 	memcpy(paths, limits.paths, limits.n_paths * sizeof(*paths));
 	mask.n_paths = limits.n_paths;
-	r = read_others(cli, &container, &schedule, &health, paths, &mask.n_paths, err);
+	r = read_others(
+		cli, &container, &schedule, &idle_freeze, &health, paths, &mask.n_paths, err);
 	if (r == 0)
 		r = cloud_init_read_change(
 			&cli->options, &cloud, &container, paths, &mask.n_paths, err);

@@ -91,6 +91,8 @@ const char *health_state_text(
 	buf[n] = '\0';
 	if (human && c->health == CROFT__V1__CONTAINER__HEALTH__UNHEALTHY)
 		snprintf(buf + n, COLUMN_TEXT_MAX - n, " (unhealthy)");
+	else if (human && c->idle_frozen)
+		snprintf(buf + n, COLUMN_TEXT_MAX - n, " (idle)");
 	return buf;
 }
 

@@ -42,7 +42,7 @@ Croft__V1__HealthCheck *health_option_message(struct health_message *health);
 /* "healthy", "unhealthy (3 failures): connection refused" of a container. */
 const char *health_text(
 	const ProtobufCMessage *message, bool human, char buf[static COLUMN_TEXT_MAX]);
-/* Its state, in a table with "(unhealthy)" where it is. */
+/* Its state, in a table with what else is to be known of it: "running (unhealthy)". */
 const char *health_state_text(
 	const ProtobufCMessage *message, bool human, char buf[static COLUMN_TEXT_MAX]);
 /* "every 30s: COMMAND". */

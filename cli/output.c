@@ -202,6 +202,7 @@ static enum table_colour colour_of(const struct column *column, const char *text
 		{"deleting", TABLE_YELLOW},
 		{"frozen", TABLE_CYAN},
 		{"freezing", TABLE_CYAN},
+		{"frozen (idle)", TABLE_CYAN},
 		{"suspended", TABLE_RED},
 		{"running (unhealthy)", TABLE_RED},
 		{"stopped", TABLE_FAINT},

@@ -8,6 +8,7 @@
 #include "sandbox/handlers.h"
 #include "sandbox/net_filter.h"
 #include "sandbox/net_names.h"
+#include "sandbox/net_usage.h"
 
 #include <fcntl.h>
 
@@ -108,5 +109,76 @@ HANDLER(handle_net_rules)
 		return;
 	task->fds[0] = take_fd(&fds[0]);
 	task->fn = filter;
+	task_start(task);
+}
+
+struct packet_rows {
+	struct net_packets *list; /* owned */
+	size_t n;
+	bool failed;
+};
+
+static void add_row(const char *port, uint64_t packets, void *arg)
+{
+	struct packet_rows *rows = arg;
+	struct net_packets *grown =
+		rows->failed ? NULL : reallocarray(rows->list, rows->n + 1, sizeof(*rows->list));
+
+	if (!grown) {
+		rows->failed = true;
+		return;
+	}
+	rows->list = grown;
+	grown[rows->n] = (struct net_packets){.packets = packets};
+	snprintf(grown[rows->n++].port, sizeof(grown->port), "%s", port);
+}
+
+static int read_packets(struct task *task, struct job_output *out, struct err *err)
+{
+	struct packet_rows rows = {0};
+	int r = net_usage_own_packets(&task->s->net_plan, add_row, &rows, err);
+	int fd;
+
+	if (r == 0 && rows.failed)
+		r = err_oom(err);
+	if (r < 0) {
+		free(rows.list);
+		return r;
+	}
+	fd = fd_sealed_memfd("packets", rows.list, rows.n * sizeof(*rows.list));
+	free(rows.list);
+	if (fd < 0)
+		return err_sys(err, fd, "make a list of packets");
+	out->fds[out->n_fds++] = fd;
+	return 0;
+}
+
+static void packets_read(struct task *task, struct job_result *result)
+{
+	static const struct msg_empty empty;
+
+	if (result->r < 0)
+		task_fail(task, &result->err);
+	else
+		task_reply(task, &empty, result->fds, result->n_fds);
+}
+
+HANDLER(handle_net_packets)
+{
+	struct task *task;
+	bool refused = !net_plan_is_on(&s->net_plan);
+	struct err err;
+
+	(void)msg;
+	(void)fds;
+	(void)n_fds;
+	if (refused)
+		err_set(&err, ERR_FAILED_PRECONDITION, "NO_NETWORK",
+			"this host has no network for containers");
+	task = handler_task(s, request, refused ? &err : NULL);
+	if (!task)
+		return;
+	task->fn = read_packets;
+	task->done = packets_read;
 	task_start(task);
 }

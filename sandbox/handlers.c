@@ -48,6 +48,7 @@ static const struct handler handlers[] = {
 	[MSG_CONSOLE_KEEP] = {handle_console_keep, 1, 1},
 	[MSG_CONTAINER_EXPORT] = {handle_container_export, 1, 1},
 	[MSG_CONTAINER_IMPORT] = {handle_container_import, 1, 1},
+	[MSG_NET_PACKETS] = {handle_net_packets, 0, 0},
 };
 
 const struct handler *handler_for(uint32_t op)

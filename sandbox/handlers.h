@@ -37,6 +37,7 @@ HANDLER(handle_container_rename);
 HANDLER(handle_container_rebuild);
 HANDLER(handle_container_export);
 HANDLER(handle_container_import);
+HANDLER(handle_net_packets);
 HANDLER(handle_net_config);
 HANDLER(handle_net_usage);
 HANDLER(handle_console_keep);

@@ -45,6 +45,7 @@ static const struct {
 	[NET_USAGE_IN4] = {"in4", "inet", NFPROTO_INET},
 	[NET_USAGE_OUT6] = {"out6", "inet", NFPROTO_INET},
 	[NET_USAGE_IN6] = {"in6", "inet", NFPROTO_INET},
+	[NET_USAGE_OWN_IN] = {"own_in", "bridge", NFPROTO_BRIDGE},
 };
 
 const char *net_usage_set_name(enum net_usage_set set)
@@ -383,4 +384,24 @@ void net_usage_for_each(const struct net_usage_table *table,
 	for (int set = 0; set < NET_USAGE_SET_N; set++)
 		for (size_t i = 0; i < table->sets[set].n; i++)
 			fn((enum net_usage_set)set, table->sets[set].list[i].key, arg);
+}
+
+int net_usage_own_packets(const struct net_plan *plan,
+	void (*fn)(const char *port, uint64_t packets, void *arg), void *arg, struct err *err)
+{
+	struct entries entries = {0};
+	char name[NET_TABLE_SIZE];
+	char port[KEY_SIZE + 1] = "";
+	int r;
+
+	net_rules_table(plan, 1, name);
+	r = read_set(name, NET_USAGE_OWN_IN, &entries);
+	if (r == 0 && entries.n)
+		qsort(entries.list, entries.n, sizeof(*entries.list), compare);
+	for (size_t i = 0; r == 0 && i < entries.n; i++) {
+		memcpy(port, entries.list[i].key, KEY_SIZE);
+		fn(port, entries.list[i].traffic.packets, arg);
+	}
+	free(entries.list);
+	return r < 0 ? err_sys(err, r, "read the counters of the network") : 0;
 }

@@ -85,12 +85,21 @@ enum net_usage_set {
 	NET_USAGE_IN4,
 	NET_USAGE_OUT6,
 	NET_USAGE_IN6,
+	NET_USAGE_OWN_IN, /* bridge: by port; to the container's own addresses */
 	NET_USAGE_SET_N,
 };
 
 /* Calls fn for each counter there is: its set and key, an interface's name or an address. */
 void net_usage_for_each(const struct net_usage_table *table,
 	void (*fn)(enum net_usage_set set, const uint8_t key[static 16], void *arg), void *arg);
+
+/*
+ * Calls fn for each container's interface, in order of names, with the packets that came to the
+ * container's own addresses: no ARP, no neighbour discovery, nothing for many. Reads that set
+ * alone. Returns 0 or -errno.
+ */
+int net_usage_own_packets(const struct net_plan *plan,
+	void (*fn)(const char *port, uint64_t packets, void *arg), void *arg, struct err *err);
 
 /* The name of a set, and the family of its table: "bridge" or "inet". */
 const char *net_usage_set_name(enum net_usage_set set);

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  14u
+#define PROTOCOL_VERSION  15u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -77,6 +77,7 @@ enum msg_op {
 	MSG_NET_USAGE,	      /* msg_empty -> msg_net_usages + a sealed memfd: its rows */
 	MSG_CONTAINER_IMPORT, /* msg_container_import + a pipe's reading end -> msg_image_imported
 				 (slow) + a config, as MSG_IMAGE_IMPORT: makes its upper */
+	MSG_NET_PACKETS,      /* msg_empty -> msg_empty + a memfd of struct net_packets, sorted */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -425,6 +426,12 @@ struct msg_net_usages {
 struct msg_net_usage {
 	char run_id[RUN_ID_SIZE]; /* "": it has ended meanwhile, and is not to be looked at */
 	struct net_usage usage;	  /* as it was when this run's end had not been noticed */
+};
+
+/* What came for a container, to its own addresses, since the packet filter knows it. */
+struct net_packets {
+	char port[NET_IFNAME_SIZE]; /* of its place; zeros behind the name */
+	uint64_t packets;
 };
 
 struct msg_limit_hit {

@@ -9,6 +9,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/exec.h"
+#include "server/idle.h"
 #include "server/logs.h"
 
 #include <event2/buffer.h>
@@ -254,7 +255,7 @@ void console_end(struct container *c)
 
 static int check(const struct container *c, struct err *err)
 {
-	int r = exec_check_container(c, err);
+	int r = exec_check_wakable(c, err);
 
 	if (r < 0)
 		return r;
@@ -274,6 +275,7 @@ static void attach(struct console_viewer *v, struct grpc_call *call, struct cont
 {
 	Croft__V1__ConsoleResponse response = CROFT__V1__CONSOLE_RESPONSE__INIT;
 	Croft__V1__ConsoleAttached attached = CROFT__V1__CONSOLE_ATTACHED__INIT;
+	struct err err;
 
 	v->call = grpc_call_ref(call);
 	v->container = container_ref(c);
@@ -287,6 +289,9 @@ static void attach(struct console_viewer *v, struct grpc_call *call, struct cont
 	grpc_send(call, &response.base);
 	apply_size(v);
 	tell_opened(v);
+	/* As long as somebody looks, it is in use. */
+	if (idle_is_frozen(c))
+		idle_wake(v->server, c, "console", NULL, NULL, &err);
 	log_source_poke(c->logs);
 }
 

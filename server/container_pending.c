@@ -7,6 +7,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/health.h"
+#include "server/idle.h"
 #include "server/init_args.h"
 #include "server/link.h"
 #include "server/log_quota.h"
@@ -344,6 +345,8 @@ static void on_committed(void *arg, const struct err *err)
 		log_quota_enforce(p->server, p->container->tenant);
 		if (p->op && !health_equal(&p->op->health_check, &p->container->health_check))
 			health_changed(p->server, p->container);
+		if (p->op && p->op->upkeep.idle_s != p->container->upkeep.idle_s)
+			idle_changed(p->server, p->container);
 	} else if (p->kind->take_back) {
 		p->kind->take_back(p);
 		snprintf(p->container->pending, sizeof(p->container->pending), "%s", p->kind->word);

@@ -73,10 +73,11 @@ void container_update_fill(struct container *c, struct container_op *op, struct 
 static int fill(
 	struct container_op *op, const Croft__V1__UpdateContainerRequest *request, struct err *err)
 {
-	/* Behind the second, three in the order of enum upkeep_field; then those of cloud_init.h.
+	/* Behind the second, four in the order of enum upkeep_field; then those of cloud_init.h.
 	 */
 	static const char *const others[] = {"oom_group", "snapshot_schedule", "restart_policy",
-		"autostart", "autostart_order", "health_check", CLOUD_INIT_PATHS, NULL};
+		"autostart", "autostart_order", "idle_freeze", "health_check", CLOUD_INIT_PATHS,
+		NULL};
 	struct container *c = op->container;
 	struct tenant *t = c->tenant;
 	struct limits allowed = t->limits;
@@ -94,7 +95,7 @@ static int fill(
 		r = snapshot_schedule_read(request->container->snapshot_schedule, clock_wall_usec(),
 			&op->schedule, err);
 	op->health_check = c->health_check;
-	if (r == 0 && (update.others & 1u << 5))
+	if (r == 0 && (update.others & 1u << 6))
 		r = health_read(
 			request->container->health_check, c->ephemeral, &op->health_check, err);
 	op->upkeep = c->upkeep;
@@ -102,7 +103,7 @@ static int fill(
 		r = convert_upkeep_back(request->container, update.others >> 2 & UPKEEP_ALL,
 			c->ephemeral, &op->upkeep, err);
 	if (r == 0)
-		r = fill_cloud_init(op, request->container->cloud_init, update.others >> 6, err);
+		r = fill_cloud_init(op, request->container->cloud_init, update.others >> 7, err);
 	if (r < 0)
 		return r;
 	if (!cores_empty(t->cpus)) {
@@ -142,6 +143,7 @@ void container_update_store(struct db_tx *tx, const struct container_op *op)
 		upkeep_restart_name(c->upkeep.restart));
 	changes_bool(&changes, "autostart", op->upkeep.autostart, c->upkeep.autostart);
 	changes_number(&changes, "autostart_order", op->upkeep.order, c->upkeep.order);
+	changes_number(&changes, "idle_freeze_seconds", op->upkeep.idle_s, c->upkeep.idle_s);
 	if (strcmp(op->cloud_id, c->cloud_id) != 0) {
 		changes_text(&changes, "cloud_init", op->cloud_init ? op->cloud_id : "none",
 			c->cloud_init ? c->cloud_id : "none");

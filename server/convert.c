@@ -3,6 +3,7 @@
 
 #include "server/cloud_init.h"
 #include "server/health.h"
+#include "server/idle.h"
 #include "server/upkeep.h"
 #include "server/volume.h"
 
@@ -70,6 +71,16 @@ int convert_upkeep_back(const Croft__V1__Container *msg, unsigned fields, bool e
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "UPKEEP_INVALID", "ephemeral",
 			"an ephemeral container goes when its run has ended: nothing can start it "
 			"again");
+	if (fields & 1u << UPKEEP_IDLE) {
+		if (msg->idle_freeze && (msg->idle_freeze->nanos || msg->idle_freeze->seconds < 0 ||
+						msg->idle_freeze->seconds > IDLE_FREEZE_MAX_S))
+			return err_set_subject(err, ERR_INVALID_ARGUMENT, "UPKEEP_INVALID",
+				"idle_freeze",
+				"a container may be idle for 1 to %u whole seconds; 0 is as long "
+				"as it likes",
+				IDLE_FREEZE_MAX_S);
+		u.idle_s = msg->idle_freeze ? (uint32_t)msg->idle_freeze->seconds : 0;
+	}
 	*upkeep = u;
 	return 0;
 }
@@ -180,6 +191,16 @@ static void fill_health(const struct container *c, struct container_message *out
 	out->msg.health_output = (char *)output;
 }
 
+static void fill_idle(const struct container *c, struct container_message *out)
+{
+	if (c->upkeep.idle_s) {
+		google__protobuf__duration__init(&out->idle);
+		out->idle.seconds = c->upkeep.idle_s;
+		out->msg.idle_freeze = &out->idle;
+	}
+	out->msg.idle_frozen = c->run.idle && c->state == CONTAINER_FROZEN;
+}
+
 static void fill_mounts(const struct container *c, struct container_message *out)
 {
 	for (size_t i = 0; i < c->n_mounts; i++) {
@@ -245,6 +266,7 @@ const ProtobufCMessage *convert_container(const struct container *c, struct cont
 	}
 	msg->restart_policy = (Croft__V1__Container__RestartPolicy)(c->upkeep.restart + 1);
 	msg->autostart = c->upkeep.autostart;
+	fill_idle(c, out);
 	msg->autostart_order = c->upkeep.order;
 	if (c->restart_wall_usec) {
 		convert_time(c->restart_wall_usec, &out->restart);

@@ -40,6 +40,7 @@ struct container_message {
 	Google__Protobuf__Duration health_interval;
 	Google__Protobuf__Duration health_timeout;
 	Google__Protobuf__Duration health_start_period;
+	Google__Protobuf__Duration idle;
 	Google__Protobuf__Timestamp restart;
 	Croft__V1__CloudInitInfo cloud_init;
 	char name[RESOURCE_SIZE];
@@ -109,8 +110,8 @@ int convert_limits_update(const Croft__V1__Limits *msg, const Google__Protobuf__
  * Takes over what a request says of a container's upkeep; of `fields`, what is 1 << enum
  * upkeep_field. An ephemeral container is never restarted: INVALID_ARGUMENT / UPKEEP_INVALID.
  */
-enum upkeep_field { UPKEEP_RESTART, UPKEEP_AUTOSTART, UPKEEP_ORDER };
-#define UPKEEP_ALL 7u
+enum upkeep_field { UPKEEP_RESTART, UPKEEP_AUTOSTART, UPKEEP_ORDER, UPKEEP_IDLE };
+#define UPKEEP_ALL 15u
 int convert_upkeep_back(const Croft__V1__Container *msg, unsigned fields, bool ephemeral,
 	struct upkeep *upkeep, struct err *err);
 

@@ -219,9 +219,14 @@ static const char container_own[] =
 	" container_uid TEXT PRIMARY KEY REFERENCES containers(uid) ON DELETE CASCADE,"
 	" init TEXT NOT NULL, stop_signal INTEGER NOT NULL, config BLOB NOT NULL) WITHOUT ROWID;";
 
+/* containers.idle_freeze: seconds; runs.idle: as in struct run. */
+static const char idle_freeze[] =
+	"ALTER TABLE containers ADD COLUMN idle_freeze INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE runs ADD COLUMN idle INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
-	health_checks, cloud_init, traffic, container_own};
+	health_checks, cloud_init, traffic, container_own, idle_freeze};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

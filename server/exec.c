@@ -7,9 +7,11 @@
 #include "server/exec.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "server/exec_args.h"
 #include "server/exec_io.h"
+#include "server/idle.h"
 #include "server/link.h"
 
 #include <event2/event.h>
@@ -27,6 +29,8 @@ struct exec_session {
 	const struct exec_front *front;
 	struct exec_failure failure;
 	struct exec_io io;
+	struct msg_exec msg; /* what the supervisor is asked */
+	int fds[4];	     /* with that, until then */
 	struct event *kill_timer;
 	uint64_t id;
 	bool started;
@@ -42,6 +46,12 @@ int exec_table_create(struct server *server, struct err *err)
 	return server->execs ? 0 : err_oom(err);
 }
 
+static void close_request(struct exec_session *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->fds); i++)
+		close_fd(&s->fds[i]);
+}
+
 static void session_free(struct exec_session *s)
 {
 	LIST_REMOVE(s, entry);
@@ -52,6 +62,8 @@ static void session_free(struct exec_session *s)
 		grpc_call_set_data(s->call, NULL);
 		grpc_call_unref(s->call);
 	}
+	close_request(s);
+	s->container->n_execs--;
 	container_unref(s->container);
 	free(s);
 }
@@ -306,37 +318,58 @@ int exec_check_container(const struct container *c, struct err *err)
 	return 0;
 }
 
-static int ask(struct exec_session *s, const Croft__V1__ExecStart *start, enum exec_program program,
-	struct err *err)
+int exec_check_wakable(const struct container *c, struct err *err)
 {
-	_cleanup_close_ int args = -1;
-	int fds[4] = {-1, -1, -1, -1};
-	struct msg_exec msg = {.tty = start->tty != 0, .program = (uint8_t)program};
+	return !c->tenant->suspended && idle_is_frozen(c) ? 0 : exec_check_container(c, err);
+}
+
+/* What the supervisor is to be asked, with its descriptors. */
+static int prepare(struct exec_session *s, const Croft__V1__ExecStart *start,
+	enum exec_program program, struct err *err)
+{
 	const struct image *image = container_base(
 		&s->server->model, s->container, s->container->image);
 	int r = exec_check_size(start->size, err);
 
+	s->msg.tty = start->tty != 0;
+	s->msg.program = (uint8_t)program;
 	if (r == 0)
-		r = exec_args_pack(
-			start, image && program == EXEC_COMMAND ? image->app : NULL, &args, err);
+		r = exec_args_pack(start, image && program == EXEC_COMMAND ? image->app : NULL,
+			&s->fds[0], err);
 	if (r < 0)
 		return r;
-	memcpy(msg.tenant, s->container->tenant->name, sizeof(msg.tenant));
-	memcpy(msg.container, s->container->name, sizeof(msg.container));
+	memcpy(s->msg.tenant, s->container->tenant->name, sizeof(s->msg.tenant));
+	memcpy(s->msg.container, s->container->name, sizeof(s->msg.container));
 	if (start->size) {
-		msg.rows = (uint16_t)start->size->rows;
-		msg.columns = (uint16_t)start->size->columns;
+		s->msg.rows = (uint16_t)start->size->rows;
+		s->msg.columns = (uint16_t)start->size->columns;
 	}
-	fds[0] = args;
 	s->io.tty = start->tty;
-	if (!start->tty)
-		r = exec_io_make_pipes(&s->io, fds + 1, err);
-	if (r == 0)
-		r = link_send(s->server->link, MSG_EXEC, &msg, fds, start->tty ? 1 : 4, on_started,
-			s, err);
-	for (int i = 1; i < 4; i++)
-		cleanup_close(&fds[i]);
+	return start->tty ? 0 : exec_io_make_pipes(&s->io, s->fds + 1, err);
+}
+
+static int ask(struct exec_session *s, struct err *err)
+{
+	int r = link_send(
+		s->server->link, MSG_EXEC, &s->msg, s->fds, s->msg.tty ? 1 : 4, on_started, s, err);
+
+	close_request(s);
 	return r;
+}
+
+/* It was idle, and runs again, or could not be thawed. */
+static void on_awake(void *arg, const struct err *err)
+{
+	struct exec_session *s = arg;
+	struct err failure;
+
+	if (err)
+		failure = *err;
+	if (s->call && !err && ask(s, &failure) == 0)
+		return;
+	if (s->call)
+		grpc_fail(s->call, &failure);
+	session_free(s);
 }
 
 int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum exec_program program,
@@ -348,7 +381,7 @@ int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum e
 	int r = model_find_container(&server->model, start->name, &c, err);
 
 	if (r == 0)
-		r = exec_check_container(c, err);
+		r = exec_check_wakable(c, err);
 	if (r < 0)
 		return r;
 	s = calloc(1, sizeof(*s));
@@ -357,9 +390,15 @@ int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum e
 	s->server = server;
 	s->front = front;
 	s->container = container_ref(c);
+	c->n_execs++;
+	for (size_t i = 0; i < ARRAY_SIZE(s->fds); i++)
+		s->fds[i] = -1;
 	exec_io_init(&s->io, &io_ops, s);
 	LIST_INSERT_HEAD(&server->execs->sessions, s, entry);
-	r = ask(s, start, program, err);
+	r = prepare(s, start, program, err);
+	if (r == 0)
+		r = idle_is_frozen(c) ? idle_wake(server, c, "exec", on_awake, s, err)
+				      : ask(s, err);
 	if (r < 0) {
 		session_free(s);
 		return r;

@@ -42,6 +42,8 @@ int exec_start(struct grpc_call *call, const Croft__V1__ExecStart *start, enum e
 
 /* FAILED_PRECONDITION unless a command may run in it now. */
 int exec_check_container(const struct container *container, struct err *err);
+/* The same, but one that is frozen for being idle may: it is to be woken. */
+int exec_check_wakable(const struct container *container, struct err *err);
 /* INVALID_ARGUMENT for more rows or columns than a terminal can have; NULL is right. */
 int exec_check_size(const Croft__V1__WindowSize *size, struct err *err);
 

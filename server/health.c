@@ -257,7 +257,7 @@ static void on_started(
 static int ask(struct probe *p, struct container *c, struct err *err)
 {
 	char *args[] = {(char *)"/bin/sh", (char *)"-c", c->health_check.command};
-	const struct image *image = model_any_image(&p->server->model, c->image);
+	const struct image *image = container_base(&p->server->model, c, c->image);
 	Croft__V1__ExecStart start = CROFT__V1__EXEC_START__INIT;
 	_cleanup_close_ int packed = -1;
 	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -440,6 +440,11 @@ void health_changed(struct server *server, struct container *c)
 	db_commit(server->db, tx, NULL, NULL);
 	if (container_state_is_live(c->state) && c->state != CONTAINER_STARTING)
 		health_begin(server, c);
+}
+
+bool health_is_asking(const struct container *c)
+{
+	return c->health && c->health->probe;
 }
 
 enum health_state health_state(

@@ -42,6 +42,8 @@ void health_changed(struct server *server, struct container *container);
 /* The run has ended, or the container is being freed. */
 void health_end(struct container *container);
 
+/* A command of its is running. */
+bool health_is_asking(const struct container *container);
 /* What is known of the present run; the text is its last line of output, never NULL. */
 enum health_state health_state(
 	const struct container *container, unsigned *ret_failures, const char **ret_output);

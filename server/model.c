@@ -141,6 +141,7 @@ struct container *model_add_container(struct tenant *tenant, const char *name)
 	limits_init(&c->limits);
 	TAILQ_INIT(&c->end_waiters);
 	TAILQ_INIT(&c->gone_waiters);
+	TAILQ_INIT(&c->idle.waiters);
 	map_insert(&tenant->containers, &c->by_name, c->name);
 	return c;
 }

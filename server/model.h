@@ -102,7 +102,8 @@ enum restart_policy { RESTART_NEVER, RESTART_ON_FAILURE, RESTART_ALWAYS };
 struct upkeep {
 	enum restart_policy restart;
 	bool autostart;
-	uint32_t order; /* lower ones are started first */
+	uint32_t order;	 /* lower ones are started first */
+	uint32_t idle_s; /* frozen when nothing happened for so long; 0: never */
 };
 
 /* One boot of a container, or a tenant's own cgroup directory as long as it exists. */
@@ -129,6 +130,7 @@ struct run {
 	struct fault_report reported;
 	struct unsure_sample unsure;
 	enum health_state health; /* that was last told */
+	uint64_t idle; /* frozen for being idle: 1 and the packets that had come by then; 0: not */
 };
 
 struct tenant {
@@ -202,6 +204,18 @@ struct container_mount {
 	bool read_only;
 };
 
+/* What idle.c knows of a container. */
+struct idle {
+	uint64_t since_boot_usec;
+	uint64_t look_boot_usec; /* of the last look at its CPU time */
+	uint64_t cpu_usec;	 /* as it was then */
+	uint64_t packets;	 /* that came for it, as last seen */
+	bool marking;		 /* that it is to be frozen is being committed */
+	bool wanted;		 /* it is to be thawed */
+	const char *why;
+	struct waiter_list waiters; /* for that */
+};
+
 struct container {
 	struct map_node by_name;
 	unsigned refs;
@@ -271,6 +285,8 @@ struct container {
 	bool log_trimming;
 	LIST_HEAD(, console_viewer) viewers;
 	unsigned n_viewers;
+	unsigned n_execs; /* sessions of exec, push and pull */
+	struct idle idle;
 	struct waiter_list end_waiters; /* the run has ended and is committed */
 	struct waiter_list gone_waiters;
 	/* Adds to the transaction that deletes it (the first deleter's reply); may be NULL. */

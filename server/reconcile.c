@@ -16,6 +16,7 @@
 #include "server/events.h"
 #include "server/exec.h"
 #include "server/health.h"
+#include "server/idle.h"
 #include "server/import.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -378,8 +379,9 @@ static enum container_state adopted_state(const struct container *c, uint32_t st
 		return CONTAINER_STOPPING;
 	switch (state) {
 	case RUN_FROZEN:
-		/* A suspended tenant's freeze is not the container's own. */
-		return c->tenant->suspended ? CONTAINER_RUNNING : CONTAINER_FROZEN;
+		/* A suspended tenant's freeze is not the container's own, but where it is on
+		 * record. */
+		return c->tenant->suspended && !c->run.idle ? CONTAINER_RUNNING : CONTAINER_FROZEN;
 	case RUN_STOPPING:
 		return CONTAINER_STOPPING;
 	default:
@@ -410,6 +412,7 @@ static void adopt(struct server *server, struct container *c, const struct msg_e
 	if (late)
 		confirm(server, c);
 	c->state = adopted_state(c, msg->state);
+	idle_adopted(server, c);
 	c->launching = false;
 	if (c->condemned || c->kill_wanted)
 		stop_kill(server, c);

@@ -12,6 +12,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/health.h"
+#include "server/idle.h"
 #include "server/ledger.h"
 #include "server/link.h"
 #include "server/logs.h"
@@ -347,6 +348,7 @@ static struct run_end *make_end(struct server *server, struct container *c)
 	/* Until the commit it holds its name and shows that it is on its way down. */
 	c->state = CONTAINER_STOPPING;
 	health_end(c);
+	idle_end(c);
 	log_source_drain(c->logs);
 	log_source_close(c->logs);
 	c->logs = NULL;

@@ -13,6 +13,7 @@ struct event;
 struct event_base;
 struct event_feed;
 struct exec_table;
+struct idle_watch;
 struct host_stop;
 struct import_table;
 struct link;
@@ -32,6 +33,7 @@ struct server {
 	struct request_table *requests; /* idempotency */
 	struct event_feed *events;
 	struct exec_table *execs;
+	struct idle_watch *idle;
 	struct import_table *imports;
 	unsigned n_exports;
 	LIST_HEAD(, container_import) container_imports;

@@ -12,6 +12,7 @@
 #include "server/events.h"
 #include "server/exec.h"
 #include "server/health.h"
+#include "server/idle.h"
 #include "server/import.h"
 #include "server/link.h"
 #include "server/log_writer.h"
@@ -159,6 +160,8 @@ static int assemble(struct service *service, struct startup *startup, struct err
 	if (r == 0)
 		r = exec_table_create(server, err);
 	if (r == 0)
+		r = idle_create(server, err);
+	if (r == 0)
 		r = import_table_create(server, err);
 	if (r == 0)
 		r = event_feed_create(server, err);
@@ -190,6 +193,7 @@ static void take_apart(struct service *service)
 	link_destroy(server->link);
 	health_lost();
 	traffic_destroy(server);
+	idle_destroy(server);
 	/* The end of the link may have queued more: rows of starts that were lost. */
 	if (server->db)
 		db_stop(server->db);

@@ -14,6 +14,7 @@
 #include "server/container_new.h"
 #include "server/cores.h"
 #include "server/events.h"
+#include "server/idle.h"
 #include "server/link.h"
 #include "server/network.h"
 #include "server/reconcile.h"
@@ -248,6 +249,7 @@ static void succeed(struct start *start)
 	log_info("container-started tenant=%s container=%s run=%s", c->tenant->name, c->name,
 		c->run.id);
 	start->request.done(start->request.arg, NULL);
+	idle_adopted(start->server, c);
 	if (c->kill_wanted && !c->early_end)
 		stop_kill(start->server, c);
 }

@@ -65,8 +65,9 @@ void store_add_run(struct db_tx *tx, const struct run *run, const struct tenant 
 void store_confirm_run(struct db_tx *tx, const struct run *run);
 void store_end_run(struct db_tx *tx, const struct run *run);
 void store_delete_run(struct db_tx *tx, const struct run *run);
-/* What is known of its health. */
+/* What is known of its health; whether it is frozen for being idle. */
 void store_run_health(struct db_tx *tx, const struct run *run);
+void store_run_idle(struct db_tx *tx, const struct run *run);
 
 void store_sample(struct db_tx *tx, const struct run *run, const struct usage_point *point);
 /* What its traffic's counters said at its start, as sequence 0 (part of store_confirm_run()). */

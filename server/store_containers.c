@@ -28,14 +28,14 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 		"INSERT INTO containers (uid, tenant_uid, name, image, policy, limits, cpus,"
 		" init_args, with_init, ephemeral, oom_group, launching, deleting, created_wall,"
 		" pending, schedule, restart, autostart, start_order, restart_due,"
-		" nesting, health)"
+		" nesting, health, idle_freeze)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-		" ?17, ?18, ?19, ?20, ?21, ?22)"
+		" ?17, ?18, ?19, ?20, ?21, ?22, ?23)"
 		" ON CONFLICT (uid) DO UPDATE SET name=?3, image=?4, policy=?5, limits=?6, cpus=?7,"
 		" init_args=?8, with_init=?9, oom_group=?11, launching=?12, deleting=?13,"
 		" pending=?15, schedule=?16, restart=?17, autostart=?18, start_order=?19,"
-		" restart_due=?20, health=?22",
-		"sssssssbdddddisssdddds", c->uid, c->tenant->uid, c->name, c->image, c->policy,
+		" restart_due=?20, health=?22, idle_freeze=?23",
+		"sssssssbdddddisssddddsd", c->uid, c->tenant->uid, c->name, c->image, c->policy,
 		limits_text_write(&c->limits, limits),
 		limits_format_cores(c->cpus, cpus, sizeof(cpus)), (const void *)args, args_size,
 		(int)c->with_init, (int)c->ephemeral, (int)c->oom_group, (int)c->launching,
@@ -43,7 +43,7 @@ void store_put_container(struct db_tx *tx, const struct container *c)
 		c->pending, snapshot_schedule_write(&c->schedule, schedule),
 		upkeep_restart_name(c->upkeep.restart), (int)c->upkeep.autostart,
 		(int)c->upkeep.order, (int)c->restart_due, (int)c->nesting,
-		health_write(&c->health_check, health));
+		health_write(&c->health_check, health), (int)c->upkeep.idle_s);
 	store_put_place(tx, c);
 }
 
@@ -108,4 +108,9 @@ void store_delete_run(struct db_tx *tx, const struct run *run)
 void store_run_health(struct db_tx *tx, const struct run *run)
 {
 	db_tx_write(tx, "UPDATE runs SET health=?2 WHERE key=?1", "ud", run->key, (int)run->health);
+}
+
+void store_run_idle(struct db_tx *tx, const struct run *run)
+{
+	db_tx_write(tx, "UPDATE runs SET idle=?2 WHERE key=?1", "uu", run->key, run->idle);
 }

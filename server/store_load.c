@@ -218,6 +218,7 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	db_column_text(row, 21, health, sizeof(health));
 	if (health_parse(health, &c->health_check) < 0)
 		return damaged("container's health check", err);
+	c->upkeep.idle_s = (uint32_t)sqlite3_column_int(row, 22);
 	return r;
 }
 
@@ -266,6 +267,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 	run->exit_signal = sqlite3_column_int(row, 11);
 	db_column_text(row, 12, run->end_note, sizeof(run->end_note));
 	run->health = (enum health_state)sqlite3_column_int(row, 13);
+	run->idle = db_column_u64(row, 14);
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
 	return 0;
@@ -273,7 +275,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 
 #define RUN_COLUMNS                                                                                \
 	"SELECT key, id, boot_id, cgroup_inode, id_base, start_boot, start_wall, end_boot,"        \
-	" end_wall, exit_kind, exit_status, exit_signal, end_note, health FROM runs "
+	" end_wall, exit_kind, exit_status, exit_signal, end_note, health, idle FROM runs "
 
 static int load_sample_value(sqlite3_stmt *row, void *arg, struct err *err)
 {
@@ -479,7 +481,7 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
 			" with_init, ephemeral, oom_group, launching, deleting, created_wall,"
 			" pending, schedule, restart, autostart, start_order, restart_due,"
-			" nesting, health FROM containers",
+			" nesting, health, idle_freeze FROM containers",
 			load_container, &load, err, "");
 	if (r == 0)
 		r = db_query(db,

@@ -6,6 +6,7 @@
 #include "server/container_op.h"
 #include "server/convert.h"
 #include "server/events.h"
+#include "server/idle.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/store.h"
@@ -238,13 +239,52 @@ static void set_frozen(struct container_op *op, bool frozen)
 		c->state = CONTAINER_FREEZING;
 }
 
+/* --- those that are frozen for being idle --- */
+
+static void on_awake(void *arg, const struct err *err)
+{
+	struct container_op *op = arg;
+	struct db_tx *tx;
+
+	if (err) {
+		container_op_fail(op, err);
+		return;
+	}
+	tx = db_tx_new_essential();
+	container_op_store(op, tx);
+	db_commit(op->server->db, tx, on_reply_stored, op);
+}
+
+static void wake(struct container_op *op)
+{
+	struct err err;
+
+	if (idle_wake(op->server, op->container, "request", on_awake, op, &err) < 0)
+		container_op_fail(op, &err);
+}
+
+/* From now on nothing but a thaw wakes it. */
+static void keep_frozen(struct container_op *op)
+{
+	struct container *c = op->container;
+	struct db_tx *tx = db_tx_new_essential();
+
+	idle_keep_frozen(tx, c);
+	events_add_container(tx, c, c->run.id, "container.frozen", "{}", "%s/%s was frozen",
+		c->tenant->name, c->name);
+	container_op_store(op, tx);
+	db_commit(op->server->db, tx, on_reply_stored, op);
+}
+
 static void freeze_handler(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__FreezeContainerRequest *request = (const void *)message;
 	struct container_op *op = container_op_find(
 		call, message, request->request_id, request->name);
 
-	if (op)
+	if (op && op->container->state == CONTAINER_FROZEN && idle_is_frozen(op->container))
+		keep_frozen(op);
+	else if (op)
 		set_frozen(op, true);
 }
 
@@ -254,7 +294,9 @@ static void thaw_handler(struct grpc_call *call, const ProtobufCMessage *message
 	struct container_op *op = container_op_find(
 		call, message, request->request_id, request->name);
 
-	if (op)
+	if (op && idle_is_frozen(op->container))
+		wake(op);
+	else if (op)
 		set_frozen(op, false);
 }
 

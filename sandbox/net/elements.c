@@ -288,6 +288,7 @@ static const struct set {
 	 put_forward6_any},
 	{TABLE_COUNT, "bridge", "set", "all_out", "type ifname; counter", NET_CONTAINER, put_port},
 	{TABLE_COUNT, "bridge", "set", "all_in", "type ifname; counter", NET_CONTAINER, put_port},
+	{TABLE_COUNT, "bridge", "set", "own_in", "type ifname; counter", NET_CONTAINER, put_port},
 	{TABLE_COUNT, "inet", "set", "neighbours", "type ifname . ifname", NET_TENANT,
 	 put_neighbours},
 	{TABLE_COUNT, "inet", "set", "out4", "type ipv4_addr; counter", NET_CONTAINER, put_ip4},

@@ -92,6 +92,8 @@ def test_traffic_is_counted_by_where_it_goes(lab):
     for name in ("all_out", "all_in"):
         size, packets = lab.counted("bridge", name, port)
         assert 4000 <= size < 6000 and packets >= 4, "ARP and ND beside the four"
+    # Of those, what came to its own addresses: the answers to the four, and nothing else.
+    assert lab.counted("bridge", "own_in", port)[1] == 4
     before = lab.counted("bridge", "all_out", port)
     lab.listen("outside", 25)
     with pytest.raises(OSError):

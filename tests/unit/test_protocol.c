@@ -52,6 +52,7 @@ static const struct {
 	{MSG_NET_USAGE, EMPTY, sizeof(struct msg_net_usages)},
 	{MSG_CONTAINER_IMPORT, sizeof(struct msg_container_import),
 		sizeof(struct msg_image_imported)},
+	{MSG_NET_PACKETS, sizeof(struct msg_empty), sizeof(struct msg_empty)},
 	{MSG_EVENT_CONTAINER, sizeof(struct msg_event_container), 0},
 	{MSG_EVENT_TENANT, sizeof(struct msg_tenant), 0},
 	{MSG_EVENT_RUN_ENDED, sizeof(struct msg_run_ended), 0},
