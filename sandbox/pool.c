@@ -17,11 +17,14 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
-#define LOCK_FILE    "pool.lock"
-#define IMAGES_DIR   "images"
-#define INCOMING_DIR "incoming"
-#define OPEN_DIR     (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define LOCK_FILE      "pool.lock"
+#define IMAGES_DIR     "images"
+#define INCOMING_DIR   "incoming"
+#define DETACH_WAIT_MS 3000
+#define DETACH_STEP_MS 20
+#define OPEN_DIR       (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* In the order of preference: a file system that was mounted for it was meant for it. */
 static const struct pool_ops *const drivers[] = {
@@ -173,6 +176,22 @@ static int unmount(int state_fd)
 	return umount2(path, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+/*
+ * The kernel lets go of a dead process's mounts a moment after it has been reaped: of one that had
+ * a mount namespace of its own, as an import has. May wait DETACH_WAIT_MS.
+ */
+static int unmount_patiently(int state_fd)
+{
+	const struct timespec pause = {.tv_nsec = DETACH_STEP_MS * 1000000L};
+	int r = unmount(state_fd);
+
+	for (int waited = 0; r == -EBUSY && waited < DETACH_WAIT_MS; waited += DETACH_STEP_MS) {
+		nanosleep(&pause, NULL);
+		r = unmount(state_fd);
+	}
+	return r;
+}
+
 static int attach_locked(struct pool *pool, const struct pool_config *config, struct err *err)
 {
 	bool mounted = true;
@@ -250,7 +269,7 @@ int pool_detach(const struct pool_config *config, struct err *err)
 	if (r < 0)
 		return r;
 	if (mounted)
-		r = unmount(config->state_fd);
+		r = unmount_patiently(config->state_fd);
 	if (r < 0)
 		return r == -EBUSY ? err_set(err, ERR_FAILED_PRECONDITION, "POOL_BUSY",
 					     "the pool is in use; stop its containers first")

@@ -43,7 +43,10 @@ int pool_attach(const struct pool_config *config, struct pool **ret, struct err 
 void pool_close(struct pool *pool);
 /* Adds what a forked worker needs of it. */
 void pool_list_fds(const struct pool *pool, struct fd_list *list);
-/* Unmounts the pool and lets its loop device go; the file stays. Idempotent. */
+/*
+ * Unmounts the pool and lets its loop device go; the file stays. Idempotent. Waits up to 3 s for
+ * what a process that has just died still holds; -EBUSY: somebody holds it.
+ */
 int pool_detach(const struct pool_config *config, struct err *err);
 
 const char *pool_driver(const struct pool *pool);

@@ -127,6 +127,31 @@ static void detach_lets_the_device_go(void **state)
 	assert_int_equal(loop_devices_of(f), 0);
 }
 
+/* Somebody dies who still has it, or does not. */
+static void detach_waits_for_the_dead(void **state)
+{
+	struct fixture *f = *state;
+	int fd = openat(f->config.state_fd, "pool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pid_t pid;
+
+	assert_true(fd >= 0);
+	pool_close(f->pool);
+	f->pool = NULL;
+	assert_int_equal(pool_detach(&f->config, &f->err), -EBUSY);
+	assert_string_equal(f->err.reason, "POOL_BUSY");
+	assert_int_equal(loop_devices_of(f), 1);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		usleep(300 * 1000);
+		_exit(0);
+	}
+	close(fd);
+	assert_ok(f, pool_detach(&f->config, &f->err));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(loop_devices_of(f), 0);
+}
+
 static void images_are_published_whole(void **state)
 {
 	struct fixture *f = *state;
@@ -406,6 +431,7 @@ int main(int argc, char **argv)
 		on_btrfs(attach_from_many_processes_makes_one_device),
 		on_btrfs(pool_mounted_only_elsewhere_is_found),
 		on_btrfs(detach_lets_the_device_go),
+		on_btrfs(detach_waits_for_the_dead),
 		on_btrfs(images_are_published_whole),
 		on_btrfs(pool_is_closed_to_host_users),
 		on_btrfs(names_are_checked),
