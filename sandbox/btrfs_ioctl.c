@@ -247,6 +247,41 @@ int btrfs_group_usage(int fd, uint64_t group, uint64_t *ret_bytes)
 	return 0;
 }
 
+static int read_limit(const struct btrfs_ioctl_search_header *header, const char *item, void *arg)
+{
+	struct usage *limit = arg;
+	struct btrfs_qgroup_limit_item info;
+
+	if (header->type != BTRFS_QGROUP_LIMIT_KEY || header->len < sizeof(info))
+		return 0;
+	memcpy(&info, item, sizeof(info));
+	limit->found = true;
+	if (le64toh(info.flags) & BTRFS_QGROUP_LIMIT_MAX_RFER)
+		limit->bytes = le64toh(info.max_rfer);
+	return 1;
+}
+
+int btrfs_group_limit_of(int fd, uint64_t group, uint64_t *ret_bytes)
+{
+	const struct btrfs_ioctl_search_key key = {
+		.tree_id = BTRFS_QUOTA_TREE_OBJECTID,
+		.min_type = BTRFS_QGROUP_LIMIT_KEY,
+		.max_type = BTRFS_QGROUP_LIMIT_KEY,
+		.min_offset = group,
+		.max_offset = group,
+		.max_transid = UINT64_MAX,
+	};
+	struct usage limit = {.bytes = UINT64_MAX};
+	int r = search(fd, &key, read_limit, &limit);
+
+	if (r < 0)
+		return r;
+	if (!limit.found)
+		return -ENOENT;
+	*ret_bytes = limit.bytes;
+	return 0;
+}
+
 static int read_status(const struct btrfs_ioctl_search_header *header, const char *item, void *arg)
 {
 	struct btrfs_qgroup_status_item status = {0};

@@ -54,6 +54,8 @@ int btrfs_group_remove(int fd, uint64_t group);
 int btrfs_group_limit(int fd, uint64_t group, uint64_t bytes);
 /* Bytes the group's subvolumes refer to, as of the last commit. -ENOENT: no such group. */
 int btrfs_group_usage(int fd, uint64_t group, uint64_t *ret_bytes);
+/* What btrfs_group_limit() set; UINT64_MAX: no limit. -ENOENT: no such group. */
+int btrfs_group_limit_of(int fd, uint64_t group, uint64_t *ret_bytes);
 /*
  * Removes the groups 0/N and 1/N whose subvolume N is gone: kernels before 6.11 leave them behind,
  * with their limits, and hand out N again after a mount.

@@ -150,34 +150,3 @@ HANDLER(handle_container_remove)
 	task->done = remove_done;
 	task_start(task);
 }
-
-static int measure(struct task *task, struct job_output *out, struct err *err)
-{
-	const struct msg_container *msg = &task->u.container;
-	struct msg_disk reply = {.enforced = pool_has_limits(task->s->pool)};
-	int r = pool_usage(task->s->pool, msg->tenant, msg->container, &reply.used, err);
-
-	memcpy(out->payload, &reply, sizeof(reply));
-	out->size = sizeof(reply);
-	return r;
-}
-
-HANDLER(handle_container_disk)
-{
-	const struct msg_container *in = msg;
-	struct task *task;
-	bool refused;
-	struct err err;
-
-	(void)fds;
-	(void)n_fds;
-	refused = handler_check_names(in->tenant, in->container[0] ? in->container : NULL, &err) <
-		  0;
-	task = handler_task(s, request, refused ? &err : NULL);
-	if (!task)
-		return;
-	task->u.container = *in;
-	task->needs_pool = true;
-	task->fn = measure;
-	task_start(task);
-}

@@ -49,6 +49,7 @@ static const struct handler handlers[] = {
 	[MSG_CONTAINER_EXPORT] = {handle_container_export, 1, 1},
 	[MSG_CONTAINER_IMPORT] = {handle_container_import, 1, 1},
 	[MSG_NET_PACKETS] = {handle_net_packets, 0, 0},
+	[MSG_DISK_LOOK] = {handle_disk_look, 0, 0},
 };
 
 const struct handler *handler_for(uint32_t op)

@@ -19,6 +19,7 @@ HANDLER(handle_container_freeze);
 HANDLER(handle_container_limits);
 HANDLER(handle_container_remove);
 HANDLER(handle_container_disk);
+HANDLER(handle_disk_look);
 HANDLER(handle_run_ack);
 HANDLER(handle_exec);
 HANDLER(handle_exec_signal);

@@ -292,6 +292,26 @@ static int usage(
 	return 0;
 }
 
+static int fill(const struct pool_target *target, struct disk_limits *ret_used,
+	struct disk_limits *ret_limit, struct err *err)
+{
+	struct disk_limits limit = DISK_LIMITS_NONE;
+	struct disk_limits used = {0};
+	uint64_t group = 0;
+	int r = group_of_target(target, &group, err);
+
+	if (r < 0)
+		return r;
+	r = btrfs_group_limit_of(target->root_fd, group, &limit.bytes);
+	if (r == 0)
+		r = btrfs_group_usage(target->root_fd, group, &used.bytes);
+	if (r < 0)
+		return err_sys(err, r, "read the disk usage");
+	*ret_used = used;
+	*ret_limit = limit;
+	return 0;
+}
+
 static int clone(int from_fd, const struct pool_entry *entry, const struct pool_new *new,
 	bool read_only, struct err *err)
 {
@@ -338,4 +358,5 @@ const struct pool_ops pool_btrfs_ops = {
 	.seal = seal,
 	.set_limit = set_limit,
 	.usage = usage,
+	.fill = fill,
 };

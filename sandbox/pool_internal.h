@@ -82,6 +82,12 @@ struct pool_ops {
 	 */
 	int (*usage)(const struct pool_target *target, bool exact, struct disk_limits *ret,
 		struct err *err);
+	/*
+	 * What takes up room under the target's own limits (for a group: with what is set aside),
+	 * and those limits as the kernel holds them. NULL on a driver without limits.
+	 */
+	int (*fill)(const struct pool_target *target, struct disk_limits *ret_used,
+		struct disk_limits *ret_limit, struct err *err);
 };
 
 extern const struct pool_ops pool_btrfs_ops;

@@ -495,6 +495,40 @@ static int usage(
 	return 0;
 }
 
+static int fill_of_dir(const struct pool_target *target, struct disk_limits *ret_used,
+	struct disk_limits *ret_limit, struct err *err)
+{
+	struct project_quota q = {.limit_bytes = LIMIT_UNSET, .limit_inodes = LIMIT_UNSET};
+	uint32_t id;
+	int r = project_of(target->dir_fd, &id);
+
+	if (r == 0 && id != 0 && id != project_group_id(target->group_fd))
+		r = project_quota_get(target->root_fd, id, &q);
+	if (r < 0)
+		return err_sys(err, r, "read the disk usage");
+	*ret_used = (struct disk_limits){q.used_bytes, q.used_inodes};
+	*ret_limit = (struct disk_limits){q.limit_bytes, q.limit_inodes};
+	return 0;
+}
+
+static int fill_of(const struct pool_target *target, struct disk_limits *ret_used,
+	struct disk_limits *ret_limit, struct err *err)
+{
+	_cleanup_(project_group_close) struct project_group group = PROJECT_GROUP_INIT;
+	int r;
+
+	if (target->dir_fd >= 0)
+		return fill_of_dir(target, ret_used, ret_limit, err);
+	r = project_group_open(target->root_fd, target->group_fd, &group, err);
+	if (r < 0)
+		return r;
+	*ret_used = (struct disk_limits){group.shared.used_bytes + group.aside.bytes,
+		group.shared.used_inodes + group.aside.inodes};
+	/* Dealt out to the last byte is not filled: nobody is there who could want more. */
+	*ret_limit = group.shared.used_bytes ? group.bought : DISK_LIMITS_NONE;
+	return 0;
+}
+
 const struct pool_ops pool_project_ops = {
 	.name = "project",
 	.has_limits = true,
@@ -513,4 +547,5 @@ const struct pool_ops pool_project_ops = {
 	.seal = seal,
 	.set_limit = set_limit,
 	.usage = usage,
+	.fill = fill_of,
 };

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,20 @@ static int dir_name(const char *volume, char ret[static DIR_SIZE], struct err *e
 	if (r == 0)
 		snprintf(ret, DIR_SIZE, "%.*s" SUFFIX, NAME_LEN_MAX, volume);
 	return r;
+}
+
+bool pool_volume_of_dir(const char *dir, char ret[static NAME_SIZE])
+{
+	const char *suffix = strchr(dir, '.');
+	char name[NAME_SIZE];
+
+	if (!suffix || strcmp(suffix, SUFFIX) != 0 || suffix - dir > NAME_LEN_MAX)
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)(suffix - dir), dir);
+	if (!name_is_valid(name))
+		return false;
+	memcpy(ret, name, NAME_SIZE);
+	return true;
 }
 
 static struct disk_limits quota_of(uint64_t bytes)

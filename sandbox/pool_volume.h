@@ -18,6 +18,8 @@ int pool_volume_open(
 	struct pool *pool, const char *tenant, const char *volume, int *ret_fd, struct err *err);
 /* Idempotent. */
 int pool_volume_remove(struct pool *pool, const char *tenant, const char *volume, struct err *err);
+/* Whether a name in a tenant's directory is a volume's, and which one's. */
+bool pool_volume_of_dir(const char *dir, char ret[static NAME_SIZE]);
 /* As pool_set_limit(). */
 int pool_volume_set_limit(struct pool *pool, const char *tenant, const char *volume, uint64_t bytes,
 	bool force, struct err *err);

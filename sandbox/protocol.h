@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  15u
+#define PROTOCOL_VERSION  16u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -78,6 +78,8 @@ enum msg_op {
 	MSG_CONTAINER_IMPORT, /* msg_container_import + a pipe's reading end -> msg_image_imported
 				 (slow) + a config, as MSG_IMAGE_IMPORT: makes its upper */
 	MSG_NET_PACKETS,      /* msg_empty -> msg_empty + a memfd of struct net_packets, sorted */
+	MSG_DISK_LOOK,	      /* msg_empty -> a MSG_EVENT_DISK for each that has little room left,
+				 then msg_disk_look */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -87,6 +89,7 @@ enum msg_op {
 	MSG_EVENT_LIMIT_HIT,	  /* msg_limit_hit: OOM or pids, as the kernel notified */
 	MSG_EVENT_IMPORT_PROGRESS, /* msg_import_progress */
 	MSG_EVENT_POLICY,	   /* msg_policy_info */
+	MSG_EVENT_DISK,		   /* msg_event_disk */
 };
 
 #define MSG_REPLY 0x8000u /* or'ed into op */
@@ -376,6 +379,29 @@ struct msg_container_import {
 struct msg_exported {
 	uint64_t bytes; /* of files' contents */
 	uint64_t entries;
+};
+
+struct msg_disk_look {
+	uint64_t looked; /* 0: there is no pool yet, or none with limits */
+};
+
+enum disk_owner { DISK_OF_TENANT, DISK_OF_CONTAINER, DISK_OF_VOLUME };
+
+enum disk_state {
+	DISK_ROOM,
+	DISK_LITTLE, /* between the two: neither newly full, nor no longer */
+	DISK_FULL,
+	DISK_INODES_FULL,
+};
+
+/* See pool_fill.h. */
+struct msg_event_disk {
+	char tenant[NAME_SIZE];
+	char name[NAME_SIZE]; /* of the container or volume; "" */
+	uint8_t owner;	      /* enum disk_owner */
+	uint8_t state;	      /* enum disk_state */
+	struct disk_limits used;
+	struct disk_limits limit;
 };
 
 struct msg_volume {

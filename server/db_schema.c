@@ -224,9 +224,15 @@ static const char idle_freeze[] =
 	"ALTER TABLE containers ADD COLUMN idle_freeze INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE runs ADD COLUMN idle INTEGER NOT NULL DEFAULT 0;";
 
+/* Whose disk is full, as an event has told: a tenant's, a container's or a volume's. */
+static const char full_disks[] =
+	"CREATE TABLE full_disks (uid TEXT PRIMARY KEY,"
+	" tenant_uid TEXT NOT NULL REFERENCES tenants(uid) ON DELETE CASCADE) WITHOUT ROWID;"
+	"CREATE INDEX full_disks_by_tenant ON full_disks(tenant_uid);";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
-	health_checks, cloud_init, traffic, container_own, idle_freeze};
+	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

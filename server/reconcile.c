@@ -13,6 +13,7 @@
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/details.h"
+#include "server/disk_watch.h"
 #include "server/events.h"
 #include "server/exec.h"
 #include "server/health.h"
@@ -494,6 +495,9 @@ void reconcile_event(
 		break;
 	case MSG_EVENT_IMPORT_PROGRESS:
 		import_progress(server, msg);
+		break;
+	case MSG_EVENT_DISK:
+		disk_watch_take(server, msg);
 		break;
 	case MSG_EVENT_POLICY:
 		policies_take(server, msg);

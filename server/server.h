@@ -9,6 +9,7 @@
 
 #include <sys/queue.h>
 
+struct disk_watch;
 struct event;
 struct event_base;
 struct event_feed;
@@ -41,6 +42,7 @@ struct server {
 	struct sampler *sampler;
 	struct traffic *traffic;
 	struct snapshot_timer *snapshot_timer;
+	struct disk_watch *disk_watch;
 	struct upkeep_queue *upkeep;	  /* NULL: nothing is being started unasked */
 	char autostart_boot[BOOT_ID_LEN]; /* the boot for which autostart is through */
 	struct grpc_server *grpc;

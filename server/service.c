@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "server/auth.h"
+#include "server/disk_watch.h"
 #include "server/event_feed.h"
 #include "server/events.h"
 #include "server/exec.h"
@@ -94,6 +95,8 @@ static int open_state(struct server *server, const struct startup *startup, stru
 	if (r == 0)
 		r = store_load_setting(server->db, STORE_AUTOSTART_BOOT, server->autostart_boot,
 			sizeof(server->autostart_boot), err);
+	if (r == 0)
+		r = disk_watch_load(server, err);
 	server->requests = request_table_create();
 	if (r == 0)
 		r = server->requests ? request_table_load(server->requests, server->db, err)
@@ -174,6 +177,8 @@ static int assemble(struct service *service, struct startup *startup, struct err
 	if (r == 0)
 		r = snapshot_schedule_create(server, err);
 	if (r == 0)
+		r = disk_watch_start(server, err);
+	if (r == 0)
 		r = open_api(server, startup, err);
 	return r;
 }
@@ -189,6 +194,7 @@ static void take_apart(struct service *service)
 		db_stop(server->db);
 	sampler_destroy(server);
 	snapshot_schedule_destroy(server);
+	disk_watch_stop(server);
 	grpc_server_destroy(server->grpc);
 	link_destroy(server->link);
 	health_lost();
@@ -200,6 +206,7 @@ static void take_apart(struct service *service)
 	if (server->execs)
 		exec_table_destroy(server);
 	import_table_destroy(server);
+	disk_watch_destroy(server);
 	event_feed_destroy(server);
 	request_table_destroy(server->requests);
 	policies_forget(server);

@@ -53,6 +53,7 @@ static const struct {
 	{MSG_CONTAINER_IMPORT, sizeof(struct msg_container_import),
 		sizeof(struct msg_image_imported)},
 	{MSG_NET_PACKETS, sizeof(struct msg_empty), sizeof(struct msg_empty)},
+	{MSG_DISK_LOOK, sizeof(struct msg_empty), sizeof(struct msg_disk_look)},
 	{MSG_EVENT_CONTAINER, sizeof(struct msg_event_container), 0},
 	{MSG_EVENT_TENANT, sizeof(struct msg_tenant), 0},
 	{MSG_EVENT_RUN_ENDED, sizeof(struct msg_run_ended), 0},
@@ -60,6 +61,7 @@ static const struct {
 	{MSG_EVENT_LIMIT_HIT, sizeof(struct msg_limit_hit), 0},
 	{MSG_EVENT_IMPORT_PROGRESS, sizeof(struct msg_import_progress), 0},
 	{MSG_EVENT_POLICY, sizeof(struct msg_policy_info), 0},
+	{MSG_EVENT_DISK, sizeof(struct msg_event_disk), 0},
 };
 
 static void each_op_has_its_sizes(void **state)
