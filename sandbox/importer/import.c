@@ -191,7 +191,7 @@ int import_run(int root_fd, const struct unpack_config *config, struct image_rep
 	unpack_init(&i->unpack, root_fd, config, ret);
 	stream_init(&i->stream, config);
 	r = import(i, ret_config, err);
-	if (r == 0)
+	if (r == 0 || i->stream.is_unknown)
 		r = stream_check(&i->stream, err);
 	if (r == 0)
 		unpack_set_dir_times(&i->unpack);

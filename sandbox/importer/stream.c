@@ -33,6 +33,16 @@ static int fill(struct stream *s, size_t least)
 	return 0;
 }
 
+/*
+ * An export whose beginning is damaged must not pass for an archive without a checksum: zstd would
+ * pass over any of its skippable frames. Only pzstd begins with one, the first of them.
+ */
+static bool is_foreign_frame(const struct stream *s)
+{
+	return s->n >= 4 && s->buffer[0] > 0x50 && s->buffer[0] <= 0x5f &&
+	       !memcmp(s->buffer + 1, &EXPORT_HEADER[1], 3);
+}
+
 static int begin(struct stream *s)
 {
 	int r = fill(s, EXPORT_HEADER_SIZE);
@@ -42,6 +52,7 @@ static int begin(struct stream *s)
 	s->begun = true;
 	s->is_export = s->n >= EXPORT_HEADER_SIZE &&
 		       !memcmp(s->buffer, EXPORT_HEADER, EXPORT_HEADER_SIZE);
+	s->is_unknown = !s->is_export && is_foreign_frame(s);
 	return 0;
 }
 
@@ -55,7 +66,7 @@ ssize_t stream_read(void *arg, const void **ret_data)
 	if (r == 0)
 		r = fill(s, held);
 	*ret_data = s->buffer;
-	if (r < 0 || s->n <= held)
+	if (r < 0 || s->n <= held || s->is_unknown)
 		return r;
 	s->gone = s->n - held;
 	if (s->is_export)
@@ -69,6 +80,9 @@ int stream_check(struct stream *s, struct err *err)
 	const void *data;
 	ssize_t n;
 
+	if (s->is_unknown)
+		return err_set(err, ERR_INVALID_ARGUMENT, "EXPORT_DAMAGED",
+			"the file's beginning is damaged, or it is from a later version of Croft");
 	if (!s->is_export)
 		return 0;
 	while ((n = stream_read(s, &data)) > 0)

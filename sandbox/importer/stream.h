@@ -14,6 +14,7 @@ struct stream {
 	const struct unpack_config *config;
 	bool begun;
 	bool is_export;
+	bool is_unknown; /* it begins like one, and is none that this program knows */
 	bool ended;
 	struct sha256_ctx sha;
 	size_t n;    /* in the buffer */
@@ -25,7 +26,8 @@ void stream_init(struct stream *stream, const struct unpack_config *config);
 /* As source_read_fn; arg is a struct stream. */
 ssize_t stream_read(void *arg, const void **ret_data);
 /*
- * To be called when all was unpacked: of an export, reads what is left and compares the checksum:
- * INVALID_ARGUMENT / EXPORT_DAMAGED. Of anything else nothing.
+ * To be called when all was unpacked, or nothing could be as it is unknown: of an export, reads
+ * what is left and compares the checksum: INVALID_ARGUMENT / EXPORT_DAMAGED. Of anything else
+ * nothing.
  */
 int stream_check(struct stream *stream, struct err *err);

@@ -3,6 +3,7 @@ which writes these too; see there for what EXPECTED means.
 """
 
 import gzip
+import hashlib
 import subprocess
 
 from hostile_tars import (INVALID, MAX_BYTES, MAX_ENTRIES, OK, TOO_LARGE, Case, directory, entry,
@@ -521,3 +522,78 @@ def lxd_split_bomb():
 def lxd_split_squashfs():
     return split(tar(METADATA), b"hsqs" + bytes(4096))
 
+
+
+# --- exports (docs/EXPORT-FORMAT.md) ---------------------------------------------------------
+
+DAMAGED = "EXPORT_DAMAGED"
+EXPORT_BEGIN = b"\x5e\x2a\x4d\x18\x10\0\0\0croft-export 1\n\0"
+EXPORT_END = b"\x5e\x2a\x4d\x18\x20\0\0\0"
+
+
+def export(data, begin=EXPORT_BEGIN):
+    body = begin + zstd(data)
+    return body + EXPORT_END + hashlib.sha256(body).digest()
+
+
+@case(OK)
+def export_whole():
+    return export(BASE)
+
+
+@case(INVALID)
+def export_without_its_end():
+    """What is taken for the end is held back, and zstd misses it."""
+    return export(BASE)[:-40]
+
+
+@case(DAMAGED)
+def export_with_the_end_of_another():
+    return export(BASE)[:-40] + export(tar(directory("etc")))[-40:]
+
+
+@case(DAMAGED)
+def export_with_more_behind():
+    return export(BASE) + bytes(40)
+
+
+@case(DAMAGED)
+def export_twice():
+    return export(BASE) + export(BASE)
+
+
+@case(DAMAGED)
+def export_that_says_another_sum_is_meant():
+    """The frame of the checksum holds something else than the sum, and is skipped by zstd."""
+    return EXPORT_BEGIN + zstd(BASE) + b"\x50\x2a\x4d\x18\x20\0\0\0" + bytes(32)
+
+
+@case(INVALID)
+def export_of_nothing():
+    return export(b"", EXPORT_BEGIN)
+
+
+@case(INVALID)
+def export_that_leads_out():
+    return export(tar(ESCAPE, entry("../croft-escape", b"x")))
+
+
+@case(TOO_LARGE)
+def export_bomb():
+    return export(zeros(64 << 20))
+
+
+@case(DAMAGED)
+def export_of_a_later_version():
+    return export(BASE, EXPORT_BEGIN.replace(b"1", b"9"))
+
+
+@case(DAMAGED)
+def export_whose_beginning_is_another_frame():
+    """One bit, and zstd would pass over it as over any such frame."""
+    return export(BASE, b"\x5f" + EXPORT_BEGIN[1:])
+
+
+@case(OK)
+def pzstds_beginning_is_none():
+    return b"\x50\x2a\x4d\x18\x04\0\0\0" + bytes(4) + zstd(BASE)

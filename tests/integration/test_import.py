@@ -131,6 +131,40 @@ def test_lives_like_any_other(box, tmp_path):
     assert os.listdir(pool(box, "tenants", "acme")) == []
 
 
+def wait_booted(box, name):
+    def state():
+        return box.exec(name, "/usr/bin/systemctl", "is-system-running").out.strip()
+
+    wait_until(f"{name} has booted", lambda: state() in ("running", "degraded"), 120, 0.3)
+    assert state() == "running", box.exec(name, "/usr/bin/systemctl", "--failed").out
+
+
+def test_a_whole_distribution_moves(daemon, other, debian_image, tmp_path):
+    """Debian 12 with systemd, exported while it runs, boots on a host without any image."""
+    daemon.ok("image", "import", "debian12", debian_image, timeout=180)
+    daemon.tenant(memory="1G", cpu="2", pids=500)
+    daemon.launch("acme/web", image="debian12")
+    wait_booted(daemon, "acme/web")
+    daemon.sh("acme/web", "useradd -m moved; echo hello >/home/moved/file; rm /etc/motd;"
+                          "chown moved: /home/moved/file; dpkg --verify >/dpkg.before; sync")
+    file = exported(daemon, tmp_path / "web.tar.zst")
+    assert daemon.info("acme/web")["state"] == "RUNNING"
+    before = daemon.sh("acme/web", "cat /dpkg.before; getcap -r /usr/bin; stat -c '%a %U' "
+                                   "/usr/bin/sudo /usr/bin/passwd /home/moved/file")
+    stopped(daemon)
+
+    other.tenant(memory="1G", cpu="2", pids=500)
+    other.ok("import", "acme/there", str(file), timeout=300)
+    other.ok("start", "acme/there")
+    wait_booted(other, "acme/there")
+    assert other.sh("acme/there", "dpkg --verify >/dpkg.after; cat /dpkg.after; getcap -r /usr/bin;"
+                                  "stat -c '%a %U' /usr/bin/sudo /usr/bin/passwd /home/moved/file",
+                    timeout=120) == before
+    assert other.sh("acme/there", "su moved -c 'cat /home/moved/file'; [ ! -e /etc/motd ]") == (
+        "hello\n")
+    other.ok("stop", "acme/there", "--timeout", "60", timeout=120)
+
+
 def test_a_tenant_does_it_itself(box, tmp_path):
     box.tenant()
     box.ok("tenant", "bind", "acme", "12345")
@@ -158,7 +192,7 @@ def test_what_is_damaged_leaves_nothing(box, tmp_path):
         return result
 
     step = len(data) // 12
-    for at in [*range(24, len(data), step), len(data) - 36, len(data) - 1]:
+    for at in [0, 4, 8, 16, 23, *range(24, len(data), step), len(data) - 40, len(data) - 1]:
         refused(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1:])
     for size in (0, 24, 64, len(data) // 2, len(data) - 40, len(data) - 1):
         refused(data[:size])
