@@ -301,7 +301,7 @@ struct msg_policy_info {
 
 /* Whether containers see their own limits in /proc (view.h). */
 enum view_kind {
-	VIEW_KIND_NONE = 0, /* lxcfs is not installed, or the kernel has no FUSE */
+	VIEW_KIND_NONE = 0, /* no lxcfs, or no FUSE in the kernel, or cgroup v2 */
 	VIEW_KIND_OFF = 1,  /* the operator does not want it */
 	VIEW_KIND_LXCFS = 2,
 };

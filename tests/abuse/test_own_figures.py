@@ -16,7 +16,10 @@ TOTAL = "grep MemTotal /proc/meminfo"
 FILES = ("/proc/cpuinfo", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/swaps",
          "/proc/uptime", "/sys/devices/system/cpu/online")
 
-pytestmark = pytest.mark.skipif(not os.access(LXCFS, os.X_OK), reason="lxcfs is not installed")
+pytestmark = [
+    pytest.mark.skipif(not os.access(LXCFS, os.X_OK), reason="lxcfs is not installed"),
+    pytest.mark.skipif(kernel.driver() != "hybrid", reason="lxcfs is not used on cgroup v2"),
+]
 
 
 @pytest.fixture

@@ -123,7 +123,8 @@ static void a_unified_host(void **state)
 	expect(host, "cgroups", DOCTOR_OK, "unified (v2)");
 	expect(host, "overlay", DOCTOR_OK, "there");
 	expect(host, "disk quotas", DOCTOR_OK, "btrfs on a loop device");
-	expect(host, "lxcfs", DOCTOR_OK, "there");
+	expect(host, "lxcfs", DOCTOR_OK,
+		"not used on cgroup v2: /proc/meminfo in containers shows the host's figures");
 	expect(host, "user namespaces", DOCTOR_OK, "there");
 	assert_null(find(host, "cgroup2 beside v1"));
 }
@@ -148,8 +149,11 @@ static void a_hybrid_host(void **state)
 	put(host, "sys/fs/cgroup/cpu/tasks", "");
 	put(host, "sys/fs/cgroup/memory/tasks", "");
 	put(host, "sys/fs/cgroup/pids/tasks", "");
+	put(host, "dev/fuse", "");
+	put(host, "usr/bin/lxcfs", "");
 	doctor_kernel(&host->doctor);
 	expect(host, "cgroups", DOCTOR_WARN, "hybrid (v1), without cpuset");
+	expect(host, "lxcfs", DOCTOR_OK, "there");
 	expect(host, "cgroup2 beside v1", DOCTOR_WARN, "not mounted");
 }
 
