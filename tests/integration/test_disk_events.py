@@ -34,7 +34,7 @@ def fill(box, name, mib, path="/fill"):
     result = box.exec(name, "dd", "if=/dev/zero", f"of={path}", "bs=256k", f"count={mib * 4}")
     if result.rc:
         assert "No space left" in result.err or "quota exceeded" in result.err, result
-    return int(box.sh(name, f"sync; stat -c %s {path} 2>/dev/null || echo 0")) / MIB
+    return int(box.sh(name, f"sync -f /; stat -c %s {path} 2>/dev/null || echo 0")) / MIB
 
 
 def has_room_again(box):
@@ -74,8 +74,8 @@ def filling_is_told_once(box):
     assert fill(box, "other/web", 64) == 64
     assert count(box, other) == 0
     # Room, and a second filling.
-    box.sh("acme/own", "rm -f /fill /more-*; sync")
-    box.sh("acme/one", "rm -f /fill; sync")
+    box.sh("acme/own", "rm -f /fill /more-*; sync -f /")
+    box.sh("acme/one", "rm -f /fill; sync -f /")
     wait_until("there is room on record", lambda: has_room_again(box), COMMIT_SECONDS)
     assert count(box, own) == 1 and count(box, acme) == 1
     assert 24 <= fill(box, "acme/own", 64) <= 32
@@ -114,7 +114,7 @@ def limits_change_live(box):
     box.refused("tenant", "set", "acme", "--disk", "48M")
     assert box.json("list", "acme")["limits"]["disk_bytes"] == 64 * MIB
     # Down, to what is there and a little more, and that holds.
-    box.sh("acme/web", "rm /more; sync")
+    box.sh("acme/web", "rm /more; sync -f /")
     box.ok("set", "acme/web", "--disk", "40M")
     assert fill(box, "acme/web", 32, "/more") + first <= 40
     # The tenant's own, up and down.
