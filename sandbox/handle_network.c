@@ -92,6 +92,32 @@ static int filter(struct task *task, struct job_output *out, struct err *err)
 	return net_filter_apply(s->config.libexec_path, &s->net_plan, task->fds[0], err);
 }
 
+static void filtered(struct task *task, struct job_result *result)
+{
+	struct supervisor *s = task->s;
+
+	s->net_rules = task->next;
+	handler_answer(s, &task->request, result->r, &result->err);
+	if (s->net_rules)
+		task_start(s->net_rules);
+}
+
+/*
+ * One after the other, as they came: what takes rules away must not overtake what adds them, and
+ * what a croftd that was killed had asked for must be done before the next one replaces all.
+ */
+static void wait_for_turn(struct task *task)
+{
+	struct task **at = &task->s->net_rules;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = task;
+	task->next = NULL;
+	if (task->s->net_rules == task)
+		task_start(task);
+}
+
 /* The rows are looked at in the worker: there may be many. */
 HANDLER(handle_net_rules)
 {
@@ -109,7 +135,8 @@ HANDLER(handle_net_rules)
 		return;
 	task->fds[0] = take_fd(&fds[0]);
 	task->fn = filter;
-	task_start(task);
+	task->done = filtered;
+	wait_for_turn(task);
 }
 
 struct packet_rows {

@@ -65,6 +65,7 @@ struct supervisor {
 	bool pool_attaching;
 	struct task *pool_waiters;     /* in order of arrival */
 	struct task *adoption_waiters; /* the same */
+	struct task *net_rules;	       /* the same; the first is under way (handle_network.c) */
 	struct task *claims;	       /* tasks that have a tenant or an image to themselves */
 	unsigned n_tasks;
 

@@ -101,14 +101,45 @@ def forwarded(box):
     return [port for port in range(9000, 9000 + FORWARD_ROUNDS) if f" {port}" in rules]
 
 
-def test_a_forward_to_what_is_being_deleted(lab, bare_daemon):  # noqa: F811
-    """Its rule may come after those of the container were taken away, and must not stay."""
+@pytest.fixture
+def networked(lab, bare_daemon):  # noqa: F811
     box = bare_daemon
     box.netns, box.lab = lab.host, lab
     box.start(*POOLS, "--dns", netlab.HOST4)
     box.busybox()
     box.tenant()
     box.launch("acme/other")
+    return box
+
+
+@pytest.mark.parametrize("who", [("croftd",), ("supervisor",), ("croftd", "supervisor")],
+                         ids="+".join)
+def test_a_forward_whose_makers_are_killed(networked, who):
+    """The packet filter has what is on record, whoever asked it for what before."""
+    box = networked
+    for i in range(FORWARD_ROUNDS):
+        callers = Callers(box)
+        for port in range(9000, 9000 + FORWARD_ROUNDS):
+            callers.call("forward", "add", "acme/other", str(port), "80")
+        time.sleep(0.01 + 0.02 * i)
+        for which in who:
+            box.kill9(which)
+        callers.wait()
+        box.restart(*who)
+
+        def as_recorded():
+            return forwarded(box) == [
+                f["first_port"] for f in box.json_lines("forward", "list")]
+
+        wait_until("the filter has what is on record", as_recorded)
+        for forward in box.json_lines("forward", "list"):
+            box.ok("forward", "delete", "acme/other", str(forward["first_port"]))
+        assert forwarded(box) == []
+
+
+def test_a_forward_to_what_is_being_deleted(networked):
+    """Its rule may come after those of the container were taken away, and must not stay."""
+    box = networked
     for i in range(FORWARD_ROUNDS):
         port = str(9000 + i)
         box.ok("create", "busybox", "acme/web")
