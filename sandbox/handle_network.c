@@ -84,12 +84,51 @@ HANDLER(handle_net_config)
 	task_start(task);
 }
 
+/*
+ * What runs or is ending, croftd's own or not: a start whose commit croftd did not live to see is
+ * killed, but what it sent is on the bill. In the worker, whose list is of the moment it began.
+ */
+static int list_counted(
+	const struct supervisor *s, struct net_row **ret, uint32_t *ret_n, struct err *err)
+{
+	struct net_row *rows;
+	uint32_t n = 0;
+
+	for (const struct container *c = s->containers; c; c = c->next)
+		n++;
+	rows = calloc(n + 1u, sizeof(*rows));
+	if (!rows)
+		return err_oom(err);
+	n = 0;
+	for (const struct container *c = s->containers; c; c = c->next) {
+		struct net_place place;
+
+		/* One of other pools has no place in these. */
+		if ((c->state != CONTAINER_RUNNING && c->state != CONTAINER_STOPPING) ||
+			!c->file.net_account.base.valid ||
+			net_plan_place(&s->net_plan, c->file.net_number, c->file.net_slot, &place) <
+				0)
+			continue;
+		rows[n++] = (struct net_row){.kind = NET_COUNTED,
+			.tenant = c->file.net_number,
+			.slot = c->file.net_slot};
+	}
+	*ret = rows;
+	*ret_n = n;
+	return 0;
+}
+
 static int filter(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct supervisor *s = task->s;
+	_cleanup_free_ struct net_row *counted = NULL;
+	uint32_t n = 0;
+	int r = list_counted(s, &counted, &n, err);
 
 	(void)out;
-	return net_filter_apply(s->config.libexec_path, &s->net_plan, task->fds[0], err);
+	return r < 0 ? r
+		     : net_filter_apply(
+			       s->config.libexec_path, &s->net_plan, task->fds[0], counted, n, err);
 }
 
 static void filtered(struct task *task, struct job_result *result)

@@ -88,21 +88,38 @@ static bool is_in_force(const struct net_plan *plan, const struct net_plan *thei
 	return !memcmp(plan, theirs, sizeof(*plan));
 }
 
-static int check(const struct net_plan *plan, const void *data, size_t size, struct err *err)
+static int check(const struct net_plan *plan, const void *data, size_t size, struct net_rules *ret,
+	struct err *err)
 {
-	struct net_rules rules;
-	int r = net_rules_parse(data, size, &rules, err);
+	int r = net_rules_parse(data, size, ret, err);
 
-	if (r == 0 && (!is_in_force(plan, &rules.header.plan) || rules.header.op == NET_DROP))
+	if (r == 0 && (!is_in_force(plan, &ret->header.plan) || ret->header.op == NET_DROP))
 		r = err_set(err, ERR_INVALID_ARGUMENT, "NET_RULES_INVALID",
 			"the rules are not of the network that is configured");
 	return r;
 }
 
-int net_filter_apply(
-	const char *libexec_path, const struct net_plan *plan, int rows_fd, struct err *err)
+static int replace(const char *libexec_path, const struct net_rules *rules,
+	const struct net_row *counted, uint32_t n_counted, struct err *err)
+{
+	uint32_t n = rules->header.n_rows;
+	_cleanup_free_ struct net_row *rows = calloc((size_t)n + n_counted + 1, sizeof(*rows));
+
+	if (!rows)
+		return err_oom(err);
+	if (n)
+		memcpy(rows, rules->rows, n * sizeof(*rows));
+	if (n_counted)
+		memcpy(rows + n, counted, n_counted * sizeof(*rows));
+	return net_filter_change(
+		libexec_path, &rules->header.plan, NET_REPLACE, rows, n + n_counted, err);
+}
+
+int net_filter_apply(const char *libexec_path, const struct net_plan *plan, int rows_fd,
+	const struct net_row *counted, uint32_t n_counted, struct err *err)
 {
 	_cleanup_free_ void *data = NULL;
+	struct net_rules rules;
 	struct stat st;
 	int seals = fcntl(rows_fd, F_GET_SEALS);
 	int r;
@@ -116,8 +133,12 @@ int net_filter_apply(
 		return err_oom(err);
 	if (pread(rows_fd, data, (size_t)st.st_size, 0) != st.st_size)
 		return err_sys(err, EIO, "read the rules");
-	r = check(plan, data, (size_t)st.st_size, err);
-	return r < 0 ? r : run(libexec_path, rows_fd, err);
+	r = check(plan, data, (size_t)st.st_size, &rules, err);
+	if (r < 0)
+		return r;
+	return rules.header.op == NET_REPLACE
+		       ? replace(libexec_path, &rules, counted, n_counted, err)
+		       : run(libexec_path, rows_fd, err);
 }
 
 int net_filter_change(const char *libexec_path, const struct net_plan *plan, enum net_op op,

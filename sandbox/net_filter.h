@@ -23,9 +23,12 @@ int net_filter_start(
 /* Waits for its end. Returns 0 or the -errno of its answer; without a run, 0. */
 int net_filter_wait(struct net_filter *run, struct err *err);
 
-/* Checks rows that croftd sent against the plan in force, and has them carried out. */
-int net_filter_apply(
-	const char *libexec_path, const struct net_plan *plan, int rows_fd, struct err *err);
+/*
+ * Checks rows that croftd sent against the plan in force, and has them carried out. A replacement
+ * leaves the counters of these places alone, too, of whose runs croftd may not know.
+ */
+int net_filter_apply(const char *libexec_path, const struct net_plan *plan, int rows_fd,
+	const struct net_row *counted, uint32_t n_counted, struct err *err);
 /* The same for rows of our own. */
 int net_filter_change(const char *libexec_path, const struct net_plan *plan, enum net_op op,
 	const struct net_row *rows, uint32_t n, struct err *err);

@@ -88,7 +88,7 @@ static const char *check_row(const struct net_plan *plan, const struct net_row *
 		return "no such place in the network";
 	if (row->kind == NET_FORWARD)
 		return check_forward(plan, &row->u.forward);
-	if (row->kind != NET_CONTAINER)
+	if (row->kind != NET_CONTAINER && row->kind != NET_COUNTED)
 		return "of an unknown kind";
 	return memcmp(row->u.bytes, zeros, sizeof(row->u)) ? "a field that has no meaning is set"
 							   : NULL;
@@ -159,7 +159,8 @@ static int check_owners(
 	for (size_t i = 0; i < n && rules->header.op == NET_REPLACE; i++) {
 		const struct net_row *row = &rules->rows[i];
 
-		if (row->kind != NET_TENANT && !has_owner(sorted, n, NET_TENANT, row->tenant, 0))
+		if (row->kind != NET_TENANT && row->kind != NET_COUNTED &&
+			!has_owner(sorted, n, NET_TENANT, row->tenant, 0))
 			return refuse_row(err, i, "its tenant has none");
 		if (row->kind == NET_FORWARD &&
 			!has_owner(sorted, n, NET_CONTAINER, row->tenant, row->slot))
@@ -174,7 +175,9 @@ static int check_overlap(
 	size_t n = rules->header.n_rows;
 	size_t forwards = 0;
 
-	/* By owner the forwards come last. */
+	/* By owner the forwards come together, before what is only counted. */
+	while (n > 0 && sorted[n - 1]->kind == NET_COUNTED)
+		n--;
 	while (forwards < n && sorted[n - 1 - forwards]->kind == NET_FORWARD)
 		forwards++;
 	sorted += n - forwards;

@@ -22,13 +22,13 @@
 #include <stdint.h>
 
 #define NET_RULES_MAGIC	  0x5254454eu /* "NETR" */
-#define NET_RULES_VERSION 1u
+#define NET_RULES_VERSION 2u
 #define NET_ROWS_MAX	  262144u
 
 enum net_op {
 	/*
 	 * The rules are what the rows say, whatever there was. Counters of containers that have a
-	 * row run on; those of others are removed.
+	 * row run on, of either kind; those of others are removed.
 	 */
 	NET_REPLACE = 1,
 	/*
@@ -56,7 +56,12 @@ struct net_header {
 	struct net_plan plan;
 };
 
-enum net_row_kind { NET_TENANT = 1, NET_CONTAINER, NET_FORWARD };
+enum net_row_kind {
+	NET_TENANT = 1,
+	NET_CONTAINER,
+	NET_FORWARD,
+	NET_COUNTED, /* a place without rules, whose counters somebody has still to read */
+};
 
 /* Caps over all containers of a tenant. None can be off. */
 struct net_caps {
@@ -98,7 +103,7 @@ struct net_row {
 	union {
 		struct net_caps caps;
 		struct net_forward forward;
-		uint8_t bytes[32]; /* of a container: zero */
+		uint8_t bytes[32]; /* of a container or what is counted: zero */
 	} u;
 };
 

@@ -39,7 +39,7 @@ static void collect(struct stale *stale, const struct net_rules *rules)
 		const struct net_row *row = &rules->rows[i];
 		struct net_place place;
 
-		if (row->kind != NET_CONTAINER ||
+		if ((row->kind != NET_CONTAINER && row->kind != NET_COUNTED) ||
 			net_plan_place(&rules->header.plan, row->tenant, row->slot, &place) < 0)
 			continue;
 		memcpy(&stale->wanted[KEY_PORT][stale->n], place.port, sizeof(struct key));

@@ -7,7 +7,7 @@ import subprocess
 
 import croft_harness
 
-MAGIC, VERSION = 0x5254454E, 1
+MAGIC, VERSION = 0x5254454E, 2
 REPLACE, ADD, REMOVE, FORGET, DROP = range(1, 6)
 TENANT, CONTAINER, FORWARD = 1, 2, 3
 HEADER = struct.Struct("<IIII")

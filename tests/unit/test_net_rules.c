@@ -194,7 +194,32 @@ static void caps_and_numbers_have_bounds(void **state)
 	input.rows[1].slot = 254; /* broadcast */
 	assert_int_equal(parse(), -EINVAL);
 	begin_usual(NET_ADD);
-	input.rows[1].kind = NET_FORWARD + 1;
+	input.rows[1].kind = NET_COUNTED + 1;
+	assert_int_equal(parse(), -EINVAL);
+}
+
+/* Of no tenant that there need be, in a place that must be one, once, and of no rule. */
+static void what_is_counted_is_a_place(void **state)
+{
+	_cleanup_free_ char *with = NULL;
+	_cleanup_free_ char *without = NULL;
+
+	(void)state;
+	begin_usual(NET_REPLACE);
+	without = text();
+	row(NET_COUNTED, 2, 9);
+	assert_int_equal(parse(), 0);
+	with = text();
+	assert_string_equal(with, without);
+	row(NET_COUNTED, 1, 1);
+	assert_int_equal(parse(), 0);
+	row(NET_COUNTED, 1, 1);
+	assert_int_equal(parse(), -EINVAL);
+	begin_usual(NET_REPLACE);
+	row(NET_COUNTED, 2, 254);
+	assert_int_equal(parse(), -EINVAL);
+	begin_usual(NET_REPLACE);
+	row(NET_COUNTED, 2, 9)->u.bytes[31] = 1;
 	assert_int_equal(parse(), -EINVAL);
 }
 
@@ -411,6 +436,7 @@ int main(void)
 		cmocka_unit_test(the_whole_must_fit),
 		cmocka_unit_test(every_unused_byte_is_zero),
 		cmocka_unit_test(caps_and_numbers_have_bounds),
+		cmocka_unit_test(what_is_counted_is_a_place),
 		cmocka_unit_test(forwards_are_ranges_that_fit),
 		cmocka_unit_test(forwards_listen_on_the_hosts_addresses),
 		cmocka_unit_test(nothing_comes_twice),
