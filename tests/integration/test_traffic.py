@@ -92,27 +92,38 @@ def counted(box, link):
             for way, side in (("ingress", "tx"), ("egress", "rx")) for unit in ("", ".packets")}
 
 
-def launch(box, name):
-    """A container whose gateway answers: what it sends is not kept until it does."""
-    info = box.launch(name)
-    network = box.json("network", "show", name.split("/")[0])
-    for key in ("ipv4_gateway", "ipv6_gateway"):
-        wait_until("its gateway answers", lambda k=key: ping(box, name, network[k]).rc == 0, 30)
-    return info, box.usage(name)["uid"]
+EARLY = {}  # uid: what the cable counted before its bridge took any of it, and nobody is billed
 
 
-def agree(box, name, uid):
-    """The bill says what the kernel counted at the cable, at a moment when nothing passes it.
-    Returns that."""
+def look(box, name, uid):
+    """The bill and the cable's counters, at a moment when nothing passes it."""
     link = port(box, name)
 
     def quiet():
         before = counted(box, link)
         found = bill(box, uid)
         return counted(box, link) == before and (found, before)
-    found, seen = wait_until("nothing passes the cable", quiet, 60)
-    assert found == seen
-    return seen
+    return wait_until("nothing passes the cable", quiet, 60)
+
+
+def launch(box, name):
+    """A container whose gateway answers: what it sends is not kept until it does."""
+    info = box.launch(name)
+    network = box.json("network", "show", name.split("/")[0])
+    for key in ("ipv4_gateway", "ipv6_gateway"):
+        wait_until("its gateway answers", lambda k=key: ping(box, name, network[k]).rc == 0, 30)
+    uid = box.usage(name)["uid"]
+    found, seen = look(box, name, uid)
+    EARLY[uid] = {meter: seen[meter] - found[meter] for meter in ALL}
+    assert all(0 <= EARLY[uid][meter] <= NOISE[meter] for meter in ALL)
+    return info, uid
+
+
+def agree(box, name, uid):
+    """The bill says what the kernel counted at the cable, from launch() on. Returns that."""
+    found, seen = look(box, name, uid)
+    assert found == {meter: seen[meter] - EARLY[uid][meter] for meter in ALL}
+    return found
 
 
 def check_final(box, uid, seen):
@@ -201,7 +212,7 @@ class TestKill9:
             send(net, netlab.OUTSIDE4, 25)
             wait_until("it is counted",
                        lambda: counted(box, link)["net.egress"] >= 25 * WIRE4)
-        seen = counted(box, link)
+        seen = {m: n - EARLY[uid][m] for m, n in counted(box, link).items()}
         os.kill(box.info("acme/web")["run"]["host_pid"], signal.SIGKILL)
         for daemon in who:
             box.kill9(daemon)
