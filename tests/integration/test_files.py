@@ -44,6 +44,7 @@ def archive(*entries):
 
 
 class TestPush:
+    @pytest.mark.vm
     def test_file_and_directory(self, web, tmp_path):
         (tmp_path / "dir" / "sub").mkdir(parents=True)
         (tmp_path / "dir" / "sub" / "script").write_bytes(b"#!/bin/sh\necho ran\n")

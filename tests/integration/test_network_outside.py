@@ -5,6 +5,8 @@ import contextlib
 import subprocess
 import sys
 
+import pytest
+
 import netlab
 from croft_harness import wait_until
 from networked import POOLS, addresses, host_links, kept, lab, lookup, ping  # noqa: F401
@@ -159,6 +161,7 @@ class TestForwards:
             assert ask_udp(box, netlab.HOST4, 5301) == ""
             assert "page" in fetch(box.lab, netlab.HOST4, 5300)
 
+    @pytest.mark.vm
     def test_a_page_from_outside(self, box):
         box.tenant()
         box.launch("acme/web")
