@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/pid_file.h"
 #include "sandbox/privileges.h"
 #include "sandbox/seal.h"
 #include "sandbox/supervisor.h"
@@ -121,38 +122,18 @@ struct run_lock {
 	int fd;
 };
 
-/*
- * A record lock, since those are not inherited: one of flock(2) would outlive us in whatever a
- * worker left behind, and a command that hangs on a tenant's file system would keep it for ever.
- */
-static int take_lock(int fd)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-	return fcntl(fd, F_SETLK, &lock) < 0 ? -errno : 0;
-}
-
 /* Two supervisors over one run directory would each believe to own its containers. */
 static int lock_run_directory(const char *path, struct run_lock *ret, struct err *err)
 {
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (dir >= 0)
-		fd = openat(dir, PID_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_sys(err, errno, "open %s in %s", PID_FILE, path);
-	r = take_lock(fd);
-	if (r == -EAGAIN || r == -EACCES)
-		return err_set(err, ERR_FAILED_PRECONDITION, "ALREADY_RUNNING",
-			"a supervisor runs for %s already", path);
-	if (r < 0)
-		return err_sys(err, r, "lock %s", PID_FILE);
-	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-		return err_sys(err, errno, "write %s", PID_FILE);
-	*ret = (struct run_lock){.dir_fd = take_fd(&dir), .fd = take_fd(&fd)};
-	return 0;
+	if (dir < 0)
+		return err_sys(err, errno, "open %s", path);
+	r = pid_file_take(dir, PID_FILE, "a supervisor", &ret->fd, err);
+	if (r == 0)
+		ret->dir_fd = take_fd(&dir);
+	return r;
 }
 
 /* Started with one of them closed, a socket of ours would be somebody's standard output. */

@@ -1,6 +1,7 @@
 /*
  * How many packets came for containers, as the supervisor reads it of the packet filter: those to
- * their own addresses alone, so not what every neighbour is asked (ARP, ND, multicast).
+ * one address, so not what every neighbour is asked (ARP, ND, multicast). A packet to an address
+ * that the bridge does not know counts for each of its containers.
  */
 #pragma once
 

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/pid_file.h"
 #include "sandbox/supervisor_client.h"
 #include "server/start_supervisor.h"
 
@@ -16,14 +17,12 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define PID_FILE "croftd.pid"
 /* Descriptors for ten thousand containers: counters, a pipe and a pty each, and their clients. */
 #define NOFILE_WANTED 524288
 
@@ -124,15 +123,7 @@ static int make_directories(
 /* Two croftds over one state directory would bill twice. */
 static int lock_run(struct startup *s, struct err *err)
 {
-	s->pid_fd = openat(s->run_fd, PID_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (s->pid_fd < 0)
-		return err_sys(err, errno, "open %s in the run directory", PID_FILE);
-	if (flock(s->pid_fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(err, ERR_FAILED_PRECONDITION, "ALREADY_RUNNING",
-			"a croftd runs for this run directory already");
-	if (ftruncate(s->pid_fd, 0) < 0 || dprintf(s->pid_fd, "%d\n", (int)getpid()) < 0)
-		return err_sys(err, errno, "write %s", PID_FILE);
-	return 0;
+	return pid_file_take(s->run_fd, "croftd.pid", "a croftd", &s->pid_fd, err);
 }
 
 /* As high as this host lets it; less than wanted only means fewer containers. */
