@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+import test_disk_events
+
 # linux/fs.h: FS_IOC_FSSETXATTR of a struct fsxattr, FS_IOC_SETFLAGS of a long; linux/quota.h.
 IOCTL, QUOTACTL, QUOTACTL_FD = 16, 179, 443
 FSSETXATTR, FSXATTR_SIZE = 0x401C5820, 28
@@ -208,3 +210,21 @@ def test_inodes_are_refused_where_they_are_not_counted(fresh_box):
     fresh_box.tenant()
     fresh_box.refused("launch", "busybox", "acme/web", "--inodes", "1000", match="inodes")
     assert fresh_box.json_lines("list") == []
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("box", ["ext4"], indirect=True)
+def test_filling_is_told_once(box):
+    test_disk_events.filling_is_told_once(box)
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("box", ["xfs"], indirect=True)
+def test_a_full_volume_is_told_of(box):
+    test_disk_events.a_volume_is_told_of(box)
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("box", ["xfs"], indirect=True)
+def test_limits_change_live(box):
+    test_disk_events.limits_change_live(box)
