@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FOREVER "exec sleep 100000"
 #define MIB	(UINT64_C(1) << 20)
@@ -38,7 +39,24 @@ static void shared_memory_ends_the_container_as_an_oom(void **state)
 	sup_shutdown(s);
 }
 
-/* Only what is needed: init and what is small live on, and the kill is told of. */
+/*
+ * cgroup v2's kernel may take another process before the first has given back what it held, init
+ * among them. What it takes is counted.
+ */
+static void whatever_is_left_ends(struct sup *s)
+{
+	struct msg_run_ended ended;
+
+	sup_container(s, MSG_CONTAINER_KILL, "web");
+	ended = sup_ended(s, "web");
+	assert_int_equal(ended.counters_valid, 1);
+	assert_true(ended.counters.oom_kills > 0);
+	assert_true(ended.counters.memory_bytes <= 16 * MIB);
+	assert_done(s, sup_ack(s, &ended));
+	assert_done(s, sup_container(s, MSG_CONTAINER_REMOVE, "web"));
+}
+
+/* On v1 only what is needed: init and what is small live on, and the kill is told of. */
 static void one_large_process_is_an_oom_of_its_own(void **state)
 {
 	struct sup *s = sup_begin(state);
@@ -56,6 +74,11 @@ static void one_large_process_is_an_oom_of_its_own(void **state)
 	do
 		hit = sup_event(s, MSG_EVENT_LIMIT_HIT);
 	while (!hit.u.limit_hit.counters.oom_kills);
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
+		whatever_is_left_ends(s);
+		sup_shutdown(s);
+		return;
+	}
 	assert_int_equal(hit.u.limit_hit.counters.oom_kills, 1);
 	assert_int_equal(exec_sh(s, "web", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'"), 0);
 	assert_non_null(strstr(s->output, "100001"));
