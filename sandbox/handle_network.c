@@ -157,19 +157,25 @@ static void wait_for_turn(struct task *task)
 		task_start(task);
 }
 
-/* The rows are looked at in the worker: there may be many. */
-HANDLER(handle_net_rules)
+/* NULL: refused, and answered. */
+static struct task *network_task(struct supervisor *s, const struct request *request)
 {
-	struct task *task;
 	bool refused = !net_plan_is_on(&s->net_plan);
 	struct err err;
 
-	(void)msg;
-	(void)n_fds;
 	if (refused)
 		err_set(&err, ERR_FAILED_PRECONDITION, "NO_NETWORK",
 			"this host has no network for containers");
-	task = handler_task(s, request, refused ? &err : NULL);
+	return handler_task(s, request, refused ? &err : NULL);
+}
+
+/* The rows are looked at in the worker: there may be many. */
+HANDLER(handle_net_rules)
+{
+	struct task *task = network_task(s, request);
+
+	(void)msg;
+	(void)n_fds;
 	if (!task)
 		return;
 	task->fds[0] = take_fd(&fds[0]);
@@ -231,17 +237,11 @@ static void packets_read(struct task *task, struct job_result *result)
 
 HANDLER(handle_net_packets)
 {
-	struct task *task;
-	bool refused = !net_plan_is_on(&s->net_plan);
-	struct err err;
+	struct task *task = network_task(s, request);
 
 	(void)msg;
 	(void)fds;
 	(void)n_fds;
-	if (refused)
-		err_set(&err, ERR_FAILED_PRECONDITION, "NO_NETWORK",
-			"this host has no network for containers");
-	task = handler_task(s, request, refused ? &err : NULL);
 	if (!task)
 		return;
 	task->fn = read_packets;

@@ -1,12 +1,36 @@
-"""What a container's file system can hold, made and described, for tests of what carries it."""
+"""What a container's file system can hold, made and described, for tests of what carries it; and
+the host that it is carried to."""
 
 import hashlib
 import os
 import stat
 import struct
 
+import pytest
+
+from croft_harness import Daemon
+from fixtures import _end
+
 MIB = 1 << 20
 CAP_NET_RAW = 13
+
+
+@pytest.fixture
+def other(schema):
+    """Another host, for all that matters: state, id ranges, no image, a pool that copies."""
+    daemon = Daemon(schema)
+    try:
+        daemon.start("--pool-driver", "plain")
+    except BaseException:
+        daemon.finish()
+        raise
+    yield daemon
+    _end(daemon)
+
+
+def stopped(box, name="acme/web"):
+    box.ok("kill", name)
+    box.wait_state(name, "STOPPED")
 
 
 def pool(daemon, *parts):

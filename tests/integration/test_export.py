@@ -10,27 +10,8 @@ import time
 
 import pytest
 
-from croft_harness import Daemon, wait_until
-from export_kinds import MIB, describe, fill, left_in_pool, pool
-from fixtures import _end
-
-
-@pytest.fixture
-def other(schema):
-    """Another host, for all that matters: its own state, id ranges, and a pool that copies."""
-    daemon = Daemon(schema)
-    try:
-        daemon.start("--pool-driver", "plain")
-    except BaseException:
-        daemon.finish()
-        raise
-    yield daemon
-    _end(daemon)
-
-
-def stopped(box, name="acme/web"):
-    box.ok("kill", name)
-    box.wait_state(name, "STOPPED")
+from croft_harness import wait_until
+from export_kinds import MIB, describe, fill, left_in_pool, other, pool, stopped  # noqa: F401
 
 
 def export(box, path, name="acme/web"):
