@@ -152,27 +152,33 @@ static int cores_check_within(
 	return 0;
 }
 
-int limits_check_within(
-	const struct limits *container, const struct limits *tenant, struct err *err)
+enum limit_id limits_first_above(const struct limits *container, const struct limits *tenant)
 {
-	for (int i = 0; i < LIMIT_N; i++) {
-		char asked[LIMIT_TEXT_MAX];
-		char allowed[LIMIT_TEXT_MAX];
-
+	for (enum limit_id i = 0; i < LIMIT_N; i++) {
 		/* A weight is a ratio among siblings, so the tenant's is no ceiling for it. */
 		if (i == LIMIT_CPU_WEIGHT || i == LIMIT_CORES || rules[i].tenant_only)
 			continue;
-		if (container->value[i] == LIMIT_UNSET || tenant->value[i] == LIMIT_UNSET ||
-			container->value[i] <= tenant->value[i])
-			continue;
-		return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_ABOVE_TENANT",
-			rules[i].name,
-			"%s %s is above the tenant's %s; ask for at most that, or "
-			"raise the tenant's limit first",
-			rules[i].name, limit_format((enum limit_id)i, container->value[i], asked),
-			limit_format((enum limit_id)i, tenant->value[i], allowed));
+		/* LIMIT_UNSET is above all: of the tenant's, nothing is above it. */
+		if (container->value[i] != LIMIT_UNSET && container->value[i] > tenant->value[i])
+			return i;
 	}
-	return cores_check_within(container, tenant, err);
+	return LIMIT_N;
+}
+
+int limits_check_within(
+	const struct limits *container, const struct limits *tenant, struct err *err)
+{
+	enum limit_id id = limits_first_above(container, tenant);
+	char asked[LIMIT_TEXT_MAX];
+	char allowed[LIMIT_TEXT_MAX];
+
+	if (id == LIMIT_N)
+		return cores_check_within(container, tenant, err);
+	return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_ABOVE_TENANT", rules[id].name,
+		"%s %s is above the tenant's %s; ask for at most that, or raise the tenant's limit "
+		"first",
+		rules[id].name, limit_format(id, container->value[id], asked),
+		limit_format(id, tenant->value[id], allowed));
 }
 
 void limits_merge(struct limits *to, const struct limits *from)

@@ -97,6 +97,8 @@ int limits_check(const struct limits *l, struct err *err);
 struct disk_limits limits_disk(const struct limits *l);
 int limits_check_disk(const struct disk_limits *disk, struct err *err);
 
+/* The first of a container's limits that is above its tenant's, or LIMIT_N; cores aside. */
+enum limit_id limits_first_above(const struct limits *container, const struct limits *tenant);
 /*
  * Checks that a container's limits do not exceed its tenant's. Returns 0 or -EINVAL
  * (INVALID_ARGUMENT, LIMIT_ABOVE_TENANT) naming the limit and both figures.

@@ -39,6 +39,26 @@ static void swap(struct tenant_op *op)
 	t->nesting = before.nesting;
 }
 
+/* What whoever lowers a tenant's limit can do about a container in the way. */
+static int check_child(const struct container *c, const struct limits *tenant, struct err *err)
+{
+	enum limit_id id = limits_first_above(&c->limits, tenant);
+	char has[LIMIT_TEXT_MAX];
+	struct err inner;
+
+	if (id != LIMIT_N)
+		return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
+			limit_rule(id)->name,
+			"%s/%s stands in the way: its %s limit is %s; make that less first",
+			c->tenant->name, c->name, limit_rule(id)->name,
+			limit_format(id, c->limits.value[id], has));
+	if (limits_check_within(&c->limits, tenant, &inner) < 0)
+		return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
+			inner.subject, "%s/%s stands in the way: %.200s; change its cores first",
+			c->tenant->name, c->name, inner.msg);
+	return 0;
+}
+
 /* A tenant's limit may not fall below one of a container's, running or not, or of a volume's. */
 static int check_children(const struct tenant_op *op, struct err *err)
 {
@@ -51,12 +71,10 @@ static int check_children(const struct tenant_op *op, struct err *err)
 	MAP_FOREACH(node, &op->tenant->containers)
 	{
 		const struct container *c = map_object(node, struct container, by_name);
-		struct err inner;
+		int r = check_child(c, &effective, err);
 
-		if (limits_check_within(&c->limits, &effective, &inner) < 0)
-			return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
-				inner.subject, "%s/%s stands in the way: %.250s", op->tenant->name,
-				c->name, inner.msg);
+		if (r < 0)
+			return r;
 		if (container_state_is_live(c->state) && !cores_within(c->cpus, op->cpus))
 			return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
 				"cores",

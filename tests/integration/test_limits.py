@@ -340,8 +340,10 @@ class TestRefusals:
     def test_tenant_below_a_container(self, box):
         box.tenant(memory="256M", pids=100)
         box.launch("acme/web", memory="128M", pids=80)
-        box.refused("tenant", "set", "acme", "--memory", "64M", match="web")
-        box.refused("tenant", "set", "acme", "--pids", "79", match="web")
+        box.refused("tenant", "set", "acme", "--memory", "64M",
+                    match="acme/web stands in the way: its memory limit is 128 MiB; make that less")
+        box.refused("tenant", "set", "acme", "--pids", "79",
+                    match="acme/web stands in the way: its pids limit is 80; make that less first")
         assert box.cgroup("acme").memory_max() == 256 * MIB
         assert box.cgroup("acme").pids_max() == 100
 
