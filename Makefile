@@ -98,7 +98,8 @@ images: deps ## the images that tests boot and run, in build/images/
 	@tests/images/build
 	@tests/images/build-shell
 	@tests/images/build-apps
-	@exec tests/images/build-nesting
+	@tests/images/build-nesting
+	@exec tests/images/build-distributions cloud
 
 demo: build ## tenants, a fork bomb, a memory bomb, CPU burners: what the kernel allowed
 	@exec tests/demo
