@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -23,6 +24,7 @@ struct pack {
 	struct tar_entry entry; /* its path grows and shrinks with the walk */
 	uint8_t header[TAR_HEADER_MAX];
 	uint8_t chunk[CHUNK];
+	uint8_t *unsized; /* TREE_UNSIZED_MAX and one byte, when first needed */
 	unsigned depth;
 };
 
@@ -72,6 +74,83 @@ static int put_content(struct pack *p, int fd, struct err *err)
 		r = put(p, p->chunk, (size_t)n, err);
 	}
 	return r < 0 ? r : put(p, zeros, tar_padding(p->entry.size), err);
+}
+
+/* Reads up to `size` bytes. Returns their number or -errno. */
+static ssize_t read_up_to(int fd, uint8_t *buf, size_t size)
+{
+	size_t got = 0;
+
+	while (got < size) {
+		ssize_t n = read(fd, buf + got, size - got);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
+static int put_whole(struct pack *p, const uint8_t *data, size_t size, struct err *err)
+{
+	static const uint8_t zeros[TAR_BLOCK];
+	int r;
+
+	p->entry.size = size;
+	p->report.bytes += size;
+	r = put_header(p, err);
+	if (r == 0)
+		r = put(p, data, size, err);
+	return r < 0 ? r : put(p, zeros, tar_padding(size), err);
+}
+
+static void leave_out(struct pack *p, enum tree_left_out_kind kind)
+{
+	tree_left_out_add(&p->report.left_out, kind, p->entry.path);
+}
+
+/* An empty file, or one of the kernel's: one of those that cannot be read is no end of a walk. */
+static int pack_unsized(struct pack *p, int fd, struct err *err)
+{
+	ssize_t n;
+
+	if (!p->unsized)
+		p->unsized = malloc(TREE_UNSIZED_MAX + 1);
+	if (!p->unsized)
+		return err_oom(err);
+	n = read_up_to(fd, p->unsized, TREE_UNSIZED_MAX + 1);
+	if (n < 0 && !p->depth)
+		return failed(p, (int)-n, err);
+	if (n > (ssize_t)TREE_UNSIZED_MAX && !p->depth)
+		return err_set(err, ERR_FAILED_PRECONDITION, "FILE_ENDLESS",
+			"%.300s does not say how large it is, and has more than %u bytes",
+			p->entry.path, TREE_UNSIZED_MAX);
+	if (n < 0 || n > (ssize_t)TREE_UNSIZED_MAX) {
+		leave_out(p, n < 0 ? LEFT_OUT_UNREADABLE : LEFT_OUT_ENDLESS);
+		return 0;
+	}
+	return put_whole(p, p->unsized, (size_t)n, err);
+}
+
+static int pack_file(struct pack *p, int fd, struct err *err)
+{
+	ssize_t n;
+	int r;
+
+	p->entry.type = TAR_FILE;
+	if (!p->entry.size)
+		return pack_unsized(p, fd, err);
+	if (p->entry.size <= CHUNK) {
+		/* Also what says more than it has, as sysfs does. */
+		n = read_up_to(fd, p->chunk, (size_t)p->entry.size);
+		return n < 0 ? failed(p, (int)-n, err) : put_whole(p, p->chunk, (size_t)n, err);
+	}
+	r = put_header(p, err);
+	return r < 0 ? r : put_content(p, fd, err);
 }
 
 static int pack_one(struct pack *p, int dirfd, const char *name, bool follow, struct err *err);
@@ -130,6 +209,13 @@ static void take_metadata(struct pack *p, const struct stat *st)
 	p->entry.target[0] = '\0';
 }
 
+static enum tree_left_out_kind kind_of(mode_t mode)
+{
+	if (S_ISFIFO(mode))
+		return LEFT_OUT_FIFO;
+	return S_ISSOCK(mode) ? LEFT_OUT_SOCKET : LEFT_OUT_DEVICE;
+}
+
 static int pack_one(struct pack *p, int dirfd, const char *name, bool follow, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
@@ -141,27 +227,27 @@ static int pack_one(struct pack *p, int dirfd, const char *name, bool follow, st
 	if (S_ISLNK(st.st_mode))
 		return pack_link(p, dirfd, name, err);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-		p->report.left_out++;
+		leave_out(p, kind_of(st.st_mode));
 		return 0;
 	}
 	fd = openat(dirfd, name,
 		O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+	if (fd < 0 && S_ISREG(st.st_mode) && !st.st_size && p->depth) {
+		leave_out(p, LEFT_OUT_UNREADABLE);
+		return 0;
+	}
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return failed(p, errno, err);
 	take_metadata(p, &st);
-	if (S_ISREG(st.st_mode)) {
-		p->entry.type = TAR_FILE;
-		int r = put_header(p, err);
-
-		return r < 0 ? r : put_content(p, fd, err);
-	}
+	if (S_ISREG(st.st_mode))
+		return pack_file(p, fd, err);
 	if (S_ISDIR(st.st_mode)) {
 		p->entry.type = TAR_DIRECTORY;
 		int r = put_header(p, err);
 
 		return r < 0 ? r : pack_children(p, &fd, err);
 	}
-	p->report.left_out++;
+	leave_out(p, kind_of(st.st_mode));
 	return 0;
 }
 
@@ -184,5 +270,6 @@ int tree_pack(int dirfd, const char *name, bool follow, const char *as,
 		r = put(p, end, sizeof(end), err);
 	if (r == 0)
 		*ret_report = p->report;
+	free(p->unsized);
 	return r;
 }

@@ -13,6 +13,7 @@
 #include "croft/v1/containers.pb-c.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,6 +43,21 @@ static void show(struct progress *p, const char *verb, uint64_t bytes)
 	char size[LIMIT_TEXT_MAX];
 
 	progress_show(p, "%s %s", verb, size_format(bytes, size));
+}
+
+/* A name in a line of its own: without control characters. */
+static void show_one_left_out(const char *path, const char *what)
+{
+	fputs("croft: left out ", stderr);
+	for (; *path; path++)
+		putc((unsigned char)*path < 0x20 || *path == 0x7f ? '?' : *path, stderr);
+	fprintf(stderr, ": %s\n", what);
+}
+
+static void show_number_left_out(uint64_t count, size_t shown)
+{
+	if (count > shown)
+		fprintf(stderr, "croft: left out %" PRIu64 " in all\n", count);
 }
 
 /* --- push --- */
@@ -165,6 +181,16 @@ static int finish_push(struct push *p, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+static void show_left_out(const struct tree_left_out *left_out)
+{
+	unsigned n = tree_left_out_named(left_out);
+
+	for (unsigned i = 0; i < n; i++)
+		show_one_left_out(
+			left_out->first[i].path, tree_left_out_text(left_out->first[i].kind));
+	show_number_left_out(left_out->count, n);
+}
+
 static int push(struct cli *cli, struct err *err)
 {
 	_cleanup_free_ struct push *p = calloc(1, sizeof(*p));
@@ -196,9 +222,7 @@ static int push(struct cli *cli, struct err *err)
 	call_destroy(p->call);
 	if (r < 0)
 		return r;
-	if (report.left_out)
-		fprintf(stderr, "croft: left out %lu sockets, devices and FIFOs\n",
-			(unsigned long)report.left_out);
+	show_left_out(&report.left_out);
 	return cli_report(cli, NULL, NULL, err, "pushed %lu entries, %s, to %s",
 		(unsigned long)report.entries, size_format(report.bytes, size), cli_arg(cli, 1));
 }
@@ -239,6 +263,13 @@ static int stdout_end(void *arg, struct err *err)
 static const struct tar_reader_ops stdout_ops = {
 	.entry = stdout_entry, .data = stdout_data, .end = stdout_end};
 
+static void show_not_sent(const Croft__V1__FilesLeftOut *left_out)
+{
+	for (size_t i = 0; i < left_out->n_first; i++)
+		show_one_left_out(left_out->first[i]->path, left_out->first[i]->what);
+	show_number_left_out(left_out->count, left_out->n_first);
+}
+
 static int pull_all(struct cli *cli, struct pull *p, struct call *call, struct err *err)
 {
 	for (;;) {
@@ -260,6 +291,11 @@ static int pull_all(struct cli *cli, struct pull *p, struct call *call, struct e
 				&p->unpack, response->data.data, response->data.len, err);
 		if (r < 0)
 			return r;
+		if (response->left_out) {
+			progress_clear(&p->progress);
+			show_not_sent(response->left_out);
+			continue;
+		}
 		p->received += response->data.len;
 		show(&p->progress, "received", p->received);
 	}

@@ -27,7 +27,7 @@ struct exec_session {
 	struct grpc_call *call;	     /* a reference; NULL: the client is gone */
 	struct container *container; /* a reference */
 	const struct exec_front *front;
-	struct exec_failure failure;
+	struct exec_word word;
 	struct exec_io io;
 	struct msg_exec msg; /* what the supervisor is asked */
 	int fds[4];	     /* with that, until then */
@@ -85,7 +85,7 @@ static bool on_output(void *arg, int stream, const void *data, size_t size)
 
 	if (!s->call)
 		return true;
-	s->front->output(s->call, stream, data, size, &s->failure);
+	s->front->output(s->call, stream, data, size, &s->word);
 	return grpc_call_writable(s->call);
 }
 
@@ -175,7 +175,7 @@ void exec_ended(struct server *server, const struct msg_exec_ended *msg)
 		name_reason(&failure);
 		grpc_fail(s->call, &failure);
 	} else if (s->call) {
-		s->front->ended(s->call, &msg->exit, &s->failure);
+		s->front->ended(s->call, &msg->exit, &s->word);
 	}
 	session_free(s);
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/tree_left_out.h"
 #include "sandbox/supervisor_client.h"
 #include "server/server.h"
 
@@ -11,10 +12,13 @@
 
 struct exec_session;
 
-/* A struct err as Croft's own program inside sends it, as far as it has come. */
-struct exec_failure {
+/* What Croft's own program inside says beside its output, as far as it has come. */
+struct exec_word {
 	size_t size;
-	struct err err;
+	union {
+		struct err err;		       /* when it failed */
+		struct tree_left_out left_out; /* when it did not */
+	};
 };
 
 int exec_table_create(struct server *server, struct err *err);
@@ -24,12 +28,12 @@ void exec_table_destroy(struct server *server);
 struct exec_front {
 	/* The command runs; may be NULL. */
 	void (*started)(struct grpc_call *call, int32_t pid);
-	/* Output of stream 1 or 2. `failure` is the session's, all zero at first. */
+	/* Output of stream 1 or 2. `word` is the session's, all zero at first. */
 	void (*output)(struct grpc_call *call, int stream, const void *data, size_t size,
-		struct exec_failure *failure);
+		struct exec_word *word);
 	/* It has ended (never EXIT_KIND_REFUSED): ends the call. */
-	void (*ended)(struct grpc_call *call, const struct exit_info *exit,
-		const struct exec_failure *failure);
+	void (*ended)(
+		struct grpc_call *call, const struct exit_info *exit, const struct exec_word *word);
 };
 
 /*

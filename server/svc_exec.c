@@ -13,12 +13,12 @@ static void send_started(struct grpc_call *call, int32_t pid)
 	grpc_send(call, &response.base);
 }
 
-static void send_output(struct grpc_call *call, int stream, const void *data, size_t size,
-	struct exec_failure *failure)
+static void send_output(
+	struct grpc_call *call, int stream, const void *data, size_t size, struct exec_word *word)
 {
 	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
 
-	(void)failure;
+	(void)word;
 	if (stream == 1) {
 		response.kind_case = CROFT__V1__EXEC_RESPONSE__KIND_STDOUT;
 		response.stdout.data = (uint8_t *)data;
@@ -32,12 +32,12 @@ static void send_output(struct grpc_call *call, int stream, const void *data, si
 }
 
 static void send_exit(
-	struct grpc_call *call, const struct exit_info *info, const struct exec_failure *failure)
+	struct grpc_call *call, const struct exit_info *info, const struct exec_word *word)
 {
 	Croft__V1__ExecResponse response = CROFT__V1__EXEC_RESPONSE__INIT;
 	Croft__V1__Exit exit = CROFT__V1__EXIT__INIT;
 
-	(void)failure;
+	(void)word;
 	switch (info->kind) {
 	case EXIT_KIND_EXITED:
 		exit.kind = CROFT__V1__EXIT__KIND__EXITED;

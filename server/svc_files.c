@@ -3,19 +3,21 @@
  * is run as any command of exec is. Nothing of an archive is looked at here.
  */
 #include "server/exec.h"
+#include "server/grpc_utf8.h"
 #include "server/svc.h"
 
+#include <stddef.h>
 #include <string.h>
 
-/* The program sends one struct err when it fails. More than that is not taken. */
-static void take_failure(struct exec_failure *failure, const void *data, size_t size)
+/* The program sends one struct: an err when it fails, or what it left out. More is not taken. */
+static void take_word(struct exec_word *word, const void *data, size_t size)
 {
-	size_t room = sizeof(failure->err) - failure->size;
+	size_t room = sizeof(*word) - offsetof(struct exec_word, err) - word->size;
 
 	if (size > room)
 		size = room;
-	memcpy((char *)&failure->err + failure->size, data, size);
-	failure->size += size;
+	memcpy((char *)&word->err + word->size, data, size);
+	word->size += size;
 }
 
 /* What the program inside says is a tenant's word: it cannot claim to be the server's state. */
@@ -35,14 +37,14 @@ static bool is_plausible(const struct err *err)
 
 /* Fails the call unless the program ended well. */
 static bool succeeded(
-	struct grpc_call *call, const struct exit_info *exit, const struct exec_failure *failure)
+	struct grpc_call *call, const struct exit_info *exit, const struct exec_word *word)
 {
-	struct err err = failure->err;
+	struct err err = word->err;
 
 	if (exit->kind == EXIT_KIND_EXITED && exit->status == 0)
 		return true;
 	err_sanitize(&err);
-	if (failure->size != sizeof(err) || !is_plausible(&err))
+	if (word->size != sizeof(err) || !is_plausible(&err))
 		err_set(&err, ERR_ABORTED, "TRANSFER_KILLED",
 			"the transfer was cut off inside the container; try again");
 	grpc_fail(call, &err);
@@ -51,20 +53,20 @@ static bool succeeded(
 
 /* --- PushFiles --- */
 
-static void push_output(struct grpc_call *call, int stream, const void *data, size_t size,
-	struct exec_failure *failure)
+static void push_output(
+	struct grpc_call *call, int stream, const void *data, size_t size, struct exec_word *word)
 {
 	(void)call;
 	if (stream == 2)
-		take_failure(failure, data, size);
+		take_word(word, data, size);
 }
 
 static void push_ended(
-	struct grpc_call *call, const struct exit_info *exit, const struct exec_failure *failure)
+	struct grpc_call *call, const struct exit_info *exit, const struct exec_word *word)
 {
 	Croft__V1__PushFilesResponse response = CROFT__V1__PUSH_FILES_RESPONSE__INIT;
 
-	if (succeeded(call, exit, failure))
+	if (succeeded(call, exit, word))
 		grpc_reply(call, &response.base);
 }
 
@@ -72,13 +74,13 @@ static const struct exec_front push_front = {.output = push_output, .ended = pus
 
 /* --- PullFiles --- */
 
-static void pull_output(struct grpc_call *call, int stream, const void *data, size_t size,
-	struct exec_failure *failure)
+static void pull_output(
+	struct grpc_call *call, int stream, const void *data, size_t size, struct exec_word *word)
 {
 	Croft__V1__PullFilesResponse response = CROFT__V1__PULL_FILES_RESPONSE__INIT;
 
 	if (stream == 2) {
-		take_failure(failure, data, size);
+		take_word(word, data, size);
 		return;
 	}
 	response.data.data = (uint8_t *)data;
@@ -86,11 +88,38 @@ static void pull_output(struct grpc_call *call, int stream, const void *data, si
 	grpc_send(call, &response.base);
 }
 
-static void pull_ended(
-	struct grpc_call *call, const struct exit_info *exit, const struct exec_failure *failure)
+/* What was left out, as the program inside says: a tenant's word, like the archive. */
+static void send_left_out(struct grpc_call *call, const struct tree_left_out *said)
 {
-	if (succeeded(call, exit, failure))
-		grpc_finish(call);
+	Croft__V1__PullFilesResponse response = CROFT__V1__PULL_FILES_RESPONSE__INIT;
+	Croft__V1__FilesLeftOut message = CROFT__V1__FILES_LEFT_OUT__INIT;
+	Croft__V1__FileLeftOut entries[TREE_LEFT_OUT_NAMED];
+	Croft__V1__FileLeftOut *first[TREE_LEFT_OUT_NAMED];
+	struct tree_left_out left_out = *said;
+
+	tree_left_out_sanitize(&left_out);
+	message.count = left_out.count;
+	message.n_first = tree_left_out_named(&left_out);
+	message.first = first;
+	for (unsigned i = 0; i < message.n_first; i++) {
+		grpc_utf8_repair(left_out.first[i].path);
+		croft__v1__file_left_out__init(&entries[i]);
+		entries[i].path = left_out.first[i].path;
+		entries[i].what = (char *)tree_left_out_text(left_out.first[i].kind);
+		first[i] = &entries[i];
+	}
+	response.left_out = &message;
+	grpc_send(call, &response.base);
+}
+
+static void pull_ended(
+	struct grpc_call *call, const struct exit_info *exit, const struct exec_word *word)
+{
+	if (!succeeded(call, exit, word))
+		return;
+	if (word->size == sizeof(word->left_out))
+		send_left_out(call, &word->left_out);
+	grpc_finish(call);
 }
 
 static const struct exec_front pull_front = {.output = pull_output, .ended = pull_ended};

@@ -3,7 +3,8 @@
  *
  * It is executed inside the container, as its root, in its cgroup and under its policy: nothing
  * that a tenant plants there can lead it anywhere that the tenant could not go. Static, so that it
- * runs in any image and loads nothing of one. A failure is a struct err on standard error.
+ * runs in any image and loads nothing of one. A failure is a struct err on standard error; what a
+ * `get` left out, a struct tree_left_out there.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -59,7 +60,10 @@ static int get(char *path, struct err *err)
 		return err_set(err, ERR_NOT_FOUND, "PATH_NOT_FOUND",
 			"there is no %s %.200s in the container", slash ? "directory" : "file",
 			path);
-	return tree_pack(AT_FDCWD, path, true, name, &sink, &report, err);
+	r = tree_pack(AT_FDCWD, path, true, name, &sink, &report, err);
+	if (r == 0 && report.left_out.count)
+		fd_write_full(STDERR_FILENO, &report.left_out, sizeof(report.left_out));
+	return r;
 }
 
 /* The directory that the archive goes to, and the name of what it holds there (NULL: its own). */

@@ -59,7 +59,7 @@ class TestPush:
         assert web.exec("acme/web", "/bin/cat", "/tmp/file").raw == data
         assert web.exec("acme/web", "/bin/cat", "/tmp/other").raw == data
         result = web.croft("push", str(tmp_path / "dir"), "acme/web:/box")
-        assert result.rc == 0 and "left out 1" in result.err, result
+        assert result.rc == 0 and "left out dir/pipe: a FIFO" in result.err, result
         # There was no /box: it has become the directory. Now there is: it goes into it.
         assert web.sh("acme/web", "/box/link") == "ran\n"
         web.ok("push", str(tmp_path / "dir"), "acme/web:/box")
@@ -165,6 +165,43 @@ class TestPull:
         web.refused("pull", "acme/web:/box/a", "-", match="not a file")
         web.refused("pull", "acme/web:/box/none", str(tmp_path), match="no file /box/none")
         web.refused("pull", "acme/web:/box/a/p", str(tmp_path / "p"), match="neither a file")
+
+    def test_what_is_left_out_is_told(self, web, tmp_path):
+        web.sh("acme/web", "mkdir -p /box/a; echo text >/box/f; "
+                           "i=0; while [ $i -lt 12 ]; do mkfifo /box/a/p$i; i=$((i+1)); done; "
+                           "mkfifo \"/box/$(printf 'a\\033[31m\\377b')\"")
+        result = web.croft("pull", "acme/web:/box", str(tmp_path))
+        assert result.rc == 0 and (tmp_path / "box" / "f").read_bytes() == b"text\n", result
+        lines = result.err.splitlines()
+        assert len(lines) == 9 and lines[-1] == "croft: left out 13 in all", result
+        assert all(" box/" in x and x.endswith(": a FIFO") for x in lines[:-1])
+        assert "\033" not in result.err
+        result = web.croft("pull", "acme/web:/dev/pts", str(tmp_path))
+        assert result.rc == 0 and "left out pts/ptmx: a device" in result.err, result
+        with web.api() as api:
+            pulled = list(api.stream("Containers/PullFiles", {
+                "name": "tenants/acme/containers/web", "path": "/box"}))
+            assert [m.HasField("left_out") for m in pulled].index(True) == len(pulled) - 1, pulled
+            said = pulled[-1].left_out
+            assert said.count == 13 and len(said.first) == 8, said
+            assert {x.what for x in said.first} == {"a FIFO"}, said
+            whole = list(api.stream("Containers/PullFiles", {
+                "name": "tenants/acme/containers/web", "path": "/box/f"}))
+            assert not any(m.HasField("left_out") for m in whole), whole
+
+    def test_files_of_the_kernel(self, web, tmp_path):
+        """They say that they are empty, or larger than they are."""
+        inside = web.sh("acme/web", "cat /proc/version /proc/1/status | head -3")
+        version = web.croft("pull", "acme/web:/proc/version", "-").out
+        status = web.croft("pull", "acme/web:/proc/1/status", "-").out
+        assert version and (version + status).startswith(inside), (version, status)
+        mtu = web.croft("pull", "acme/web:/sys/class/net/lo/mtu", "-")
+        assert mtu.rc == 0 and mtu.out == web.sh("acme/web", "cat /sys/class/net/lo/mtu"), mtu
+        web.refused("pull", "acme/web:/proc/1/mem", "-", match="mem: Input/output error")
+        # In a directory one of which nothing can be read is in nobody's way.
+        result = web.croft("pull", "acme/web:/proc/1/task/1", str(tmp_path))
+        assert result.rc == 0 and ": a file that cannot be read" in result.err, result
+        assert (tmp_path / "1" / "comm").read_text() == web.sh("acme/web", "cat /proc/1/comm")
 
     def test_links_do_not_lead_out_of_the_target(self, web, tmp_path):
         """A tenant answers a pull with links; nothing beside the target is touched."""

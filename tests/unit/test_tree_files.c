@@ -137,7 +137,9 @@ static void a_tree_comes_through(void **state)
 	assert_int_equal(pack(f, "from", &report, &err), 0);
 	assert_int_equal(report.entries, 6);
 	assert_int_equal(report.bytes, sizeof(large));
-	assert_int_equal(report.left_out, 1);
+	assert_int_equal(report.left_out.count, 1);
+	assert_int_equal(report.left_out.first[0].kind, LEFT_OUT_FIFO);
+	assert_string_equal(report.left_out.first[0].path, "from/pipe");
 	for (int pass = 0; pass < 2; pass++) {
 		/* The second time over what the first has made. */
 		if (unpack(f, NULL, pass ? 999 : STREAM_MAX, &err) < 0)
@@ -308,6 +310,77 @@ static void too_deep_is_refused(void **state)
 	assert_string_equal(err.reason, "TREE_TOO_DEEP");
 }
 
+static void what_is_left_out_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_report report;
+	char name[32];
+	struct err err;
+
+	for (int i = 0; i < TREE_LEFT_OUT_NAMED + 5; i++) {
+		snprintf(name, sizeof(name), "from/pipe%02d", i);
+		assert_int_equal(mkfifoat(f->fd, name, 0600), 0);
+	}
+	assert_int_equal(pack(f, "from", &report, &err), 0);
+	assert_int_equal(report.entries, 1);
+	assert_int_equal(report.left_out.count, TREE_LEFT_OUT_NAMED + 5);
+	assert_int_equal(tree_left_out_named(&report.left_out), TREE_LEFT_OUT_NAMED);
+	for (int i = 0; i < TREE_LEFT_OUT_NAMED; i++)
+		assert_memory_equal(report.left_out.first[i].path, "from/pipe", 9);
+}
+
+static void what_is_told_is_not_believed(void **state)
+{
+	struct tree_left_out left_out = {.count = UINT64_MAX};
+
+	(void)state;
+	memset(left_out.first, 'x', sizeof(left_out.first));
+	memcpy(left_out.first[1].path, "a\n\033b\177", 6);
+	tree_left_out_sanitize(&left_out);
+	assert_int_equal(tree_left_out_named(&left_out), TREE_LEFT_OUT_NAMED);
+	assert_int_equal(strlen(left_out.first[0].path), TREE_LEFT_OUT_PATH - 1);
+	assert_string_equal(left_out.first[1].path, "a??b?");
+	assert_int_equal(left_out.first[7].kind, LEFT_OUT_UNREADABLE);
+	assert_non_null(tree_left_out_text(12345));
+}
+
+/* What the kernel makes up says that it is empty, or that it is larger than it is. */
+static void files_without_a_size_are_read(void **state)
+{
+	struct fixture *f = *state;
+	const struct tree_sink sink = {.write = keep, .arg = f};
+	struct tree_report report;
+	char expected[64] = {0};
+	struct err err;
+	int fd = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, expected, sizeof(expected));
+
+	close(fd);
+	assert_true(n > 1);
+	f->size = 0;
+	if (tree_pack(AT_FDCWD, "/proc/self/comm", false, "comm", &sink, &report, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(report.bytes, n);
+	assert_int_equal(unpack(f, NULL, 512, &err), 0);
+	expect_file(f, "to/comm", expected, (size_t)n);
+
+	fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, expected, sizeof(expected));
+		close(fd);
+		f->size = 0;
+		assert_int_equal(tree_pack(AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/enabled",
+					 false, "thp", &sink, &report, &err),
+			0);
+		assert_int_equal(unpack(f, NULL, 512, &err), 0);
+		expect_file(f, "to/thp", expected, (size_t)n);
+	}
+	/* Nothing can be read of it, which is an error where it was meant. */
+	f->size = 0;
+	assert_true(tree_pack(AT_FDCWD, "/proc/self/mem", false, "mem", &sink, &report, &err) < 0);
+	assert_string_equal(err.reason, "FILE_UNREADABLE");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +390,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(links_do_not_lead_out, make, drop),
 		cmocka_unit_test_setup_teardown(what_is_cut_leaves_nothing_half, make, drop),
 		cmocka_unit_test_setup_teardown(a_directory_is_no_file, make, drop),
+		cmocka_unit_test_setup_teardown(what_is_left_out_is_told, make, drop),
+		cmocka_unit_test(what_is_told_is_not_believed),
+		cmocka_unit_test_setup_teardown(files_without_a_size_are_read, make, drop),
 		cmocka_unit_test_setup_teardown(too_deep_is_refused, make, drop),
 	};
 
