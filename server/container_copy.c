@@ -11,7 +11,6 @@
 #include "server/convert_snapshot.h"
 #include "server/details.h"
 #include "server/events.h"
-#include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/store.h"
 #include "server/volume.h"
@@ -41,12 +40,13 @@ static void drop(struct copy *copy, const struct err *err)
 	copy_free(copy);
 }
 
-/* It goes the way of every deletion. */
+/* The source is free at once, the name of the copy before the failure is told. */
 static void take_back(struct copy *copy, const struct err *err)
 {
-	delete_continue(copy->op->server, copy->op->container);
-	container_op_fail(copy->op, err);
+	struct container_op *op = copy->op;
+
 	copy_free(copy);
+	container_op_take_back(op, err);
 }
 
 static void on_confirmed(void *arg, const struct err *err)

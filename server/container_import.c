@@ -71,21 +71,9 @@ static void on_gone(void *arg, const struct err *err)
 /* Answered when its name is free again, or cannot be freed for now. */
 static void take_back(struct container_import *import, const struct err *err)
 {
-	struct container *c = import->container;
-	struct err no_memory;
-
 	import->err = *err;
 	feed_close(&import->feed);
-	if (c->gone) {
-		on_gone(import, NULL);
-		return;
-	}
-	if (waiters_add(&c->gone_waiters, on_gone, import, &no_memory) == 0) {
-		delete_continue(import->server, c);
-		return;
-	}
-	delete_continue(import->server, c);
-	on_gone(import, NULL);
+	delete_unmade(import->server, import->container, on_gone, import);
 }
 
 /* --- the file --- */

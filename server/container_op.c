@@ -4,6 +4,7 @@
 #include "google/protobuf/empty.pb-c.h"
 #include "server/cloud_init.h"
 #include "server/convert.h"
+#include "server/lifecycle.h"
 
 #include <stdlib.h>
 
@@ -65,6 +66,21 @@ void container_op_fail(struct container_op *op, const struct err *err)
 {
 	mutation_fail(op->mutation, err);
 	op_free(op);
+}
+
+static void on_taken_back(void *arg, const struct err *err)
+{
+	struct container_op *op = arg;
+	struct err why = op->err;
+
+	(void)err;
+	container_op_fail(op, &why);
+}
+
+void container_op_take_back(struct container_op *op, const struct err *err)
+{
+	op->err = *err;
+	delete_unmade(op->server, op->container, on_taken_back, op);
 }
 
 void container_op_store(struct container_op *op, struct db_tx *tx)

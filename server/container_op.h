@@ -18,7 +18,7 @@ struct container_op {
 	char cloud_id[UID_SIZE];
 	bool force;
 	bool holds_change; /* it set container->changing */
-	/* CreateContainer: what is waited for. */
+	/* What makes containers: what is waited for, and what went wrong. */
 	int waiting;
 	bool committed;
 	bool made;
@@ -33,6 +33,9 @@ int container_op_hold(struct container_op *op, struct err *err);
 void container_op_reply(struct container_op *op);
 void container_op_reply_empty(struct container_op *op);
 void container_op_fail(struct container_op *op, const struct err *err);
+
+/* Takes back the container that it was making, and fails when that name is free (lifecycle.h). */
+void container_op_take_back(struct container_op *op, const struct err *err);
 
 /* Adds the stored reply "the container as it is now". */
 void container_op_store(struct container_op *op, struct db_tx *tx);

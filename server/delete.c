@@ -272,3 +272,22 @@ int delete_container(struct server *server, struct container *c, bool force,
 	}
 	return r;
 }
+
+void delete_unmade(struct server *server, struct container *c,
+	void (*done)(void *arg, const struct err *err), void *arg)
+{
+	struct err no_memory;
+
+	if (c->gone) {
+		done(arg, NULL);
+		return;
+	}
+	if (waiters_add(&c->gone_waiters, done, arg, &no_memory) < 0) {
+		delete_continue(server, c);
+		done(arg, &no_memory);
+		return;
+	}
+	/* One that runs is on its way already. */
+	if (!container_state_is_live(c->state))
+		delete_continue(server, c);
+}

@@ -41,6 +41,7 @@ struct import {
 	struct feed feed;
 	uint64_t told_boot_usec; /* when progress was last sent */
 	bool cancelled;
+	struct err err; /* it is being undone */
 };
 
 struct import_table {
@@ -78,12 +79,20 @@ static void import_fail(struct import *import, const struct err *err)
 	import_free(import);
 }
 
+static void on_undone(void *arg)
+{
+	struct import *import = arg;
+
+	mutation_fail(import->mutation, &import->err);
+	import_free(import);
+}
+
 /* It failed, and something of it may be there: until that is gone, its name is taken. */
 static void import_fail_undo(struct import *import, const struct err *err)
 {
-	import_undo(import->server, import->image);
-	mutation_fail(import->mutation, err);
-	import_free(import);
+	import->err = *err;
+	feed_close(&import->feed);
+	import_undo(import->server, import->image, on_undone, import);
 }
 
 /* --- the archive --- */

@@ -11,8 +11,11 @@ void import_table_destroy(struct server *server);
 int import_check_name(struct server *server, const char *name, struct err *err);
 /* Forgets an import of which the supervisor has nothing. */
 void import_forget(struct server *server, struct image *image);
-/* Takes back what the supervisor may have of one; until then its name is taken. */
-void import_undo(struct server *server, struct image *image);
+/*
+ * Takes back what the supervisor may have of one; until then its name is taken. done (may be NULL)
+ * is called once: when its name is free, or cannot be freed for now.
+ */
+void import_undo(struct server *server, struct image *image, void (*done)(void *arg), void *arg);
 /* Takes back what is left of imports that came to nothing; called when the link is ready. */
 void import_undo_all(struct server *server);
 

@@ -26,6 +26,8 @@ void import_forget(struct server *server, struct image *image)
 struct undo {
 	struct server *server;
 	struct image *image;
+	void (*done)(void *arg); /* may be NULL */
+	void *arg;
 };
 
 static void undo_again(evutil_socket_t fd, short what, void *arg)
@@ -52,26 +54,36 @@ static void on_undone(
 		event_base_once(
 			undo->server->base, -1, EV_TIMEOUT, undo_again, undo->server, &pause);
 	}
+	if (undo->done)
+		undo->done(undo->arg);
 	free(undo);
 }
 
-void import_undo(struct server *server, struct image *image)
+static int send_undo(struct undo *undo)
 {
-	struct undo *undo = calloc(1, sizeof(*undo));
 	struct msg_image msg = {0};
 	struct err err;
 
+	memcpy(msg.image, undo->image->name, sizeof(msg.image));
+	undo->image->undoing = true;
+	return link_send(
+		undo->server->link, MSG_IMAGE_REMOVE, &msg, NULL, 0, on_undone, undo, &err);
+}
+
+void import_undo(struct server *server, struct image *image, void (*done)(void *arg), void *arg)
+{
+	struct undo *undo = calloc(1, sizeof(*undo));
+
 	image->undone = true;
-	if (!undo)
+	if (undo)
+		*undo = (struct undo){server, image, done, arg};
+	if (undo && send_undo(undo) == 0)
 		return;
-	*undo = (struct undo){server, image};
-	memcpy(msg.image, image->name, sizeof(msg.image));
-	image->undoing = true;
-	if (link_send(server->link, MSG_IMAGE_REMOVE, &msg, NULL, 0, on_undone, undo, &err) < 0) {
-		/* Again when the link is ready. */
-		image->undoing = false;
-		free(undo);
-	}
+	/* Again when the link is ready. */
+	image->undoing = false;
+	free(undo);
+	if (done)
+		done(arg);
 }
 
 void import_undo_all(struct server *server)
@@ -83,6 +95,6 @@ void import_undo_all(struct server *server)
 		struct image *image = map_object(node, struct image, by_name);
 
 		if (image->undone && !image->undoing)
-			import_undo(server, image);
+			import_undo(server, image, NULL, NULL);
 	}
 }

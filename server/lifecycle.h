@@ -70,6 +70,14 @@ void stop_kill(struct server *server, struct container *container);
 int delete_container(struct server *server, struct container *container, bool force,
 	void (*hook)(void *arg, struct db_tx *tx), void (*done)(void *arg, const struct err *err),
 	void *arg, struct err *err);
+/*
+ * Takes back a container that was being made, and came to nothing: it goes the way of every
+ * deletion. done is called once, maybe before this returns: when its name is free again, or
+ * cannot be freed for now (and goes as soon as it can). So whoever is told of the failure then
+ * may try again at once with the same name.
+ */
+void delete_unmade(struct server *server, struct container *container,
+	void (*done)(void *arg, const struct err *err), void *arg);
 /* Goes on with the deletion of a condemned container that is STOPPED or DELETING. */
 void delete_continue(struct server *server, struct container *container);
 

@@ -51,7 +51,7 @@ void snapshot_op_free(struct snapshot_op *op)
 static void fail(struct snapshot_op *op)
 {
 	if (op->mutation)
-		mutation_fail(op->mutation, &op->err);
+		mutation_fail(op->mutation, op->failed ? &op->why : &op->err);
 	op->mutation = NULL;
 }
 
@@ -130,10 +130,11 @@ int snapshot_check_new(const struct container *c, const char *name, struct err *
 	return 0;
 }
 
-/* What failed on the way is removed again, for itself: nobody waits for that. */
+/* What failed on the way is removed again; that it failed is told when its name is free. */
 static void undo(struct snapshot_op *op)
 {
-	fail(op);
+	op->failed = true;
+	op->why = op->err;
 	if (op->snapshot->automatic)
 		record_failure(op, op->snapshot->name);
 	op->snapshot->dropping = true;
@@ -295,7 +296,9 @@ static void on_drop_committed(void *arg, const struct err *err)
 	log_info("snapshot-removed tenant=%s container=%s snapshot=%s", op->container->tenant->name,
 		op->container->name, op->snapshot->name);
 	snapshot_remove(op->snapshot);
-	if (op->mutation)
+	if (op->failed)
+		fail(op);
+	else if (op->mutation)
 		mutation_reply(op->mutation, &empty.base);
 	settle_later(op->server, op->container, 0);
 	snapshot_op_free(op);
@@ -320,7 +323,7 @@ static void on_dropped(
 	/* One that was never told of does not go either. */
 	if (op->snapshot->visible)
 		add_event(tx, op->snapshot, "snapshot.deleted", "deleted");
-	if (op->mutation)
+	if (op->mutation && !op->failed)
 		mutation_store(op->mutation, tx, &empty.base);
 	db_commit(op->server->db, tx, on_drop_committed, op);
 }

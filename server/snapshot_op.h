@@ -12,6 +12,8 @@ struct snapshot_op {
 	struct mutation *mutation;   /* NULL: nobody asked */
 	struct container *container; /* a reference, held */
 	struct snapshot *snapshot;
+	bool failed;	/* it could not be made, and is being removed again */
+	struct err why; /* that */
 	struct err err;
 };
 

@@ -27,6 +27,7 @@ struct publish {
 	struct container *container; /* a reference, held */
 	struct snapshot *snapshot;
 	struct image *image; /* in the model, not visible */
+	struct err err;	     /* it is being undone */
 };
 
 static void publish_free(struct publish *p)
@@ -36,15 +37,24 @@ static void publish_free(struct publish *p)
 	free(p);
 }
 
+static void on_undone(void *arg)
+{
+	struct publish *p = arg;
+
+	mutation_fail(p->mutation, &p->err);
+	publish_free(p);
+}
+
 /* Something of it may be there: until that is gone, its name is taken. */
 static void fail(struct publish *p, const struct err *err, bool undo)
 {
-	if (undo)
-		import_undo(p->server, p->image);
-	else
-		import_forget(p->server, p->image);
-	mutation_fail(p->mutation, err);
-	publish_free(p);
+	p->err = *err;
+	if (undo) {
+		import_undo(p->server, p->image, on_undone, p);
+		return;
+	}
+	import_forget(p->server, p->image);
+	on_undone(p);
 }
 
 static void on_committed(void *arg, const struct err *err)

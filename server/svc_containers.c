@@ -56,8 +56,7 @@ static void fail_new(struct container_op *op, const struct err *err)
 
 	if (may_be_made(err)) {
 		/* Its upper may exist: until that is gone, its name is taken. */
-		delete_continue(op->server, op->container);
-		container_op_fail(op, err);
+		container_op_take_back(op, err);
 		return;
 	}
 	if (op->committed) {
@@ -78,8 +77,7 @@ static void on_create_confirmed(void *arg, const struct err *err)
 
 	if (err) {
 		/* Its upper exists: it goes the way of every deletion. */
-		delete_continue(op->server, c);
-		container_op_fail(op, err);
+		container_op_take_back(op, err);
 		return;
 	}
 	c->visible = true;
@@ -168,13 +166,17 @@ static void create_container(struct grpc_call *call, const ProtobufCMessage *mes
 static void on_launched(void *arg, const struct err *err)
 {
 	struct container_op *op = arg;
+	const struct container *c = op->container;
 
-	if (err) {
+	if (!err) {
+		op->container->visible = true;
+		container_op_reply(op);
+	} else if (container_state_is_live(c->state) && strcmp(err->reason, "SUPERVISOR_GONE")) {
+		/* It runs without rows on disk, so it is ended. */
+		container_op_take_back(op, err);
+	} else {
 		container_op_fail(op, err);
-		return;
 	}
-	op->container->visible = true;
-	container_op_reply(op);
 }
 
 static void confirm_launch(void *arg, struct db_tx *tx)
