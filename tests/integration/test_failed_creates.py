@@ -1,6 +1,6 @@
 """What could not be made gives its name back before that is told: who tries again at once, with the
-same name, is not told that it is taken. A failure is a directory in the place of what is to be made,
-which the supervisor finds in its last step."""
+same name, is not told that it is taken. A failure is a directory in the place of what is to be
+made, which the supervisor finds in its last step."""
 
 import os
 
