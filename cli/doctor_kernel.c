@@ -254,11 +254,7 @@ static void check_views(const struct doctor *d)
 {
 	bool fuse = exists(d, "dev/fuse");
 
-	if (exists(d, "sys/fs/cgroup/cgroup.controllers"))
-		doctor_report(d, DOCTOR_OK, "lxcfs", NULL,
-			"not used on cgroup v2: /proc/meminfo in containers shows the host's "
-			"figures");
-	else if (fuse && exists(d, "usr/bin/lxcfs"))
+	if (fuse && exists(d, "usr/bin/lxcfs"))
 		doctor_report(d, DOCTOR_OK, "lxcfs", NULL, "there");
 	else
 		doctor_report(d, DOCTOR_WARN, "lxcfs",

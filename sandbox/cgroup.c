@@ -260,11 +260,11 @@ int cgroup_give_payload(int hierarchy_fd, const char *dir, const char *const *fi
 	return 0;
 }
 
-int cgroup_delegate(
-	struct cgroup_root *root, const struct cgroup_id *id, uid_t uid, gid_t gid, struct err *err)
+int cgroup_delegate(struct cgroup_root *root, const struct cgroup_id *id, uid_t uid, gid_t gid,
+	bool nesting, struct err *err)
 {
-	static const char *const files[] = {
-		"", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control", NULL};
+	const char *const files[] = {"", "/cgroup.procs", "/cgroup.threads",
+		nesting ? "/cgroup.subtree_control" : NULL, NULL};
 	char dir[CGROUP_DIR_SIZE];
 	int r = cgroup_dir_of(id, dir, err);
 
@@ -274,19 +274,11 @@ int cgroup_delegate(
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_NAME",
 			"only a container's cgroup can be given to its init");
 	r = bound_tree(root, dir, err);
+	if (r == 0 && nesting && root->ops->pass_controllers)
+		r = root->ops->pass_controllers(root, dir, err);
 	if (r == 0)
 		r = cgroup_give_payload(root->fd[0], dir, files, uid, gid, err);
 	return r < 0 || !root->ops->delegate ? r : root->ops->delegate(root, dir, uid, gid, err);
-}
-
-int cgroup_pass_controllers(struct cgroup_root *root, const struct cgroup_id *id, struct err *err)
-{
-	char dir[CGROUP_DIR_SIZE];
-	int r = cgroup_dir_of(id, dir, err);
-
-	if (r < 0 || !root->ops->pass_controllers)
-		return r;
-	return root->ops->pass_controllers(root, dir, err);
 }
 
 int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, struct err *err)

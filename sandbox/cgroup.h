@@ -78,20 +78,18 @@ int cgroup_set_limits(struct cgroup_root *root, const struct cgroup_id *id,
 int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 
 /*
- * For nesting: on v2 the controllers reach into payload, so that the container's init can divide
- * among cgroups of its own what the container has. The container's own limits stay above, where it
- * cannot write. On v1, whose controllers cannot be given away safely, this does nothing.
- */
-int cgroup_pass_controllers(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
-
-/*
  * Gives payload's directory to uid/gid so far as the container's own init may manage its tree: of
- * the cgroup2 tree the directory, cgroup.procs, cgroup.threads and cgroup.subtree_control (it has
- * no controllers there); of v1 only the name=systemd hierarchy. Bounds what may be made in the
- * cgroup2 tree (cgroup.max.descendants, cgroup.max.depth); v1 has no such bound.
+ * the cgroup2 tree the directory, cgroup.procs and cgroup.threads; of v1 only the name=systemd
+ * hierarchy. Bounds what may be made in the cgroup2 tree (cgroup.max.descendants,
+ * cgroup.max.depth); v1 has no such bound. On v2 payload has the controllers cpu and memory, for
+ * what they tell; none of their files is given.
+ *
+ * nesting: on v2 all controllers, and cgroup.subtree_control is given, so that init can divide
+ * among cgroups of its own what the container has. The container's own limits stay above, where it
+ * cannot write. On v1, whose controllers cannot be given away safely, there is nothing to divide.
  */
 int cgroup_delegate(struct cgroup_root *root, const struct cgroup_id *id, uid_t uid, gid_t gid,
-	struct err *err);
+	bool nesting, struct err *err);
 
 #define CGROUP_JOIN_MAX 16
 /* What it takes to put a new process into a payload (or _croft) without a migration lock. */

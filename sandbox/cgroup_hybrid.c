@@ -153,6 +153,7 @@ const struct cgroup_ops cgroup_hybrid_ops = {
 	.read_limits = cgroup_hybrid_read_limits,
 	.reclaim = NULL,
 	.write_limits = cgroup_hybrid_write_limits,
+	.show_quota = cgroup_hybrid_show_quota,
 	.write_oom_group = write_oom_group,
 	.set_devices = set_devices,
 	.delegate = delegate,

@@ -194,6 +194,25 @@ static int write_quota(
 	return r;
 }
 
+/* The period first: the kernel takes no share above that of the directory above. */
+void cgroup_hybrid_show_quota(
+	const struct cgroup_root *root, const char *payload, uint64_t quota_milli)
+{
+	uint64_t now = LIMIT_UNSET;
+	char text[32];
+
+	if (quota_milli != LIMIT_UNSET) {
+		snprintf(text, sizeof(text), "%d", CGROUP_VIEW_PERIOD_USEC);
+		cgroup_write_text(root, CGROUP_CPU, payload, PERIOD_FILE, text);
+		snprintf(text, sizeof(text), "%" PRIu64,
+			quota_milli * (CGROUP_VIEW_PERIOD_USEC / 1000));
+		cgroup_write_text(root, CGROUP_CPU, payload, QUOTA_FILE, text);
+	} else if (cgroup_read_u64(root, CGROUP_CPU, payload, QUOTA_FILE, &now) == 0 &&
+		   now != LIMIT_UNSET) {
+		cgroup_write_text(root, CGROUP_CPU, payload, QUOTA_FILE, "-1");
+	}
+}
+
 static int write_cpu(const struct cgroup_root *root, const char *dir, const struct limits *now,
 	const struct limits *want, struct err *err)
 {
@@ -202,10 +221,10 @@ static int write_cpu(const struct cgroup_root *root, const char *dir, const stru
 
 	if (want->value[LIMIT_CPU] != now->value[LIMIT_CPU]) {
 		/* The kernel takes no quota below that of a directory further down. */
-		cgroup_hybrid_hide_quota(root, dir);
+		cgroup_view_hide_quota(root, dir);
 		r = write_quota(root, dir, want->value[LIMIT_CPU], err);
 	}
-	cgroup_hybrid_show_quota(root, dir);
+	cgroup_view_show_quota(root, dir);
 	if (r == 0 && weight != now->value[LIMIT_CPU_WEIGHT])
 		r = cgroup_write_limit(root, CGROUP_CPU, dir, "cpu.shares",
 			shares_of_weight(weight), "", LIMIT_CPU_WEIGHT, err);

@@ -95,12 +95,15 @@ struct cgroup_ops {
 	/* Writes and reads back each value in which want differs from now. */
 	int (*write_limits)(const struct cgroup_root *root, const char *dir,
 		const struct limits *now, const struct limits *want, bool force, struct err *err);
+	/* Puts the quota into a payload for lxcfs to see (LIMIT_UNSET: takes it away). */
+	void (*show_quota)(
+		const struct cgroup_root *root, const char *payload, uint64_t quota_milli);
 	int (*write_oom_group)(
 		const struct cgroup_root *root, const char *dir, bool on, struct err *err);
 
 	int (*set_devices)(struct cgroup_root *root, const char *dir, struct err *err);
-	/* Lets a container's payload have controllers, with the container's limits above. NULL:
-	   it cannot. */
+	/* Lets a container's payload have all controllers, with the container's limits above.
+	   NULL: it cannot. */
 	int (*pass_controllers)(const struct cgroup_root *root, const char *dir, struct err *err);
 	/* Gives a payload what it needs beside its directory of the cgroup2 tree. NULL: nothing. */
 	int (*delegate)(const struct cgroup_root *root, const char *dir, uid_t uid, gid_t gid,
@@ -235,12 +238,18 @@ int cgroup_hybrid_write_limits(const struct cgroup_root *root, const char *dir,
 
 /* The CPU quota of a directory in thousandths of a core; left alone where there is none. */
 int cgroup_hybrid_read_quota(const struct cgroup_root *root, const char *dir, uint64_t *ret_milli);
+void cgroup_hybrid_show_quota(
+	const struct cgroup_root *root, const char *payload, uint64_t quota_milli);
+
 /*
- * cgroup_hybrid_view.c: repeats in the payload of a container (dir a tenant: of all its containers)
- * which quota holds there, and takes that away again.
+ * cgroup_view.c: repeats in the payload of a container (dir a tenant: of all its containers) which
+ * quota holds there, and takes that away again.
  */
-void cgroup_hybrid_show_quota(const struct cgroup_root *root, const char *dir);
-void cgroup_hybrid_hide_quota(const struct cgroup_root *root, const char *dir);
+void cgroup_view_show_quota(const struct cgroup_root *root, const char *dir);
+void cgroup_view_hide_quota(const struct cgroup_root *root, const char *dir);
+
+/* The longest that the kernel takes (max_cfs_quota_period, kernel/sched/core.c). */
+#define CGROUP_VIEW_PERIOD_USEC 1000000
 
 /*
  * Lowers memory below present use: reclaims, then kills, as v2 does, each kill counted. If in vain

@@ -1,7 +1,8 @@
 /*
- * The driver for cgroup v2. Controllers are enabled for a tenant's children, and for payload only
- * with nesting: nobody could join a cgroup that has enabled some. The limits stay in the
- * container's directory, above all that the container can write.
+ * The driver for cgroup v2. Controllers are enabled for a tenant's children. payload has two of
+ * them, for lxcfs to read, and may pass none on: nobody could join a cgroup that has. With nesting
+ * it has all, and may. The limits stay in the container's directory, above all that the container
+ * can write.
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -24,18 +25,24 @@
 /* Rounds of moving a cgroup's processes away, each of which may find some forked meanwhile. */
 #define MOVE_ROUNDS 100
 
+/*
+ * Those that payload has always come first. Not pids: before Linux 6.11 a refused fork is counted
+ * in the cgroup that forked, and must be in the container's.
+ */
 static const enum cgroup_controller controllers[] = {
-	CGROUP_CPUSET, CGROUP_CPU, CGROUP_MEMORY, CGROUP_PIDS};
+	CGROUP_CPU, CGROUP_MEMORY, CGROUP_CPUSET, CGROUP_PIDS};
+
+#define N_SHOWN 2
 
 #define ENABLE_SIZE 64
 
-/* "+cpuset +cpu ..." of what is not in `enabled` yet; "" when all is. */
-static void format_missing(const char *enabled, char ret[static ENABLE_SIZE])
+/* "+cpu +memory ..." of the first n that are not in `enabled` yet; "" when all are. */
+static void format_missing(const char *enabled, size_t n, char ret[static ENABLE_SIZE])
 {
 	size_t len = 0;
 
 	ret[0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
+	for (size_t i = 0; i < n; i++) {
 		const char *name = cgroup_controller_name(controllers[i]);
 
 		if (!cgroup_list_has(enabled, ' ', name))
@@ -44,7 +51,7 @@ static void format_missing(const char *enabled, char ret[static ENABLE_SIZE])
 	}
 }
 
-static int enable_at(int dirfd, struct err *err)
+static int enable_some_at(int dirfd, size_t n_wanted, struct err *err)
 {
 	char missing[ENABLE_SIZE];
 	char enabled[256];
@@ -52,10 +59,15 @@ static int enable_at(int dirfd, struct err *err)
 	int r = n < 0 ? (int)n : 0;
 
 	if (r == 0)
-		format_missing(enabled, missing);
+		format_missing(enabled, n_wanted, missing);
 	if (r == 0 && missing[0])
 		r = fd_write_text_at(dirfd, "cgroup.subtree_control", missing);
 	return r < 0 ? err_sys(err, r, "enable the cgroup controllers") : 0;
+}
+
+static int enable_at(int dirfd, struct err *err)
+{
+	return enable_some_at(dirfd, ARRAY_SIZE(controllers), err);
 }
 
 /* sd_booted(3). */
@@ -74,7 +86,7 @@ static int enable_top(const struct cgroup_root *root, struct err *err)
 
 	if (n < 0)
 		return err_sys(err, (int)n, "read cgroup.controllers");
-	format_missing(available, missing);
+	format_missing(available, ARRAY_SIZE(controllers), missing);
 	if (!missing[0])
 		return 0;
 	if (!root->parent[0] || is_under_systemd())
@@ -155,12 +167,13 @@ static int prepare_tenant(struct cgroup_root *root, const char *dir, struct err 
 	return fd < 0 ? err_sys(err, fd, "open the tenant's cgroup") : enable_at(fd, err);
 }
 
+/* payload is then made with them. The device program may be attached at any time. */
 static int prepare_container(struct cgroup_root *root, const char *dir, struct err *err)
 {
-	(void)root;
-	(void)dir;
-	(void)err;
-	return 0; /* the device program may be attached at any time */
+	_cleanup_close_ int fd = fd_open_dir_at(root->fd[0], dir);
+
+	return fd < 0 ? err_sys(err, fd, "open the container's cgroup")
+		      : enable_some_at(fd, N_SHOWN, err);
 }
 
 /* "$QUOTA $PERIOD", either of them "max" for none. */
@@ -250,6 +263,19 @@ static int write_quota(
 	return strcmp(back, text) != 0 ? cgroup_not_applied(LIMIT_CPU, back, err) : 0;
 }
 
+/* A container of an earlier Croft has no such file there. */
+static void show_quota(const struct cgroup_root *root, const char *payload, uint64_t milli)
+{
+	char text[64];
+
+	if (milli == LIMIT_UNSET)
+		snprintf(text, sizeof(text), "max");
+	else
+		snprintf(text, sizeof(text), "%" PRIu64 " %d",
+			milli * (CGROUP_VIEW_PERIOD_USEC / 1000), CGROUP_VIEW_PERIOD_USEC);
+	cgroup_write_text(root, CGROUP_CPU, payload, "cpu.max", text);
+}
+
 static int write_cores(const struct cgroup_root *root, const char *dir,
 	const uint64_t mask[static LIMITS_CPU_WORDS], struct err *err)
 {
@@ -323,6 +349,7 @@ static int write_limits(const struct cgroup_root *root, const char *dir, const s
 	}
 	if (r == 0 && want->value[LIMIT_CPU] != now->value[LIMIT_CPU])
 		r = write_quota(root, dir, want->value[LIMIT_CPU], err);
+	cgroup_view_show_quota(root, dir);
 	if (r == 0 && memcmp(want->core_mask, now->core_mask, sizeof(now->core_mask)) != 0)
 		r = write_cores(root, dir, want->core_mask, err);
 	return r;
@@ -371,6 +398,7 @@ const struct cgroup_ops cgroup_unified_ops = {
 	.read_limits = read_limits,
 	.reclaim = reclaim,
 	.write_limits = write_limits,
+	.show_quota = show_quota,
 	.write_oom_group = write_oom_group,
 	.set_devices = set_devices,
 	.pass_controllers = pass_controllers,

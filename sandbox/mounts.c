@@ -47,16 +47,18 @@ static const struct {
 
 enum mask_kind {
 	MASK_FILE,
+	MASK_FILE_UNLESS_NESTING, /* with nesting it is left alone */
 	MASK_DIR,
 	MASK_READ_ONLY,
-	MASK_READ_ONLY_UNLESS_NESTING, /* with nesting it is left alone */
+	MASK_READ_ONLY_UNLESS_NESTING,
 };
 
 /*
  * Files that tell about the host or drive it. A masked file reads as empty, a masked directory is
  * empty, the rest can be read and not written. What a kernel does not have is skipped. /proc/sys
  * has what engines set for their containers' networks; the host's own settings are root's, which
- * nobody in a container is.
+ * nobody in a container is. The controllers that payload has on v2 are not for init to pass on: a
+ * systemd that saw them would try to, and complain, at each start of a service.
  */
 static const struct {
 	const char *path;
@@ -95,6 +97,7 @@ static const struct {
 	{"sys/devices/virtual/powercap", MASK_DIR},
 	{"sys/devices/virtual/dmi", MASK_DIR},
 	{"sys/fs/selinux", MASK_DIR},
+	{"sys/fs/cgroup/cgroup.controllers", MASK_FILE_UNLESS_NESTING},
 };
 
 struct mount_option {
@@ -352,6 +355,7 @@ static int make_cover(enum mask_kind kind, int target_fd, int null_fd)
 {
 	switch (kind) {
 	case MASK_FILE:
+	case MASK_FILE_UNLESS_NESTING:
 		return clone_read_only(null_fd);
 	case MASK_DIR:
 		return make_empty_dir();
@@ -388,7 +392,8 @@ static int cover_all(int root_fd, bool nesting, struct err *err)
 	if (null_fd < 0)
 		return err_sys(err, errno, "open /dev/null");
 	for (size_t i = 0; i < ARRAY_SIZE(masks) && r == 0; i++)
-		if (!nesting || masks[i].kind != MASK_READ_ONLY_UNLESS_NESTING)
+		if (!nesting || (masks[i].kind != MASK_READ_ONLY_UNLESS_NESTING &&
+					masks[i].kind != MASK_FILE_UNLESS_NESTING))
 			r = cover(root_fd, i, null_fd, err);
 	return r;
 }

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  16u
+#define PROTOCOL_VERSION  17u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -301,7 +301,7 @@ struct msg_policy_info {
 
 /* Whether containers see their own limits in /proc (view.h). */
 enum view_kind {
-	VIEW_KIND_NONE = 0, /* no lxcfs, or no FUSE in the kernel, or cgroup v2 */
+	VIEW_KIND_NONE = 0, /* lxcfs is not installed, or the kernel has no FUSE */
 	VIEW_KIND_OFF = 1,  /* the operator does not want it */
 	VIEW_KIND_LXCFS = 2,
 };

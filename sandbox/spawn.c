@@ -111,10 +111,8 @@ static int make_cgroup(struct build *b, struct err *err)
 		r = cgroup_set_limits(root, &b->cgroup, &msg->limits, msg->oom_group, false, err);
 	if (r == 0)
 		r = cgroup_set_devices(root, &b->cgroup, err);
-	if (r == 0 && msg->nesting)
-		r = cgroup_pass_controllers(root, &b->cgroup, err);
 	if (r == 0)
-		r = cgroup_delegate(root, &b->cgroup, base, base, err);
+		r = cgroup_delegate(root, &b->cgroup, base, base, msg->nesting, err);
 	if (r == 0)
 		r = cgroup_join_open(root, &b->cgroup, &b->shared.join, err);
 	b->has_join = r == 0;

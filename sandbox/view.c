@@ -59,9 +59,6 @@ enum view_kind view_kind_of(const struct supervisor *s)
 {
 	if (!strcmp(lxcfs_path(s), LXCFS_OFF))
 		return VIEW_KIND_OFF;
-	/* It reads of the cgroup that init is in, where v2 has no controllers (ADR 67). */
-	if (cgroup_root_kind(s->cgroups) == CGROUP_UNIFIED)
-		return VIEW_KIND_NONE;
 	return access(lxcfs_path(s), X_OK) == 0 && access("/dev/fuse", R_OK | W_OK) == 0
 		       ? VIEW_KIND_LXCFS
 		       : VIEW_KIND_NONE;

@@ -17,10 +17,7 @@ TOTAL = "grep MemTotal /proc/meminfo"
 FILES = ("/proc/cpuinfo", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/swaps",
          "/proc/uptime", "/sys/devices/system/cpu/online")
 
-pytestmark = [
-    pytest.mark.skipif(not os.access(LXCFS, os.X_OK), reason="lxcfs is not installed"),
-    pytest.mark.skipif(kernel.driver() != "hybrid", reason="lxcfs is not used on cgroup v2"),
-]
+pytestmark = pytest.mark.skipif(not os.access(LXCFS, os.X_OK), reason="lxcfs is not installed")
 
 
 @pytest.fixture

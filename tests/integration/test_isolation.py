@@ -355,6 +355,19 @@ class TestNamespaces:
         caged.exec("acme/caged", "/bin/sh", "-c", "find /sys/fs/cgroup -name release_agent "
                    "-exec sh -c 'echo /x >{}' \\;")
 
+    def test_controllers_cannot_be_passed_on(self, caged):
+        """Those that payload has on v2 are there for what they tell: no program is shown that
+        there are any, and who tries finds that none can be enabled."""
+        said = caged.sh("acme/caged", """
+            d=/sys/fs/cgroup; [ -e $d/cgroup.procs ] || d=$d/unified
+            cd $d && cat cgroup.controllers && mkdir sub || exit 1
+            for c in cpu memory pids; do echo +$c >cgroup.subtree_control && echo passed $c; done
+            ls sub | grep -e '^cpu.max' -e '^memory.max' -e '^pids.max'
+            ls cpu.max memory.stat pids.max
+            rmdir sub""")
+        both = ["cpu.max", "memory.stat"] if kernel.driver() == "unified" else []
+        assert said.split() == both
+
     def test_a_cgroup_bomb_is_bounded(self, caged):
         """Directories that a tenant may make are counted."""
         made = caged.sh("acme/caged", "d=$(ls -d /sys/fs/cgroup/systemd /sys/fs/cgroup "

@@ -123,8 +123,7 @@ static void a_unified_host(void **state)
 	expect(host, "cgroups", DOCTOR_OK, "unified (v2)");
 	expect(host, "overlay", DOCTOR_OK, "there");
 	expect(host, "disk quotas", DOCTOR_OK, "btrfs on a loop device");
-	expect(host, "lxcfs", DOCTOR_OK,
-		"not used on cgroup v2: /proc/meminfo in containers shows the host's figures");
+	expect(host, "lxcfs", DOCTOR_OK, "there");
 	expect(host, "user namespaces", DOCTOR_OK, "there");
 	assert_null(find(host, "cgroup2 beside v1"));
 }

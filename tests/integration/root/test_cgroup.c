@@ -68,18 +68,22 @@ static void test_opens_again(void **state)
 	assert_true(cgroup_exists(f->root, &f->web));
 }
 
+/* On v2 a container passes two on to payload, and that none. */
 static void test_leaves_foreign_controllers_alone(void **state)
 {
 	struct fixture *f = *state;
 
-	if (!is_v2(f))
+	if (!is_v2(f)) {
 		assert_int_equal(
 			cgroup_read_text(f->root, CGROUP_CORE, "", "cgroup.subtree_control",
 				(char[CGROUP_TEXT_MAX]){0}, CGROUP_TEXT_MAX),
 			0);
-	else
-		assert_null(strstr(
-			read_file(f, CGROUP_CORE, &f->web, "cgroup.subtree_control"), "memory"));
+		return;
+	}
+	assert_string_equal(
+		read_file(f, CGROUP_CORE, &f->web, "cgroup.subtree_control"), "cpu memory");
+	assert_string_equal(
+		read_file(f, CGROUP_CORE, &f->web, "payload/cgroup.subtree_control"), "");
 }
 
 static int do_work(void *arg)
@@ -281,6 +285,44 @@ static int do_count_dirs(void *arg)
 	return n >= 2000 ? 253 : n > 200 ? 1 : 0;
 }
 
+static uid_t owner_of(const struct fixture *f, const char *file)
+{
+	char path[CGROUP_FILE_SIZE];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "acme/web/payload/%s", file);
+	assert_int_equal(fstatat(f->root->fd[0], path, &st, 0), 0);
+	return st.st_uid;
+}
+
+/* Which controllers payload has in the cgroup2 tree; those before nesting it keeps. */
+static void assert_payload_has(const struct fixture *f, const char *wanted)
+{
+	char text[256];
+	ssize_t n = cgroup_read_text(
+		f->root, CGROUP_CORE, "acme/web/payload", "cgroup.controllers", text, sizeof(text));
+
+	assert_true(n >= 0);
+	assert_string_equal(text, is_v2(f) ? wanted : "");
+}
+
+static void test_delegates_controllers_with_nesting_alone(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_ok(f, cgroup_delegate(f->root, &f->web, 77777, 77777, false, &f->err));
+	assert_payload_has(f, "cpu memory");
+	assert_int_equal(owner_of(f, "cgroup.procs"), 77777);
+	assert_int_equal(owner_of(f, "cgroup.subtree_control"), 0);
+	assert_ok(f, cgroup_delegate(f->root, &f->web, 77777, 77777, true, &f->err));
+	assert_payload_has(f, "cpuset cpu memory pids");
+	assert_int_equal(owner_of(f, "cgroup.subtree_control"), 77777);
+	if (is_v2(f)) {
+		assert_int_equal(owner_of(f, "memory.max"), 0);
+		assert_int_equal(owner_of(f, "cpu.max"), 0);
+	}
+}
+
 static void test_delegates_only_what_it_must(void **state)
 {
 	struct fixture *f = *state;
@@ -288,8 +330,9 @@ static void test_delegates_only_what_it_must(void **state)
 	struct stat st;
 	int fd;
 
-	assert_ok(f, cgroup_delegate(f->root, &f->web, 77777, 77777, &f->err));
-	assert_refused(f, cgroup_delegate(f->root, &f->tenant, 1, 1, &f->err), "INVALID_NAME", "");
+	assert_ok(f, cgroup_delegate(f->root, &f->web, 77777, 77777, false, &f->err));
+	assert_refused(
+		f, cgroup_delegate(f->root, &f->tenant, 1, 1, false, &f->err), "INVALID_NAME", "");
 	for (size_t i = 0; i < f->root->n_hierarchies; i++) {
 		bool given = i == 0 || (int)i == f->root->hierarchy[CGROUP_SYSTEMD];
 
@@ -319,6 +362,8 @@ int main(void)
 			test_removes_a_hostile_tree, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_delegates_only_what_it_must, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_delegates_controllers_with_nesting_alone, setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,7 @@ static void write_map(pid_t pid, const char *file)
 	close(fd);
 }
 
-static int run_inside(struct fixture *f, int (*fn)(struct fixture *f))
+static int run_inside(struct fixture *f, bool nesting, int (*fn)(struct fixture *f))
 {
 	struct inside in = {.f = f, .fn = fn, .target = "/tmp/croft-test-view-XXXXXX"};
 	char byte = 0;
@@ -75,7 +75,7 @@ static int run_inside(struct fixture *f, int (*fn)(struct fixture *f))
 	assert_non_null(mkdtemp(in.target));
 	assert_int_equal(pipe2(in.map_fd, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(in.go_fd, O_CLOEXEC), 0);
-	assert_ok(f, cgroup_delegate(f->root, &f->web, OUTER_UID, OUTER_UID, &f->err));
+	assert_ok(f, cgroup_delegate(f->root, &f->web, OUTER_UID, OUTER_UID, nesting, &f->err));
 	pid = spawn_in(f, &f->web, do_inside, &in);
 	assert_true(pid > 0);
 	close(in.map_fd[1]);
@@ -120,7 +120,7 @@ static int do_check_paths(struct fixture *f)
 
 static void test_sees_itself_as_the_root(void **state)
 {
-	assert_int_equal(run_inside(*state, do_check_paths), 0);
+	assert_int_equal(run_inside(*state, false, do_check_paths), 0);
 }
 
 static bool is_locked_down(const char *path, unsigned long extra)
@@ -187,11 +187,59 @@ static int do_attack_v2(void)
 		!write_fails("cgroup.max.depth", "max") || !write_fails("cgroup.freeze", "0") ||
 		!write_fails("cgroup.subtree_control", "+memory"))
 		return 12;
+	/* Nor by making them its own, or by the directory, which is. */
+	if (chmod("cpu.max", 0666) == 0 || chown("memory.max", 0, 0) == 0 ||
+		chmod("cgroup.subtree_control", 0666) == 0 || unlink("memory.max") == 0 ||
+		rename("memory.max", "memory.low") == 0)
+		return 13;
 	/* Its own tree is its own, without controllers. */
 	if (mkdir("init.scope", 0755) < 0 ||
 		fd_write_text_at(AT_FDCWD, "init.scope/cgroup.procs", "0") < 0)
-		return 13;
-	return write_fails("init.scope/memory.max", "max") ? 0 : 14;
+		return 14;
+	if (!write_fails("init.scope/memory.max", "max"))
+		return 15;
+	/* Nor with controllers for threads. */
+	if (fd_write_text_at(AT_FDCWD, "cgroup.procs", "0") < 0 || rmdir("init.scope") < 0 ||
+		mkdir("threads", 0755) < 0 ||
+		fd_write_text_at(AT_FDCWD, "threads/cgroup.type", "threaded") < 0)
+		return 16;
+	return write_fails("cgroup.subtree_control", "+cpu") &&
+			       write_fails("threads/cpu.max", "max")
+		       ? 0
+		       : 17;
+}
+
+/* The control of the above: what is refused there the kernel would do. */
+static int do_divide(struct fixture *f)
+{
+	/* v1 has none there to divide. */
+	if (!is_v2(f))
+		return chdir("unified") == 0 && write_fails("cgroup.subtree_control", "+memory")
+			       ? 0
+			       : 20;
+	if (mkdir("init.scope", 0755) < 0 ||
+		fd_write_text_at(AT_FDCWD, "init.scope/cgroup.procs", "0") < 0)
+		return 1;
+	if (fd_write_text_at(AT_FDCWD, "cgroup.subtree_control", "+memory +cpu +pids") < 0)
+		return 2;
+	if (fd_write_text_at(AT_FDCWD, "init.scope/memory.max", "max") < 0 ||
+		fd_write_text_at(AT_FDCWD, "init.scope/cpu.max", "20000 100000") < 0 ||
+		fd_write_text_at(AT_FDCWD, "init.scope/pids.max", "7") < 0)
+		return 3;
+	return write_fails("memory.max", "max") && write_fails("cpu.max", "max") &&
+			       write_fails("pids.max", "max")
+		       ? 0
+		       : 4;
+}
+
+static void test_control_with_nesting_it_divides(void **state)
+{
+	struct fixture *f = *state;
+
+	f->limits.value[LIMIT_PIDS] = 30;
+	assert_ok(f, cgroup_set_limits(f->root, &f->web, &f->limits, false, false, &f->err));
+	assert_int_equal(run_inside(f, true, do_divide), 0);
+	assert_string_equal(read_file(f, CGROUP_PIDS, &f->web, "pids.max"), "30");
 }
 
 static int do_attack(struct fixture *f)
@@ -212,7 +260,7 @@ static void test_cannot_change_its_limits(void **state)
 	f->limits.value[LIMIT_PIDS] = 30;
 	f->limits.value[LIMIT_CPU] = 500;
 	assert_ok(f, cgroup_set_limits(f->root, &f->web, &f->limits, false, false, &f->err));
-	assert_int_equal(run_inside(f, do_attack), 0);
+	assert_int_equal(run_inside(f, false, do_attack), 0);
 	assert_string_equal(read_file(f, CGROUP_PIDS, &f->web, "pids.max"), "30");
 	assert_string_equal(read_file(f, CGROUP_MEMORY, &f->web,
 				    is_v2(f) ? "memory.max" : "memory.limit_in_bytes"),
@@ -288,6 +336,8 @@ int main(void)
 			test_sees_itself_as_the_root, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_cannot_change_its_limits, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_control_with_nesting_it_divides, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_uses_a_delegated_cgroup, setup, fixture_teardown),
 	};

@@ -505,7 +505,7 @@ static uint64_t usable_cpus(struct fixture *f, const char *dir)
 	uint64_t mask[LIMITS_CPU_WORDS];
 	char leaf[CGROUP_DIR_SIZE];
 
-	/* v2: payload has no controllers, and so no list of its own. */
+	/* v2: payload has not this controller, and so no list of its own. */
 	snprintf(leaf, sizeof(leaf), "%s%s", dir, is_v2(f) ? "" : "/" CGROUP_PAYLOAD);
 	assert_ok(f, cgroup_read_effective_cpus(f->root, leaf, mask, &f->err));
 	return mask[0];
