@@ -15,17 +15,17 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define KEY_SIZE     16
+#define KEY_SIZE     sizeof(((struct net_usage_key *)0)->first)
 #define BUFFER_SIZE  65536 /* the kernel fills at most 32 KiB at a time (NLMSG_GOODSIZE's bound) */
 #define ATTEMPTS_MAX 5
 
 struct entry {
-	uint8_t key[KEY_SIZE];
+	struct net_usage_key key;
 	struct net_traffic traffic;
 };
 
 struct entries {
-	struct entry *list; /* sorted by key */
+	struct entry *list; /* sorted by the first part of the key */
 	size_t n;
 	size_t capacity;
 };
@@ -45,7 +45,7 @@ static const struct {
 	[NET_USAGE_IN4] = {"in4", "inet", NFPROTO_INET},
 	[NET_USAGE_OUT6] = {"out6", "inet", NFPROTO_INET},
 	[NET_USAGE_IN6] = {"in6", "inet", NFPROTO_INET},
-	[NET_USAGE_OWN_IN] = {"own_in", "bridge", NFPROTO_BRIDGE},
+	[NET_USAGE_TO_OWN] = {"to_own", "bridge", NFPROTO_BRIDGE},
 };
 
 const char *net_usage_set_name(enum net_usage_set set)
@@ -138,22 +138,31 @@ static const struct nlattr *counter_of(const struct nlattr *element)
 	return find(expr, NFTA_EXPR_DATA);
 }
 
+/* The parts of a key of several follow one another, each filled up to four bytes. */
+static void take_key(const struct nlattr *attr, struct net_usage_key *key)
+{
+	const uint8_t *bytes = mnl_attr_get_payload(attr);
+	size_t size = mnl_attr_get_payload_len(attr);
+
+	memcpy(key->first, bytes, size < KEY_SIZE ? size : KEY_SIZE);
+	if (size >= KEY_SIZE + sizeof(key->mac))
+		memcpy(key->mac, bytes + KEY_SIZE, sizeof(key->mac));
+}
+
 static int take_element(const struct nlattr *element, void *arg)
 {
 	const struct nlattr *key = find(find(element, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
 	const struct nlattr *counter = counter_of(element);
 	struct entry *entry;
-	size_t size;
 
 	if (!key || !counter)
 		return MNL_CB_OK;
-	size = mnl_attr_get_payload_len(key);
 	entry = append(arg);
 	if (!entry) {
 		errno = ENOMEM;
 		return MNL_CB_ERROR;
 	}
-	memcpy(entry->key, mnl_attr_get_payload(key), size < KEY_SIZE ? size : KEY_SIZE);
+	take_key(key, &entry->key);
 	entry->traffic.bytes = number(counter, NFTA_COUNTER_BYTES);
 	entry->traffic.packets = number(counter, NFTA_COUNTER_PACKETS);
 	return MNL_CB_OK;
@@ -379,11 +388,11 @@ int net_usage_read_one(const struct net_source *source, struct net_usage *ret, s
 }
 
 void net_usage_for_each(const struct net_usage_table *table,
-	void (*fn)(enum net_usage_set set, const uint8_t key[static 16], void *arg), void *arg)
+	void (*fn)(enum net_usage_set set, const struct net_usage_key *key, void *arg), void *arg)
 {
 	for (int set = 0; set < NET_USAGE_SET_N; set++)
 		for (size_t i = 0; i < table->sets[set].n; i++)
-			fn((enum net_usage_set)set, table->sets[set].list[i].key, arg);
+			fn((enum net_usage_set)set, &table->sets[set].list[i].key, arg);
 }
 
 int net_usage_own_packets(const struct net_plan *plan,
@@ -395,11 +404,11 @@ int net_usage_own_packets(const struct net_plan *plan,
 	int r;
 
 	net_rules_table(plan, 1, name);
-	r = read_set(name, NET_USAGE_OWN_IN, &entries);
+	r = read_set(name, NET_USAGE_TO_OWN, &entries);
 	if (r == 0 && entries.n)
 		qsort(entries.list, entries.n, sizeof(*entries.list), compare);
 	for (size_t i = 0; r == 0 && i < entries.n; i++) {
-		memcpy(port, entries.list[i].key, KEY_SIZE);
+		memcpy(port, entries.list[i].key.first, KEY_SIZE);
 		fn(port, entries.list[i].traffic.packets, arg);
 	}
 	free(entries.list);

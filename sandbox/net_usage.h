@@ -85,13 +85,18 @@ enum net_usage_set {
 	NET_USAGE_IN4,
 	NET_USAGE_OUT6,
 	NET_USAGE_IN6,
-	NET_USAGE_OWN_IN, /* bridge: by port; to the container's own addresses */
+	NET_USAGE_TO_OWN, /* bridge: by port and MAC; to the container's own addresses */
 	NET_USAGE_SET_N,
 };
 
-/* Calls fn for each counter there is: its set and key, an interface's name or an address. */
+struct net_usage_key {
+	uint8_t first[16]; /* an interface's name, or an address; unique within a set */
+	uint8_t mac[6];	   /* of NET_USAGE_TO_OWN */
+};
+
+/* Calls fn for each counter there is: its set and key. */
 void net_usage_for_each(const struct net_usage_table *table,
-	void (*fn)(enum net_usage_set set, const uint8_t key[static 16], void *arg), void *arg);
+	void (*fn)(enum net_usage_set set, const struct net_usage_key *key, void *arg), void *arg);
 
 /*
  * Calls fn for each container's interface, in order of names, with the packets that came to the

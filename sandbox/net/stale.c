@@ -12,6 +12,7 @@ struct key {
 
 enum key_kind { KEY_PORT, KEY_IP4, KEY_IP6, KEY_KIND_N };
 
+/* A MAC follows from its port, so that a container has both or neither. */
 static const enum key_kind kinds[NET_USAGE_SET_N] = {
 	[NET_USAGE_ALL_OUT] = KEY_PORT,
 	[NET_USAGE_ALL_IN] = KEY_PORT,
@@ -19,6 +20,7 @@ static const enum key_kind kinds[NET_USAGE_SET_N] = {
 	[NET_USAGE_IN4] = KEY_IP4,
 	[NET_USAGE_OUT6] = KEY_IP6,
 	[NET_USAGE_IN6] = KEY_IP6,
+	[NET_USAGE_TO_OWN] = KEY_PORT,
 };
 
 struct stale {
@@ -51,21 +53,26 @@ static void collect(struct stale *stale, const struct net_rules *rules)
 		qsort(stale->wanted[kind], stale->n, sizeof(struct key), compare);
 }
 
-static void forget(enum net_usage_set set, const uint8_t key[static 16], void *arg)
+static void forget(enum net_usage_set set, const struct net_usage_key *key, void *arg)
 {
 	const struct stale *stale = arg;
 	enum key_kind kind = kinds[set];
 	char text[INET6_ADDRSTRLEN];
+	const uint8_t *m = key->mac;
 
-	if (bsearch(key, stale->wanted[kind], stale->n, sizeof(struct key), compare))
+	if (bsearch(key->first, stale->wanted[kind], stale->n, sizeof(struct key), compare))
 		return;
 	fprintf(stale->out, "delete element %s %s %s { ", net_usage_set_family(set), stale->table,
 		net_usage_set_name(set));
-	if (kind == KEY_PORT)
-		fprintf(stale->out, "\"%.15s\" }\n", (const char *)key);
+	if (set == NET_USAGE_TO_OWN)
+		fprintf(stale->out, "\"%.15s\" . %02x:%02x:%02x:%02x:%02x:%02x }\n",
+			(const char *)key->first, m[0], m[1], m[2], m[3], m[4], m[5]);
+	else if (kind == KEY_PORT)
+		fprintf(stale->out, "\"%.15s\" }\n", (const char *)key->first);
 	else
 		fprintf(stale->out, "%s }\n",
-			inet_ntop(kind == KEY_IP4 ? AF_INET : AF_INET6, key, text, sizeof(text)));
+			inet_ntop(kind == KEY_IP4 ? AF_INET : AF_INET6, key->first, text,
+				sizeof(text)));
 }
 
 int stale_write(FILE *out, const struct net_rules *rules, const struct net_usage_table *counted)

@@ -269,8 +269,9 @@ static void write_count_tables(const struct text *t)
 {
 	static const char *const outside_out[] = {"ip saddr @out4", "ip6 saddr @out6"};
 	/* The first is a MAC's bit for a group of many, which this nft has no name for. */
-	static const char *const own_in[] = {"@ll,7,1 1 accept", "ether type != { ip, ip6 } accept",
-		"ether type ip6 ip6 nexthdr 58 icmpv6 type 133-137 accept", "oifname @own_in"};
+	static const char *const to_own[] = {"@ll,7,1 1 accept", "ether type != { ip, ip6 } accept",
+		"ether type ip6 ip6 nexthdr 58 icmpv6 type 133-137 accept",
+		"oifname . ether daddr @to_own"};
 	static const char *const outside_in[] = {"ip daddr @in4", "ip6 daddr @in6"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
@@ -283,8 +284,15 @@ static void write_count_tables(const struct text *t)
 		"add rule bridge %s prerouting iifname @all_out\n"
 		"add rule bridge %s postrouting oifname @all_in\n",
 		t->count, t->count);
-	/* What nobody else gets, and wants an answer of a program inside. */
-	write_rules(t, "bridge", t->count, "postrouting", own_in, ARRAY_SIZE(own_in));
+	/* Of an earlier Croft. */
+	fprintf(t->out,
+		"add set bridge %s own_in { type ifname; counter; }\ndelete set bridge %s own_in\n",
+		t->count, t->count);
+	/*
+	 * What nobody else gets, and wants an answer of a program inside. By the MAC, too: a frame
+	 * for one that the bridge has forgotten goes to every port.
+	 */
+	write_rules(t, "bridge", t->count, "postrouting", to_own, ARRAY_SIZE(to_own));
 	fprintf(t->out,
 		"add chain inet %s outside\nflush chain inet %s outside\n"
 		"add rule inet %s outside iifname . oifname @neighbours accept\n",

@@ -82,6 +82,14 @@ class Frames:
         return ethernet(BROADCAST, self.you, 0x0806, arp(
             1, self.you, self.your4, b"\0" * 6, self.your4))
 
+    def lost(self):
+        """For a MAC that the bridge has not learnt: it goes to every port."""
+        return ethernet(self.third, self.me, 0x0800, ipv4(
+            self.my4, self.your4, 17, udp(1000, 1000)))
+
+    def plain(self):
+        return self._4(ipv4(self.my4, self.your4, 17, udp(1000, 1000)))
+
     def _4(self, packet, source=None):
         return ethernet(self.you, source or self.me, 0x0800, packet)
 

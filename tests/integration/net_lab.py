@@ -99,12 +99,13 @@ class Lab:
         return int(words[words.index("packets") + 1])
 
     def counted(self, family, name, key):
-        """(bytes, packets) of an element of a set of counters."""
+        """(bytes, packets) of an element of a set of counters, by the first part of its key."""
         text = self.nft("list", "set", family, f"{self.plan.table}_count", name)
         for part in text.split("elements = {")[1].split("}")[0].split(","):
             words = part.split()
             if words[0].strip('"') == key:
-                return int(words[5]), int(words[3])
+                at = words.index("packets")
+                return int(words[at + 3]), int(words[at + 1])
         raise KeyError(key)
 
     def listen(self, where, *args, **kwargs):

@@ -1,4 +1,4 @@
-"""What comes over the network thaws a container that was idle."""
+"""What comes over the network thaws a container that was idle; its neighbours' noise does not."""
 
 import concurrent.futures
 import json
@@ -11,25 +11,29 @@ WAIT = 60
 PATIENT = str(int(WAIT * SLOWNESS))
 
 
+def serve(box, name):
+    box.launch(name, init=["/bin/sh", "-c", "exec nc -ll -p 80 -e echo hello"],
+               options=("--idle-freeze", "2s"))
+
+
 def launch(box):
     """A server, reached at port 8080 of the host, that does nothing else."""
     box.tenant()
-    box.launch("acme/db", init=["/bin/sh", "-c", "exec nc -ll -p 80 -e echo hello"],
-               options=("--idle-freeze", "2s"))
+    serve(box, "acme/db")
     box.ok("forward", "add", "acme/db", "8080", "80")
 
 
-def frozen(box):
-    return box.info("acme/db").get("idle_frozen", False)
+def frozen(box, name="acme/db"):
+    return box.info(name).get("idle_frozen", False)
 
 
-def until_frozen(box):
-    wait_until("it is frozen", lambda: frozen(box), WAIT, 0.2)
+def until_frozen(box, name="acme/db"):
+    wait_until("it is frozen", lambda: frozen(box, name), WAIT, 0.2)
 
 
-def thawed_by(box):
+def thawed_by(box, name="db"):
     return [json.loads(e["details_json"]).get("reason") for e in box.events()
-            if e["type"] == "container.thawed"]
+            if e["type"] == "container.thawed" and e["resource"].endswith("/" + name)]
 
 
 def fetch(box, address):
@@ -55,6 +59,26 @@ def test_a_neighbour_wakes_it(box):
     box.launch("acme/web")
     assert box.sh("acme/web", f"nc -w {PATIENT} db 80", timeout=WAIT * SLOWNESS) == "hello\n"
     wait_until("that is told", lambda: "network" in thawed_by(box), WAIT, 0.2)
+
+
+def test_neighbours_noise_does_not_wake_it(box):
+    """What is asked of everybody, and what the bridge sends to every port, as it has forgotten
+    whose it is. Of two that sleep the other one is woken afterwards: croftd has looked by then."""
+    launch(box)
+    serve(box, "acme/other")
+    for name in ("acme/web", "acme/gone"):
+        box.launch(name)
+    gone = box.info("acme/gone")["ipv4_address"]
+    box.ok("delete", "--force", "acme/gone")
+    until_frozen(box)
+    until_frozen(box, "acme/other")
+    box.exec("acme/web", "/bin/ping", "-c", "1", "-W", "1", gone)
+    box.exec("acme/web", "/bin/ping", "-c", "1", "-W", "1", "ff02::1%eth0")
+    box.sh("acme/web", f"arp -s {gone} 02:cf:09:09:09:09")
+    box.exec("acme/web", "/bin/ping", "-c", "3", "-W", "1", gone)
+    assert box.sh("acme/web", f"nc -w {PATIENT} other 80", timeout=WAIT * SLOWNESS) == "hello\n"
+    wait_until("that is told", lambda: "network" in thawed_by(box, "other"), WAIT, 0.2)
+    assert thawed_by(box) == []
 
 
 def test_what_came_while_nobody_looked_wakes_it(box):

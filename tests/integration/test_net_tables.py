@@ -93,13 +93,43 @@ def test_traffic_is_counted_by_where_it_goes(lab):
         size, packets = lab.counted("bridge", name, port)
         assert 4000 <= size < 6000 and packets >= 4, "ARP and ND beside the four"
     # Of those, what came to its own addresses: the answers to the four, and nothing else.
-    assert lab.counted("bridge", "own_in", port)[1] == 4
+    assert lab.counted("bridge", "to_own", port)[1] == 4
     before = lab.counted("bridge", "all_out", port)
     lab.listen("outside", 25)
     with pytest.raises(OSError):
         c.connect(OUTSIDE4, 25)
     assert lab.counted("inet", "out4", ip4) == (1000, 1), "what was refused did not go out"
     assert lab.counted("bridge", "all_out", port) >= before
+
+
+def test_what_goes_to_every_port_is_nobodys_own(lab):
+    """A frame for a MAC that the bridge has forgotten, say."""
+    lab.croft_net(rules.REPLACE, ROWS)
+    port = lab.plan.port(1, 2)
+
+    def packets(name):
+        return lab.counted("bridge", name, port)[1]
+
+    everything, own = packets("all_in"), packets("to_own")
+    sender = lab.ns["c11"].frames("eth0")
+    for _ in range(10):
+        sender.send(FRAMES.lost())
+    sender.send(FRAMES.plain())
+    sender.close()
+    croft_harness.wait_until("all have come by", lambda: packets("to_own") > own, 10)
+    assert packets("all_in") >= everything + 11
+    assert packets("to_own") == own + 1
+
+
+def test_a_set_of_an_earlier_croft_goes(lab):
+    table = ("bridge", f"{lab.plan.table}_count")
+    lab.croft_net(rules.REPLACE, ROWS)
+    lab.nft("add", "set", *table, "own_in", "{ type ifname; counter; }")
+    lab.nft("add", "element", *table, "own_in", f'{{ "{lab.plan.port(1, 1)}" }}')
+    lab.nft("add", "rule", *table, "postrouting", "oifname", "@own_in")
+    assert "own_in" in lab.nft("list", "table", *table)
+    lab.croft_net(rules.REPLACE, ROWS)
+    assert "own_in" not in lab.nft("list", "table", *table)
 
 
 def test_a_hairpin_is_not_outside(lab):
@@ -138,6 +168,9 @@ def test_counters_outlive_everything_but_their_container(lab):
     lab.croft_net(rules.REPLACE, [rules.tenant(1), rules.container(1, 2)])
     with pytest.raises(KeyError):
         lab.counted("inet", "out4", lab.plan.of(2, 1))
+    with pytest.raises(KeyError):
+        lab.counted("bridge", "to_own", lab.plan.port(2, 1))
+    assert lab.counted("bridge", "to_own", lab.plan.port(1, 2))
     text = lab.nft("list", "ruleset")
     assert lab.plan.port(2, 1) not in text and lab.plan.of(2, 1) not in text
 
