@@ -368,6 +368,14 @@ class TestNamespaces:
         both = ["cpu.max", "memory.stat"] if kernel.driver() == "unified" else []
         assert said.split() == both
 
+    def test_of_its_cgroup_only_joining_is_its_own(self, caged):
+        """No other file of payload opens for writing, whatever controllers give it files."""
+        opened = caged.sh("acme/caged", """
+            d=/sys/fs/cgroup; [ -e $d/cgroup.procs ] || d=$d/unified
+            cd $d || exit 1
+            for f in *; do if [ -f $f ] && (: >>$f) 2>/dev/null; then echo $f; fi; done""")
+        assert opened.split() == ["cgroup.procs", "cgroup.threads"]
+
     def test_a_cgroup_bomb_is_bounded(self, caged):
         """Directories that a tenant may make are counted."""
         made = caged.sh("acme/caged", "d=$(ls -d /sys/fs/cgroup/systemd /sys/fs/cgroup "
