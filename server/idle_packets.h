@@ -1,7 +1,7 @@
 /*
  * How many packets came for containers, as the supervisor reads it of the packet filter: those to
- * one address, so not what every neighbour is asked (ARP, ND, multicast). A packet to an address
- * that the bridge does not know counts for each of its containers.
+ * one address, so not what every neighbour is asked (ARP, ND, multicast), and to the container's
+ * own MAC, so not what a bridge sends to every port.
  */
 #pragma once
 
