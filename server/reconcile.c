@@ -236,7 +236,6 @@ static void settle_all(struct server *server)
 		next = model_next_container(&server->model, c);
 		settle(server, c);
 	}
-	list_again_later(server);
 }
 
 static void on_listed(
@@ -303,8 +302,10 @@ static void on_listed_again(
 {
 	(void)reply;
 	link_close_fds(fds, n_fds);
-	if (!err)
-		settle_all(arg);
+	if (err)
+		return;
+	settle_all(arg);
+	list_again_later(arg);
 }
 
 static void list_again(evutil_socket_t fd, short what, void *arg)
@@ -315,7 +316,7 @@ static void list_again(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	/* A connection that was made meanwhile has its own list. */
+	/* This connection is lost; the next has its own list. */
 	if (!link_is_ready(server->link))
 		return;
 	forget_seen(server);
@@ -339,6 +340,8 @@ static void finish(struct server *server)
 	snapshot_settle_all(server);
 	volume_settle_all(server);
 	import_undo_all(server);
+	/* Not before: a list is not asked for on a link that is not ready. */
+	list_again_later(server);
 	log_info("reconciled tenants=%zu", server->model.tenants.n);
 	if (server->on_ready)
 		server->on_ready(server);

@@ -205,6 +205,63 @@ class TestStarting:
         box.launch("acme/after")
 
 
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return {int(word) for word in f.read().split()}
+
+
+@contextlib.contextmanager
+def builder_held(box, name):
+    """A start whose builder, a child of the supervisor's, does nothing (SIGSTOP) for as long as
+    the block runs. Tried until one is met at work: what is met may be the new init already."""
+    held = set()
+
+    def try_once():
+        others = children(box.pids["supervisor"])
+        starter = threading.Thread(target=box.croft, args=("start", name))
+        starter.start()
+        while not held and starter.is_alive():
+            for pid in children(box.pids["supervisor"]) - others:
+                os.kill(pid, signal.SIGSTOP)
+                held.add(pid)
+        starter.join(0.5)
+        if starter.is_alive():
+            return starter
+        let_go()
+        box.croft("kill", name)
+        box.wait_state(name, "STOPPED")
+        return None
+
+    def let_go():
+        while held:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(held.pop(), signal.SIGCONT)
+
+    try:
+        starter = wait_until("a builder is met", try_once, 60)
+        yield
+    finally:
+        let_go()
+    starter.join()
+
+
+def test_still_being_built_when_stock_is_taken(box):
+    """croftd's successor learns of a start that was under way how it has ended, also when there
+    is so much stock to take that it cannot ask again at once."""
+    for i in range(100):
+        box.tenant(f"t{i}")
+    box.tenant()
+    box.ok("create", "busybox", "acme/web")
+    with builder_held(box, "acme/web"):
+        before = box.read_log().count("reconciled ")
+        box.kill9("croftd")
+        box.restart("croftd")
+        wait_until("stock is taken", lambda: box.read_log().count("reconciled ") > before)
+        assert box.info("acme/web")["state"] == "STARTING"
+    box.wait_state("acme/web", "RUNNING")
+    assert box.exec("acme/web", "/bin/true").rc == 0
+
+
 def asked(daemon):
     """True when a message waits for the supervisor, which is held."""
     fds = f"/proc/{daemon.pids['supervisor']}/fd"
