@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define LINE_MAX_BYTES 4096
+#define LINE_MAX_BYTES	     4096
+#define TRANSFER_SECONDS_MAX 3600
 
 #define DEFAULT_STATE  "/var/lib/croft"
 #define DEFAULT_RUN    "/run/croft"
@@ -164,6 +165,18 @@ static int set_bridge_ports(struct config *c, void *field, size_t size, const ch
 	return 0;
 }
 
+static int set_seconds(struct config *c, void *field, size_t size, const char *value)
+{
+	int number = read_number(value, TRANSFER_SECONDS_MAX);
+
+	(void)c;
+	(void)size;
+	if (number < 1)
+		return -EINVAL;
+	*(uint32_t *)field = (uint32_t)number;
+	return 0;
+}
+
 /* Addresses between commas. */
 static int set_dns(struct config *c, void *field, size_t size, const char *value)
 {
@@ -233,6 +246,8 @@ static const struct setting {
 		"of containers' files: btrfs, project or plain (default: what works)"},
 	{"pool-size", set_pool_size, FIELD(pool_size_bytes), "a size of at least 256M, such as 20G",
 		"SIZE", "of a new btrfs pool, at least 256M (default: half of what is free)"},
+	{"transfer-timeout", set_seconds, FIELD(transfer_seconds), "seconds, 1 to 3600", "SECONDS",
+		"without a byte after which an export or import ends (default: 120)"},
 	{"log-size", set_log_size, FIELD(log_size_bytes), "a size of 256K to 1G, such as 4M",
 		"SIZE", "kept of a container's output, 256K to 1G (default: 2M)"},
 	{"supervisor", set_path, FIELD(supervisor), "an absolute path", "FILE",
@@ -398,6 +413,7 @@ static void set_defaults(struct config *c)
 	snprintf(c->run, sizeof(c->run), "%s", DEFAULT_RUN);
 	snprintf(c->cgroup_parent, sizeof(c->cgroup_parent), "%s", DEFAULT_PARENT);
 	c->sample_interval_ms = 10000;
+	c->transfer_seconds = 120;
 	net_plan_init(&c->net);
 }
 

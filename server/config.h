@@ -23,6 +23,7 @@ struct config {
 	uint64_t sample_interval_ms;
 	char pool_driver[16]; /* "": the supervisor's choice */
 	uint64_t pool_size_bytes;
+	uint32_t transfer_seconds;	  /* an export or import is ended after so long a pause */
 	uint64_t log_size_bytes;	  /* of a container, where nobody says another */
 	char supervisor[CONFIG_PATH_MAX]; /* "": the one installed with croftd */
 	char policy_dir[CONFIG_PATH_MAX]; /* "": the supervisor's own */

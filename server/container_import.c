@@ -25,7 +25,6 @@
 #define IMPORTS_MAX	    16 /* on the host; the supervisor lets a tenant have one */
 #define UNPACKED_MAX	    (UINT64_C(16) << 30) /* where no disk limit says less or more */
 #define ENTRIES_MAX	    UINT64_C(2000000)
-#define NO_PROGRESS_SECONDS 120
 #define PROGRESS_EVERY_USEC 200000u
 
 struct container_import {
@@ -239,7 +238,7 @@ static int send_import(struct container_import *import, struct err *err)
 	struct msg_container_import msg = {
 		.limits = {.bytes = bytes_max(c),
 			.entries = ENTRIES_MAX,
-			.seconds = NO_PROGRESS_SECONDS},
+			.seconds = import->server->config->transfer_seconds},
 		.disk = limits_disk(&c->limits),
 	};
 	_cleanup_close_ int theirs = -1;
@@ -269,6 +268,23 @@ static void on_marked(void *arg, const struct err *err)
 		feed_flush(&import->feed);
 }
 
+/* One at a time, as the supervisor has it: so that a tenant has no more than its share of them. */
+static int check_share(const struct server *server, const char *parent, struct err *err)
+{
+	const struct container_import *import;
+	char tenant[NAME_SIZE];
+	int r = name_parse_in("tenants", parent, tenant, err);
+
+	if (r < 0)
+		return r;
+	LIST_FOREACH (import, &server->container_imports, entry)
+		if (!strcmp(import->container->tenant->name, tenant))
+			return err_set(err, ERR_ABORTED, "IMPORT_BUSY",
+				"tenant %s has an import under way: try again when it has ended",
+				tenant);
+	return 0;
+}
+
 static int check(struct server *server, const Croft__V1__ImportContainerRequest *request,
 	struct container **ret, struct err *err)
 {
@@ -279,6 +295,8 @@ static int check(struct server *server, const Croft__V1__ImportContainerRequest 
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMPORTS", "imports",
 			"the host has %d imports under way, which is the most; try again later",
 			IMPORTS_MAX);
+	if (check_share(server, request->start->parent, err) < 0)
+		return -EBUSY;
 	return container_new_own(server, request->start, NULL, ret, err);
 }
 

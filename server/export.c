@@ -21,9 +21,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORTS_MAX	    16 /* on the host; the supervisor lets a tenant have one */
-#define CHUNK		    (64u << 10)
-#define NO_PROGRESS_SECONDS 120
+#define EXPORTS_MAX 16 /* on the host; a tenant has one */
+#define CHUNK	    (64u << 10)
+/*
+ * Who takes something now and then is not waited for for ever either: the packer ends when nothing
+ * moved in it for so many times what a client may pause, in which half of GRPC_SEND_BUFFER_MAX
+ * must be taken.
+ */
+#define PACKER_PAUSES  10u
+#define PACKER_SECONDS 3600u /* the most */
 
 struct export
 {
@@ -31,6 +37,8 @@ struct export
 	struct grpc_call *call;	     /* a reference */
 	struct container *container; /* a reference */
 	struct event *readable;	     /* of the pipe; NULL: it has ended */
+	struct event *stalled;	     /* pending while the client is waited for */
+	size_t waiting;		     /* for the client, when that began */
 	int pipe;
 	bool holds;    /* the container is kept from changing */
 	bool answered; /* by the supervisor, or there is nothing to wait for */
@@ -50,6 +58,9 @@ static void close_pipe(struct export *e)
 	if (e->readable)
 		event_free(e->readable);
 	e->readable = NULL;
+	if (e->stalled)
+		event_free(e->stalled);
+	e->stalled = NULL;
 	close_fd(&e->pipe);
 }
 
@@ -58,6 +69,7 @@ static void export_free(struct export *e)
 	close_pipe(e);
 	let_go(e);
 	e->server->n_exports--;
+	e->container->tenant->exporting = false;
 	grpc_call_set_data(e->call, NULL);
 	grpc_call_unref(e->call);
 	container_unref(e->container);
@@ -107,6 +119,37 @@ static void end(struct export *e)
 
 /* --- the bytes --- */
 
+/*
+ * A client that takes nothing for long would keep the file's making waiting, or, once all of it
+ * is in the pipe, only its place among the host's exports.
+ */
+static void wait_for_client(struct export *e)
+{
+	const struct timeval pause = {.tv_sec = e->server->config->transfer_seconds};
+
+	event_del(e->readable);
+	e->waiting = grpc_call_waiting(e->call);
+	event_add(e->stalled, &pause);
+}
+
+static void on_stalled(evutil_socket_t fd, short what, void *arg)
+{
+	struct export *e = arg;
+
+	(void)fd;
+	(void)what;
+	if (grpc_call_waiting(e->call) < e->waiting) {
+		wait_for_client(e);
+		return;
+	}
+	if (e->err.code == ERR_OK)
+		err_set(&e->err, ERR_DEADLINE_EXCEEDED, "EXPORT_STALLED",
+			"nothing of the export was taken for %u seconds",
+			e->server->config->transfer_seconds);
+	close_pipe(e);
+	end(e);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	Croft__V1__ExportContainerResponse response = CROFT__V1__EXPORT_CONTAINER_RESPONSE__INIT;
@@ -127,15 +170,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	response.data.len = (size_t)n;
 	grpc_send(e->call, &response.base);
 	if (!grpc_call_writable(e->call))
-		event_del(e->readable);
+		wait_for_client(e);
 }
 
 static void export_writable(struct grpc_call *call)
 {
 	struct export *e = grpc_call_data(call);
 
-	if (e && e->readable)
-		event_add(e->readable, NULL);
+	if (!e || !e->readable)
+		return;
+	event_del(e->stalled);
+	event_add(e->readable, NULL);
 }
 
 /* The packer sees that nobody reads; its end is waited for. */
@@ -173,7 +218,8 @@ static void on_exported(
 static int send_request(struct export *e, int theirs, struct err *err)
 {
 	const struct container *c = e->container;
-	struct msg_export msg = {.seconds = NO_PROGRESS_SECONDS};
+	uint32_t seconds = e->server->config->transfer_seconds * PACKER_PAUSES;
+	struct msg_export msg = {.seconds = seconds < PACKER_SECONDS ? seconds : PACKER_SECONDS};
 
 	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
 	memcpy(msg.container, c->name, sizeof(msg.container));
@@ -194,7 +240,8 @@ static int open_pipe(struct export *e, int *ret_theirs, struct err *err)
 	if (fd_set_nonblock(e->pipe, true) < 0)
 		return err_sys(err, errno, "prepare a pipe");
 	e->readable = event_new(e->server->base, e->pipe, EV_READ | EV_PERSIST, on_readable, e);
-	return e->readable && event_add(e->readable, NULL) == 0 ? 0 : err_oom(err);
+	e->stalled = evtimer_new(e->server->base, on_stalled, e);
+	return e->readable && e->stalled && event_add(e->readable, NULL) == 0 ? 0 : err_oom(err);
 }
 
 static int check(struct server *server, const char *name, struct container **ret, struct err *err)
@@ -203,6 +250,11 @@ static int check(struct server *server, const char *name, struct container **ret
 
 	if (r == 0)
 		r = container_check_free(*ret, err);
+	/* The supervisor has ended with one while its last bytes are still on their way. */
+	if (r == 0 && (*ret)->tenant->exporting)
+		r = err_set(err, ERR_ABORTED, "EXPORT_BUSY",
+			"tenant %s has an export under way: try again when it has ended",
+			(*ret)->tenant->name);
 	if (r == 0 && server->n_exports >= EXPORTS_MAX)
 		r = err_set(err, ERR_RESOURCE_EXHAUSTED, "HOST_BUSY",
 			"the host has %d exports under way, which is the most: try again later",
@@ -224,6 +276,7 @@ static struct export *export_new(struct grpc_call *call, struct container *c, st
 	e->pipe = -1;
 	e->holds = true;
 	c->changing = true;
+	c->tenant->exporting = true;
 	e->server->n_exports++;
 	grpc_call_set_data(call, e);
 	return e;

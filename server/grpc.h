@@ -139,6 +139,8 @@ void grpc_reply_packed(struct grpc_call *call, const uint8_t *data, size_t size)
 void grpc_send(struct grpc_call *call, const ProtobufCMessage *message);
 /* False while more than GRPC_SEND_BUFFER_MAX waits for the client; see grpc_handler.writable. */
 bool grpc_call_writable(const struct grpc_call *call);
+/* How many bytes wait for the client: fewer than before means that it has taken some. */
+size_t grpc_call_waiting(const struct grpc_call *call);
 /*
  * Holds back (false) or lets through (true) `message` and `half_closed` callbacks: HTTP/2 flow
  * control follows, and the client can send 256 KiB more. Callbacks that were held

@@ -209,6 +209,11 @@ bool grpc_call_writable(const struct grpc_call *call)
 	return !call->ended && grpc_buf_size(&call->out) <= GRPC_SEND_BUFFER_MAX;
 }
 
+size_t grpc_call_waiting(const struct grpc_call *call)
+{
+	return grpc_buf_size(&call->out);
+}
+
 void grpc_finish(struct grpc_call *call)
 {
 	end_by_handler(call, NULL);

@@ -27,7 +27,6 @@
 #define IMPORTS_MAX	    8
 #define UNPACKED_MAX	    (UINT64_C(16) << 30)
 #define ENTRIES_MAX	    UINT64_C(2000000)
-#define NO_PROGRESS_SECONDS 120
 #define PROGRESS_EVERY_USEC 200000u
 
 struct import {
@@ -301,7 +300,7 @@ static int send_import(struct import *import, struct err *err)
 {
 	struct msg_image msg = {.limits = {.bytes = UNPACKED_MAX,
 					.entries = ENTRIES_MAX,
-					.seconds = NO_PROGRESS_SECONDS}};
+					.seconds = import->server->config->transfer_seconds}};
 	_cleanup_close_ int theirs = -1;
 	int r = feed_open(&import->feed, import->server->base, &theirs, err);
 

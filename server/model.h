@@ -144,6 +144,7 @@ struct tenant {
 	bool seen;	   /* during a reconciliation: the supervisor named it */
 	bool sweep_wanted; /* somebody waits for the next sweep over it */
 	bool sweeping;	   /* the present sweep takes it */
+	bool exporting;	   /* one of its containers is being exported */
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
 	char plan[NAME_SIZE];

@@ -8,10 +8,12 @@ import subprocess
 import threading
 import time
 
+import h2.events
 import pytest
 
 from croft_harness import wait_until
 from export_kinds import MIB, describe, fill, left_in_pool, other, pool, stopped  # noqa: F401
+from grpc_wire import Raw, frame, message
 
 
 def export(box, path, name="acme/web"):
@@ -173,3 +175,93 @@ def test_killed_in_the_middle(box, who, tmp_path):
     stopped(box)
     box.ok("delete", "acme/web")
     assert [n for n in os.listdir(pool(box, "tenants", "acme")) if n.startswith(b"web")] == []
+
+
+# Seconds without a byte, for croftd of this test alone: many times what a client here pauses.
+PAUSE = 6
+WIDE = 1 << 30
+
+
+@pytest.fixture
+def impatient(bare_daemon):
+    bare_daemon.start("--transfer-timeout", str(PAUSE))
+    bare_daemon.busybox()
+    return bare_daemon
+
+
+class Taker(Raw):
+    """A client whose connection lives, and which gets no more than it has room for: first the 64
+    KiB that HTTP/2 begins with, then what it takes."""
+
+    def __init__(self, box, name):
+        super().__init__(box.socket)
+        request = message("croft.v1.ExportContainerRequest")(name=f"tenants/{name}")
+        self.stream = self.headers({":path": "/croft.v1.Containers/ExportContainer"})
+        self.data(self.stream, frame(request.SerializeToString()), end=True)
+        self.receive(lambda: self.size() >= 65535)
+
+    def size(self):
+        return len(self.streams[self.stream]["data"])
+
+    def _event(self, event):
+        if isinstance(event, h2.events.DataReceived):
+            self.streams[self.stream]["data"] += event.data
+        else:
+            super()._event(event)
+
+    def take(self, size):
+        for stream in (None, self.stream):
+            self.h2.increment_flow_control_window(size, stream)
+        self.flush()
+
+    def ending(self):
+        """How it ends, when all that was sent is read."""
+        self.take(WIDE)
+        self.receive_for(120, lambda: self.streams[self.stream]["ended"])
+        headers = self.streams[self.stream]["headers"]
+        return headers.get("grpc-status"), headers.get("grpc-message")
+
+
+def test_a_client_that_takes_nothing_has_an_end(impatient, tmp_path):
+    """Also when the file is made and only its last bytes wait: then nothing but its place among the
+    host's exports is held, of which its tenant has one."""
+    box = impatient
+    for tenant in ("acme", "other"):
+        box.tenant(tenant)
+        box.launch(f"{tenant}/web")
+    box.sh("acme/web", "head -c 40000000 /dev/urandom >/big")
+    # The client's 64 KiB, croftd's MiB, and half of a pipe.
+    size = len(export(box, tmp_path / "small", "other/web"))
+    more = (1 << 20) + (96 << 10) - size
+    assert more > 0
+    box.sh("other/web", f"head -c {more} /dev/urandom >/more")
+    takers = {tenant: Taker(box, f"{tenant}/containers/web") for tenant in ("acme", "other")}
+    box.refused("export", "acme/web", str(tmp_path / "more"), match="export under way")
+    for tenant, taker in takers.items():
+        wait_until("there is room again", lambda t=tenant: box.croft(
+            "export", f"{t}/web", str(tmp_path / t), timeout=120).rc == 0, seconds=90)
+    for taker in takers.values():
+        assert taker.ending() == (
+            "4", f"nothing of the export was taken for {PAUSE} seconds")
+        taker.close()
+    assert left_in_pool(box) == []
+
+
+def test_a_slow_client_is_not_a_stalled_one(impatient):
+    """It takes longer than the pause altogether, and never pauses so long."""
+    box = impatient
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "head -c 12000000 /dev/urandom >/big")
+    taker = Taker(box, "acme/containers/web")
+    began = time.monotonic()
+    while time.monotonic() - began < 2 * PAUSE:
+        wanted = taker.size() + (16 << 10)
+        taker.take(16 << 10)
+        taker.receive(lambda w=wanted: taker.size() >= w)
+        # The pace is the point.
+        time.sleep(0.5)
+    assert taker.size() < 1 << 20
+    assert taker.ending()[0] == "0"
+    assert taker.size() > 12000000
+    taker.close()

@@ -32,6 +32,7 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_int_equal(c.n_listen, 1);
 	assert_string_equal(c.listen[0], "unix:/run/croft/croft.sock");
 	assert_int_equal(c.sample_interval_ms, 10000);
+	assert_int_equal(c.transfer_seconds, 120);
 	assert_string_equal(c.cgroup_parent, "croft");
 }
 
@@ -41,9 +42,10 @@ static void help_names_every_flag_with_its_default(void **state)
 		"--run DIR", "/run/croft", "--listen ADDRESS", "croft.sock", "--user NAME",
 		"nobody", "--cgroup-parent NAME", "default: croft)", "--sample-interval SECONDS",
 		"default: 10)", "--pool-driver DRIVER", "--pool-size SIZE", "256M",
-		"--log-size SIZE", "default: 2M)", "--supervisor FILE", "--policy-dir DIR",
-		"--log-level LEVEL", "or info)", "--ipv4-pool CIDR", "--ipv6-pool CIDR",
-		"--lxcfs FILE|off", "--dns ADDRESS,...", "show the version\n"};
+		"--transfer-timeout SECONDS", "--log-size SIZE", "default: 2M)",
+		"--supervisor FILE", "--policy-dir DIR", "--log-level LEVEL", "or info)",
+		"--ipv4-pool CIDR", "--ipv6-pool CIDR", "--lxcfs FILE|off", "--dns ADDRESS,...",
+		"show the version\n"};
 	const char *usage = config_usage();
 	int defaults = 0;
 
@@ -53,7 +55,7 @@ static void help_names_every_flag_with_its_default(void **state)
 			fail_msg("no \"%s\" in:\n%s", words[i], usage);
 	for (const char *p = usage; (p = strstr(p, "(default: ")); p++)
 		defaults++;
-	assert_int_equal(defaults, 21);
+	assert_int_equal(defaults, 22);
 }
 
 static void the_socket_follows_the_run_directory(void **state)
@@ -150,6 +152,22 @@ static void intervals_have_fractions(void **state)
 	assert_int_equal(c.sample_interval_ms, 250);
 }
 
+static void seconds_of_a_transfer_are_bounded(void **state)
+{
+	static const char *const wrong[] = {"0", "3601", "1.5", "-1", "", "99999"};
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&c, &action, &err, "--transfer-timeout", "3600", NULL, NULL), 0);
+	assert_int_equal(c.transfer_seconds, 3600);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_int_equal(
+			parse(&c, &action, &err, "--transfer-timeout", wrong[i], NULL, NULL),
+			-EINVAL);
+}
+
 static void help_and_version_win(void **state)
 {
 	enum config_action action;
@@ -242,6 +260,7 @@ int main(void)
 		cmocka_unit_test(a_network_takes_a_pool),
 		cmocka_unit_test(bad_flags_are_refused_with_their_name),
 		cmocka_unit_test(intervals_have_fractions),
+		cmocka_unit_test(seconds_of_a_transfer_are_bounded),
 		cmocka_unit_test(help_and_version_win),
 		cmocka_unit_test_setup_teardown(
 			the_file_is_read_and_flags_win, make_file, drop_file),
