@@ -220,6 +220,7 @@ static int send_file(struct cli *cli, struct new_container *c, struct archive_so
 	c->request.request_id = request_id;
 	request.kind_case = CROFT__V1__IMPORT_CONTAINER_REQUEST__KIND_START;
 	request.start = &c->request;
+	request.without_snapshots = options_has(&cli->options, "no-snapshots");
 	r = cli_connect(cli, &client, err);
 	return r < 0 ? r : upload(client, &method, &request.base, source, ret, err);
 }
@@ -319,21 +320,32 @@ static int set(struct cli *cli, struct err *err)
 		     : cli_report(cli, container_columns, reply, err, "set %s", cli_arg(cli, 0));
 }
 
-static const struct option_rule make_options[] = {
-	{.name = "policy",
-		.value = "POLICY",
-		.kind = WORD_POLICY,
-		.help = "the system call policy (default: default)"},
-	{.name = "ephemeral", .help = "delete the container when its run has ended"},
-	{.name = "oom-group", .help = "when memory runs out, kill the whole container"},
-	{.name = "with-init", .help = "put croft-init, which reaps and forwards signals, first"},
-	SCHEDULE_OPTIONS,
-	HEALTH_OPTIONS,
-	UPKEEP_OPTIONS,
-	{.name = "no-network", .help = "loopback only, also where the host has a network"},
-	{.name = "nesting", .help = "let it have containers inside; an operator must allow it"},
-	CLOUD_INIT_OPTIONS,
-	{.name = "cloud-init", .help = "let cloud-init run, also without any of these"},
+/* clang-format off: a list that two tables begin with */
+#define MAKE_OPTIONS                                                                               \
+	{.name = "policy",                                                                         \
+		.value = "POLICY",                                                                 \
+		.kind = WORD_POLICY,                                                               \
+		.help = "the system call policy (default: default)"},                              \
+		{.name = "ephemeral", .help = "delete the container when its run has ended"},      \
+		{.name = "oom-group", .help = "when memory runs out, kill the whole container"},   \
+		{.name = "with-init",                                                              \
+			.help = "put croft-init, which reaps and forwards signals, first"},        \
+		SCHEDULE_OPTIONS, HEALTH_OPTIONS, UPKEEP_OPTIONS,                                  \
+		{.name = "no-network",                                                             \
+			.help = "loopback only, also where the host has a network"},               \
+		{.name = "nesting",                                                                \
+			.help = "let it have containers inside; an operator must allow it"},       \
+		CLOUD_INIT_OPTIONS,                                                                \
+	{                                                                                          \
+		.name = "cloud-init", .help = "let cloud-init run, also without any of these"      \
+	}
+/* clang-format on */
+
+static const struct option_rule make_options[] = {MAKE_OPTIONS, {0}};
+
+static const struct option_rule import_options[] = {
+	MAKE_OPTIONS,
+	{.name = "no-snapshots", .help = "leave out what the file has of snapshots"},
 	{0},
 };
 
@@ -381,12 +393,12 @@ const struct command cmd_create = {
 const struct command cmd_import = {
 	.name = "import",
 	.summary =
-		"Make a container of a file that 'croft export' wrote, or of an image's archive, "
-		"without starting it.",
+		"Make a container of a file that 'croft export' wrote, with the snapshots in it, "
+		"or of an image's archive, without starting it.",
 	.args = {{.name = "TENANT/NAME"}, {.name = "FILE|-", .kind = WORD_FILE}},
 	.rest = "INIT...",
 	.rest_optional = true,
-	.options = make_options,
+	.options = import_options,
 	.limits = COMMAND_LIMITS_CONTAINER,
 	.later = make_later,
 	.run = import,

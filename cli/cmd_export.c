@@ -54,6 +54,7 @@ static int receive_to(
 	int r;
 
 	request.name = (char *)name;
+	request.snapshots = options_has(&cli->options, "snapshots");
 	r = cli_stream(cli, SERVICE, "ExportContainer", &request.base, &call, err);
 	return r < 0 ? r : receive_all(cli, call, fd, ret_bytes, err);
 }
@@ -87,6 +88,11 @@ static int export(struct cli *cli, struct err *err)
 		size_format(bytes, size), target);
 }
 
+static const struct option_rule options[] = {
+	{.name = "snapshots", .help = "put its snapshots into the file, too, each whole"},
+	{0},
+};
+
 const struct command cmd_export = {
 	.name = "export",
 	.summary =
@@ -94,5 +100,6 @@ const struct command cmd_export = {
 		"- is standard output.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER},
 		{.name = "FILE|-", .kind = WORD_FILE}},
+	.options = options,
 	.run = export,
 };

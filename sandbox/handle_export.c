@@ -2,14 +2,20 @@
  * A container as one file. It is copied while it cannot write, and goes on; the copy is laid over
  * its image, and croft-packer makes the file of that, as fast as it is taken. All of it in the
  * tenant's leaf, billed to it; one at a time of a tenant.
+ *
+ * Its snapshots, where they are wanted, follow it, each whole, and laid over its image only when
+ * the one before is packed. They are held by nothing: croftd sees to it that they are still the
+ * same in the end.
  */
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "sandbox/disk_use.h"
 #include "sandbox/handlers.h"
 #include "sandbox/pack_run.h"
 #include "sandbox/pause.h"
 #include "sandbox/pool_snapshot.h"
+#include "sandbox/snapshot_list.h"
 #include "sandbox/tenant_leaf.h"
 
 #include <fcntl.h>
@@ -50,22 +56,73 @@ static int copy(struct task *task, const struct msg_export *msg, struct err *err
 	return r;
 }
 
-static int pack(struct task *task, int tree_fd, struct job_output *out, struct err *err)
+/* What is packed. */
+struct content {
+	struct task *task;
+	int container; /* its files, laid over its image; -1: packed */
+	struct snapshot_list list;
+};
+
+static int next_tree(void *arg, unsigned n, int *ret_fd, struct err *err)
+{
+	struct content *content = arg;
+	const struct msg_export *msg = &content->task->u.pack.msg;
+	struct pool *pool = content->task->s->pool;
+	const struct snapshot_row *row;
+	int r;
+
+	if (n == 0) {
+		*ret_fd = take_fd(&content->container);
+		return 1;
+	}
+	if (n > content->list.n)
+		return 0;
+	row = &content->list.rows[n - 1];
+	r = pool_export_drop(pool, msg->tenant, NULL, err);
+	if (r == 0)
+		r = pool_export_merge_snapshot(
+			pool, msg->tenant, msg->container, row->name, row->base, ret_fd, err);
+	return r < 0 ? r : 1;
+}
+
+/* -1: none is to be in the file. */
+static int write_list(const struct content *content, int *ret_fd, struct err *err)
+{
+	char text[SNAPSHOT_LIST_TEXT_MAX];
+	size_t n = snapshot_list_format(&content->list, text);
+	int fd = content->task->fds[1] < 0 ? -1 : fd_sealed_memfd("croft-snapshots", text, n);
+
+	if (content->task->fds[1] >= 0 && fd < 0)
+		return err_sys(err, fd, "write the list of snapshots");
+	*ret_fd = fd;
+	return 0;
+}
+
+static int pack(struct task *task, struct content *content, struct job_output *out, struct err *err)
 {
 	const struct msg_export *msg = &task->u.pack.msg;
 	struct supervisor *s = task->s;
+	_cleanup_close_ int list = -1;
+	_cleanup_close_ int root = -1;
 	struct msg_exported reply;
 	struct pack_total total;
 	struct pack_run run = {
 		.packer_fd = s->packer_fd,
 		.stream_fd = task->fds[0],
-		.tree_fd = tree_fd,
 		.seconds = msg->seconds,
+		.next = next_tree,
+		.arg = content,
 	};
-	int r = idrange_take(s->ids, &run.id_base, err);
+	int r = write_list(content, &list, err);
 
+	if (r == 0)
+		r = pool_base_open(s->pool, "", &root, err);
+	if (r == 0)
+		r = idrange_take(s->ids, &run.id_base, err);
 	if (r < 0)
 		return r;
+	run.list_fd = list;
+	run.root_fd = root;
 	/* Told at once: should we be killed, the supervisor gives it back. */
 	tell(out, run.id_base);
 	r = pack_run(&run, &total, err);
@@ -82,20 +139,23 @@ static int export(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_export *msg = &task->u.pack.msg;
 	struct pool *pool = task->s->pool;
-	_cleanup_close_ int tree = -1;
+	struct content content = {.task = task, .container = -1};
 	bool copied = false;
 	int r = tenant_leaf_enter(task->s->cgroups, msg->tenant, err);
 
+	if (r == 0 && task->fds[1] >= 0)
+		r = snapshot_list_receive(task->fds[1], &content.list, err);
 	if (r == 0)
 		r = copy(task, msg, err);
 	if (r == 0)
-		r = pool_export_merge(pool, msg->tenant, msg->container, msg->image, &tree, err);
+		r = pool_export_merge(
+			pool, msg->tenant, msg->container, msg->image, &content.container, err);
 	if (r == 0) {
 		copied = true;
 		tell(out, 0);
-		r = pack(task, tree, out, err);
+		r = pack(task, &content, out, err);
 	}
-	close_fd(&tree);
+	close_fd(&content.container);
 	pool_export_drop(pool, msg->tenant, copied ? NULL : msg->container, NULL);
 	return r;
 }
@@ -199,13 +259,14 @@ HANDLER(handle_container_export)
 	struct err err;
 	int r = check(s, in, fds[0], &err);
 
-	(void)n_fds;
 	task = handler_disk_task(s, request, in->tenant, in->container, r, &err);
 	if (!task)
 		return;
 	handler_set_paused(s, in->tenant, in->container, in->pause == PAUSE_FREEZE);
 	task_claim(task, CLAIM_EXPORT, in->tenant);
 	task->fds[0] = take_fd(&fds[0]);
+	if (n_fds > 1)
+		task->fds[1] = take_fd(&fds[1]);
 	task->u.pack.msg = *in;
 	task->tenant = task->u.pack.msg.tenant;
 	task->timeout_ms = EXPORT_TIMEOUT_MS;

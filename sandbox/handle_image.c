@@ -144,7 +144,8 @@ HANDLER(handle_image_import)
 	}
 	if (!image_reference_is_valid(in->reference) || !init_is_valid(in->init) ||
 		!in->limits.bytes || in->limits.bytes > IMAGE_BYTES_MAX || !in->limits.entries ||
-		in->limits.entries > IMAGE_ENTRIES_MAX || !in->limits.seconds) {
+		in->limits.entries > IMAGE_ENTRIES_MAX || !in->limits.seconds ||
+		in->limits.snapshots) {
 		err_set(&err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
 			"the limits, the reference or the init of an import are out of range");
 		peer_fail(s->peer, request, &err);

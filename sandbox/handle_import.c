@@ -11,6 +11,7 @@
 #include "sandbox/disk_use.h"
 #include "sandbox/handlers.h"
 #include "sandbox/pool_snapshot.h"
+#include "sandbox/snapshot_list.h"
 #include "sandbox/tenant_leaf.h"
 
 #include <inttypes.h>
@@ -26,18 +27,91 @@
 
 /* --- in the worker --- */
 
+/* What comes out of the file. */
+struct content {
+	struct task *task;
+	struct job_output *out;
+	struct image_report report; /* of the container alone */
+	struct snapshot_list list;
+	uint64_t before; /* bytes of all trees but the last */
+};
+
 static void forward_progress(const struct image_report *report, void *arg)
 {
 	struct msg_import_progress msg = {.bytes = report->bytes, .entries = report->entries};
+	struct content *content = arg;
 
-	job_progress(arg, &msg, sizeof(msg));
+	job_progress(content->out, &msg, sizeof(msg));
 }
 
-static int unpack(struct task *task, int upper, struct job_output *out, struct image_report *report,
-	struct err *err)
+/* The tree at hand has ended: what it holds, by what all hold. */
+static void end_tree(struct content *content, const struct image_report *all)
 {
+	struct snapshot_list *list = &content->list;
+
+	if (!list->n)
+		content->report = *all;
+	else
+		list->rows[list->n - 1].bytes = all->bytes - content->before;
+	content->before = all->bytes;
+}
+
+static int take_snapshot(const struct snapshot_row *row, const struct image_report *report,
+	int *ret_fd, void *arg, struct err *err)
+{
+	struct content *content = arg;
+	const struct msg_container_import *msg = &content->task->u.unpack.msg;
+	struct snapshot_row clean = *row;
+	int r;
+
+	end_tree(content, report);
+	memset(clean.base, 0, sizeof(clean.base));
+	r = snapshot_list_add(&content->list, &clean, err);
+	if (r == 0 && content->list.n > msg->limits.snapshots)
+		r = err_set(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_SNAPSHOTS",
+			"the file has more snapshots than a container may have");
+	return r < 0 ? r
+		     : pool_import_snapshot(content->task->s->pool, msg->tenant, msg->container,
+			       clean.name, ret_fd, err);
+}
+
+static int seal_snapshots(struct content *content, struct err *err)
+{
+	const struct msg_container_import *msg = &content->task->u.unpack.msg;
+	struct pool *pool = content->task->s->pool;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < content->list.n; i++)
+		r = pool_import_seal(
+			pool, msg->tenant, msg->container, content->list.rows[i].name, err);
+	return r;
+}
+
+/* The answer's descriptors. */
+static int hand_over(struct content *content, int *config, struct err *err)
+{
+	struct job_output *out = content->out;
+	int list = -1;
+
+	if (content->task->u.unpack.msg.limits.snapshots) {
+		int r = snapshot_list_send(&content->list, &list, err);
+
+		if (r < 0)
+			return r;
+	}
+	if (*config >= 0)
+		out->fds[out->n_fds++] = take_fd(config);
+	if (list >= 0)
+		out->fds[out->n_fds++] = list;
+	return 0;
+}
+
+static int unpack(struct content *content, int upper, int *ret_config, struct err *err)
+{
+	struct task *task = content->task;
 	const struct msg_container_import *msg = &task->u.unpack.msg;
 	struct supervisor *s = task->s;
+	struct image_report all = {0};
 	struct image_import import = {
 		.importer_fd = s->importer_fd,
 		.archive_fd = task->fds[0],
@@ -46,20 +120,25 @@ static int unpack(struct task *task, int upper, struct job_output *out, struct i
 		.init = "",
 		.reference = "",
 		.progress = forward_progress,
-		.arg = out,
+		.snapshot = take_snapshot,
+		.arg = content,
 	};
-	int config = -1;
 	int r = idrange_take(s->ids, &import.id_base, err);
 
 	if (r < 0)
 		return r;
 	/* Told at once: should we be killed, the supervisor gives it back. */
-	job_progress(out, &import.id_base, sizeof(import.id_base));
-	r = image_import_run(&import, report, &config, err);
+	job_progress(content->out, &import.id_base, sizeof(import.id_base));
+	r = image_import_run(&import, &all, ret_config, err);
 	idrange_put(s->ids, import.id_base, NULL);
-	if (r == 0 && config >= 0)
-		out->fds[out->n_fds++] = config;
-	return r;
+	if (r < 0)
+		return r;
+	end_tree(content, &all);
+	/* What starts it is known in the end. */
+	all.bytes = content->report.bytes;
+	all.entries = content->report.entries;
+	content->report = all;
+	return 0;
 }
 
 /* An image's words for it do not fit a container. */
@@ -68,8 +147,9 @@ static int explain(const struct msg_container_import *msg, int r, struct err *er
 	if (!strcmp(err->reason, "IMAGE_TOO_LARGE"))
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "IMPORT_TOO_LARGE", "disk",
 			"the file unpacks to more than the %" PRIu64 " bytes or %" PRIu64
-			" entries that the container may have",
-			msg->limits.bytes, msg->limits.entries);
+			" entries that the container may have, or than the %" PRIu64
+			" that it may have with its snapshots",
+			msg->limits.bytes, msg->limits.entries, msg->limits.all_bytes);
 	if (strcmp(err->reason, "POOL_FULL") && r != -EDQUOT && r != -ENOSPC)
 		return r;
 	return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "DISK_LIMIT", "disk",
@@ -81,7 +161,9 @@ static int import(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_container_import *msg = &task->u.unpack.msg;
 	struct pool *pool = task->s->pool;
+	struct content content = {.task = task, .out = out};
 	struct msg_image_imported reply = {0};
+	_cleanup_close_ int config = -1;
 	_cleanup_close_ int upper = -1;
 	int r = tenant_leaf_enter(task->s->cgroups, msg->tenant, err);
 
@@ -89,8 +171,12 @@ static int import(struct task *task, struct job_output *out, struct err *err)
 		r = pool_import_begin(pool, msg->tenant, msg->container, &msg->disk, &upper, err);
 	if (r < 0)
 		return r;
-	r = unpack(task, upper, out, &reply.report, err);
+	r = unpack(&content, upper, &config, err);
 	close_fd(&upper);
+	if (r == 0)
+		r = seal_snapshots(&content, err);
+	if (r == 0)
+		r = hand_over(&content, &config, err);
 	if (r == 0)
 		r = pool_import_commit(pool, msg->tenant, msg->container, err);
 	if (r < 0) {
@@ -98,6 +184,7 @@ static int import(struct task *task, struct job_output *out, struct err *err)
 		pool_import_drop(pool, msg->tenant, msg->container, NULL);
 		return r;
 	}
+	reply.report = content.report;
 	memcpy(out->payload, &reply, sizeof(reply));
 	out->size = sizeof(reply);
 	return 0;
@@ -170,7 +257,10 @@ static int check(struct supervisor *s, const struct msg_container_import *in, st
 		limits_check_disk(&in->disk, err) < 0)
 		return -EINVAL;
 	if (!limits->bytes || limits->bytes > BYTES_MAX || !limits->entries ||
-		limits->entries > ENTRIES_MAX || !limits->seconds || limits->seconds > SECONDS_MAX)
+		limits->entries > ENTRIES_MAX || !limits->seconds ||
+		limits->seconds > SECONDS_MAX || limits->snapshots > SNAPSHOT_LIST_MAX ||
+		limits->all_bytes > BYTES_MAX || limits->all_entries > ENTRIES_MAX ||
+		(limits->snapshots && (!limits->all_bytes || !limits->all_entries)))
 		return err_set(err, ERR_INVALID_ARGUMENT, "INVALID_REQUEST",
 			"the limits of an import are out of range");
 	if (task_check_unclaimed(s, CLAIM_IMPORT, in->tenant, err) < 0 ||

@@ -32,8 +32,11 @@ static int start(const struct image_import *import, const struct image_limits *l
 {
 	char bytes[24];
 	char entries[24];
-	const char *argv[] = {
-		"croft-importer", bytes, entries, import->init, import->reference, NULL};
+	char snapshots[24];
+	char all_bytes[24];
+	char all_entries[24];
+	const char *argv[] = {"croft-importer", bytes, entries, import->init, import->reference,
+		snapshots, all_bytes, all_entries, NULL};
 	const struct jailed_options options = {
 		.program_fd = import->importer_fd,
 		.stream_fd = import->archive_fd,
@@ -45,6 +48,9 @@ static int start(const struct image_import *import, const struct image_limits *l
 
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, limits->bytes);
 	snprintf(entries, sizeof(entries), "%" PRIu64, limits->entries);
+	snprintf(snapshots, sizeof(snapshots), "%" PRIu32, limits->snapshots);
+	snprintf(all_bytes, sizeof(all_bytes), "%" PRIu64, limits->all_bytes);
+	snprintf(all_entries, sizeof(all_entries), "%" PRIu64, limits->all_entries);
 	return jailed_start(&options, ret, err);
 }
 
@@ -66,11 +72,16 @@ static int check_report(struct image_report *report)
 	return 0;
 }
 
-static int receive_report(const struct jailed *child, struct image_report *ret)
+/* Returns 1 for the row of a snapshot that comes. */
+static int receive_report(
+	const struct jailed *child, struct image_report *ret, struct snapshot_row *ret_row)
 {
 	int fds[FD_PASS_MAX];
 	size_t n_fds = 0;
 	ssize_t n = fd_recv(child->report_fd, ret, sizeof(*ret), fds, &n_fds);
+
+	_Static_assert(sizeof(*ret_row) != sizeof(struct err) && sizeof(*ret_row) < sizeof(*ret),
+		"messages differ by their size");
 
 	for (size_t i = 0; i < n_fds; i++)
 		close(fds[i]);
@@ -85,6 +96,10 @@ static int receive_report(const struct jailed *child, struct image_report *ret)
 		memcpy(&why, ret, sizeof(why));
 		*ret = (struct image_report){.final = 1, .err = why};
 		return check_report(ret);
+	}
+	if ((size_t)n == sizeof(*ret_row)) {
+		memcpy(ret_row, ret, sizeof(*ret_row));
+		return 1;
 	}
 	return (size_t)n == sizeof(*ret) ? check_report(ret) : -EBADMSG;
 }
@@ -109,6 +124,26 @@ static int stalled(const struct image_limits *limits, struct err *err)
 		limits->seconds);
 }
 
+/* Hands over the directory of a snapshot. */
+static int hand_tree(struct jailed *child, const struct image_import *import,
+	const struct snapshot_row *row, const struct image_report *report, struct err *err)
+{
+	_cleanup_close_ int mapped = -1;
+	_cleanup_close_ int fd = -1;
+	char c = 0;
+	int r;
+
+	if (!import->limits.snapshots)
+		return err_sys(err, EBADMSG, "read the importer's report");
+	r = import->snapshot(row, report, &fd, import->arg, err);
+	if (r == 0)
+		r = jailed_map(child, fd, false, &mapped, err);
+	if (r < 0)
+		return r;
+	r = fd_send(child->report_fd, &c, 1, &mapped, 1);
+	return r < 0 ? err_sys(err, r, "hand the importer a directory") : 0;
+}
+
 /* Reads reports until the final one. */
 static int watch(struct jailed *child, const struct image_import *import,
 	const struct image_limits *limits, struct image_report *ret, struct err *err)
@@ -116,6 +151,8 @@ static int watch(struct jailed *child, const struct image_import *import,
 	uint64_t timeout_usec = limits->seconds * 1000000ull;
 	uint64_t last = clock_boot_usec();
 	struct image_report report = {0};
+	struct image_report last_report = {0};
+	struct snapshot_row row;
 	uint64_t done = 0;
 
 	for (;;) {
@@ -131,11 +168,19 @@ static int watch(struct jailed *child, const struct image_import *import,
 			return err_sys(err, errno, "wait for the importer");
 		if (n <= 0)
 			continue;
-		r = receive_report(child, &report);
+		r = receive_report(child, &report, &row);
 		if (r == -EPIPE || r == -ECONNRESET)
 			return explain_death(child, err);
 		if (r < 0)
 			return err_sys(err, r, "read the importer's report");
+		if (r > 0) {
+			r = hand_tree(child, import, &row, &last_report, err);
+			if (r < 0)
+				return r;
+			last = clock_boot_usec();
+			continue;
+		}
+		last_report = report;
 		if (report.final) {
 			*ret = report;
 			return 0;

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/name.h"
 #include "sandbox/image_config.h"
+#include "sandbox/snapshot_list.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -40,6 +41,13 @@ struct image_limits {
 	uint64_t bytes;	  /* unpacked; 16 GiB unless configured */
 	uint64_t entries; /* 2,000,000 unless configured */
 	uint32_t seconds; /* the importer is killed after so long without progress */
+	/*
+	 * How many snapshots may come with a container; more are refused. 0: what the file has of
+	 * them is passed over. Then bytes and entries are those of each tree, these of all.
+	 */
+	uint32_t snapshots;
+	uint64_t all_bytes;
+	uint64_t all_entries;
 };
 
 struct image_import {
@@ -51,6 +59,13 @@ struct image_import {
 	const char *init; /* a path that must be executable within the tree; "": none need be */
 	const char *reference; /* which image of an archive with several; "": the only one */
 	void (*progress)(const struct image_report *report, void *arg); /* may be NULL */
+	/*
+	 * A snapshot comes, whose row is not checked; what was unpacked before is in the report.
+	 * Returns 0 with *ret_fd, an empty directory for it, the caller's; or -errno. May be NULL
+	 * where limits.snapshots is 0.
+	 */
+	int (*snapshot)(const struct snapshot_row *row, const struct image_report *report,
+		int *ret_fd, void *arg, struct err *err);
 	void *arg;
 };
 

@@ -43,11 +43,17 @@ static int take_error(const struct err *from, struct err *err)
 	return err_code_to_errno((enum err_code)copy.code);
 }
 
+/* Returns 1 when it asks for a tree instead. */
 static int receive(struct jailed *jailed, struct pack_report *ret, struct err *err)
 {
 	int fds[FD_PASS_MAX];
 	size_t n_fds = 0;
 	ssize_t n = fd_recv(jailed->report_fd, ret, sizeof(*ret), fds, &n_fds);
+
+	_Static_assert(sizeof(struct pack_ask) != sizeof(struct err) &&
+			       sizeof(struct pack_ask) != sizeof(*ret) &&
+			       sizeof(struct err) != sizeof(*ret),
+		"messages differ by their size");
 
 	for (size_t i = 0; i < n_fds; i++)
 		close(fds[i]);
@@ -60,6 +66,8 @@ static int receive(struct jailed *jailed, struct pack_report *ret, struct err *e
 		memcpy(&failure, ret, sizeof(failure));
 		return take_error(&failure, err);
 	}
+	if (n == (ssize_t)sizeof(struct pack_ask))
+		return 1;
 	return n == (ssize_t)sizeof(*ret) ? 0
 					  : err_sys(err, n < 0 ? (int)n : EBADMSG, "read a report");
 }
@@ -86,17 +94,41 @@ static int wait_for(
 	}
 }
 
-static int watch(struct jailed *jailed, unsigned seconds, struct pack_total *ret, struct err *err)
+/* Hands over the n-th tree, or nothing. */
+static int hand_tree(struct jailed *jailed, const struct pack_run *run, unsigned n, struct err *err)
+{
+	_cleanup_close_ int mapped = -1;
+	_cleanup_close_ int fd = -1;
+	char c = 0;
+	int r = run->next(run->arg, n, &fd, err);
+
+	if (r > 0)
+		r = jailed_map(jailed, fd, true, &mapped, err);
+	if (r < 0)
+		return r;
+	r = fd_send(jailed->report_fd, &c, 1, &mapped, mapped >= 0);
+	return r < 0 ? err_sys(err, r, "hand the packer its directory") : 0;
+}
+
+static int watch(
+	struct jailed *jailed, const struct pack_run *run, struct pack_total *ret, struct err *err)
 {
 	uint64_t moved_usec = clock_boot_usec();
 	struct pack_total last = {0};
+	unsigned trees = 0;
 
 	for (;;) {
 		struct pack_report report;
-		int r = wait_for(jailed, moved_usec, seconds, err);
+		int r = wait_for(jailed, moved_usec, run->seconds, err);
 
 		if (r == 0)
 			r = receive(jailed, &report, err);
+		if (r > 0) {
+			r = hand_tree(jailed, run, trees++, err);
+			moved_usec = clock_boot_usec();
+			if (r == 0)
+				continue;
+		}
 		if (r < 0)
 			return r;
 		if (report.final && report.err.code != ERR_OK)
@@ -113,12 +145,12 @@ static int watch(struct jailed *jailed, unsigned seconds, struct pack_total *ret
 
 int pack_run(const struct pack_run *run, struct pack_total *ret, struct err *err)
 {
-	static const char *const argv[] = {"croft-packer", NULL};
+	const char *const argv[] = {"croft-packer", run->list_fd >= 0 ? "list" : NULL, NULL};
 	const struct jailed_options options = {
 		.program_fd = run->packer_fd,
 		.stream_fd = run->stream_fd,
-		.extra_fd = -1,
-		.tree_fd = run->tree_fd,
+		.extra_fd = run->list_fd,
+		.tree_fd = run->root_fd,
 		.read_only = true,
 		.id_base = run->id_base,
 		.argv = argv,
@@ -126,5 +158,5 @@ int pack_run(const struct pack_run *run, struct pack_total *ret, struct err *err
 	_cleanup_(cleanup_jailed) struct jailed jailed = JAILED_INIT;
 	int r = jailed_start(&options, &jailed, err);
 
-	return r < 0 ? r : watch(&jailed, run->seconds, ret, err);
+	return r < 0 ? r : watch(&jailed, run, ret, err);
 }

@@ -99,6 +99,24 @@ int pool_export_merge(struct pool *pool, const char *tenant, const char *contain
 	return 0;
 }
 
+int pool_export_merge_snapshot(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, const char *base, int *ret_fd, struct err *err)
+{
+	static const struct tree_copy_options over = {.merge = true};
+	_cleanup_close_ int upper = -1;
+	_cleanup_close_ int fd = -1;
+	int r = pool_snapshot_open_upper(pool, tenant, container, snapshot, &upper, err);
+
+	if (r == 0)
+		r = make_base(pool, tenant, base, &fd, err);
+	if (r == 0)
+		r = tree_copy(upper, fd, &over, NULL, err);
+	if (r < 0)
+		return r;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
 int pool_export_drop(struct pool *pool, const char *tenant, const char *container, struct err *err)
 {
 	_cleanup_close_ int tenant_fd = -1;

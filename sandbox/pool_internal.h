@@ -134,6 +134,11 @@ void pool_companion(
  * Drops all that belongs to a container but its own directory. Idempotent.
  */
 int pool_drop_companions(struct pool *pool, int tenant_fd, const char *container, struct err *err);
+/* The `upper` of a snapshot; the caller's. */
+int pool_snapshot_open_upper(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, int *ret_fd, struct err *err);
+/* The directory of a container's snapshots, made where there is none; the caller's. */
+int pool_snapshots_make(int tenant_fd, const char *container, int *ret_fd, struct err *err);
 /* Makes incoming/<name> a copy of the image `base`; of "": an empty tree. */
 int pool_clone_base(struct pool *pool, const char *base, const char *name, struct err *err);
 /* What a container's own limit is to be for the driver: its snapshots do not count to it. */

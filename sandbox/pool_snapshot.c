@@ -124,6 +124,16 @@ static int make_snapshots_dir(struct place *place, const char *container, struct
 	return place->snapshots_fd < 0 ? err_sys(err, errno, "open the container's snapshots") : 0;
 }
 
+int pool_snapshots_make(int tenant_fd, const char *container, int *ret_fd, struct err *err)
+{
+	struct place place = {tenant_fd, -1};
+	int r = make_snapshots_dir(&place, container, err);
+
+	if (r == 0)
+		*ret_fd = place.snapshots_fd;
+	return r;
+}
+
 static int open_container(
 	const struct place *place, const char *container, int *ret_fd, struct err *err)
 {
@@ -504,6 +514,18 @@ static int open_upper_of(int snapshot_fd, int *ret_fd, struct err *err)
 	return 0;
 }
 
+int pool_snapshot_open_upper(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, int *ret_fd, struct err *err)
+{
+	_cleanup_(place_close) struct place place = PLACE_INIT;
+	_cleanup_close_ int fd = -1;
+	int r = open_place(pool, tenant, container, &place, err);
+
+	if (r == 0)
+		r = open_snapshot(&place, snapshot, &fd, err);
+	return r < 0 ? r : open_upper_of(fd, ret_fd, err);
+}
+
 static int merge(struct pool *pool, int upper_fd, const char *image, struct tree_report *ret,
 	struct err *err)
 {
@@ -520,17 +542,11 @@ int pool_image_merge(struct pool *pool, const char *tenant, const char *containe
 	const char *snapshot, const char *base, const char *image, struct tree_report *ret,
 	struct err *err)
 {
-	_cleanup_(place_close) struct place place = PLACE_INIT;
 	_cleanup_close_ int upper_fd = -1;
-	_cleanup_close_ int fd = -1;
 	int r = name_check("image", image, err);
 
 	if (r == 0)
-		r = open_place(pool, tenant, container, &place, err);
-	if (r == 0)
-		r = open_snapshot(&place, snapshot, &fd, err);
-	if (r == 0)
-		r = open_upper_of(fd, &upper_fd, err);
+		r = pool_snapshot_open_upper(pool, tenant, container, snapshot, &upper_fd, err);
 	if (r == 0)
 		r = pool_clone_base(pool, base, image, err);
 	return r < 0 ? r : merge(pool, upper_fd, image, ret, err);

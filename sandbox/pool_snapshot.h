@@ -55,6 +55,9 @@ int pool_upper_rename(
 int pool_export_copy(struct pool *pool, const char *tenant, const char *container, struct err *err);
 int pool_export_merge(struct pool *pool, const char *tenant, const char *container,
 	const char *base, int *ret_fd, struct err *err);
+/* The same of a snapshot (base: its own image), which must stay while it is copied. */
+int pool_export_merge_snapshot(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, const char *base, int *ret_fd, struct err *err);
 /* Removes what was merged, and with a container (not NULL) what was copied. Idempotent. */
 int pool_export_drop(struct pool *pool, const char *tenant, const char *container, struct err *err);
 /* Removes what exports have left that were cut off. Nothing else uses the pool yet. */
@@ -69,7 +72,15 @@ int pool_import_begin(struct pool *pool, const char *tenant, const char *contain
 	const struct disk_limits *quota, int *ret_fd, struct err *err);
 int pool_import_commit(
 	struct pool *pool, const char *tenant, const char *container, struct err *err);
-/* Takes it back. Idempotent. */
+/*
+ * A snapshot of it that is to be, empty, under its tenant's limits alone; *ret_fd as above. Sealed
+ * when it is full, and before the container is committed.
+ */
+int pool_import_snapshot(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, int *ret_fd, struct err *err);
+int pool_import_seal(struct pool *pool, const char *tenant, const char *container,
+	const char *snapshot, struct err *err);
+/* Takes all of it back, but what has been committed. Idempotent. */
 int pool_import_drop(struct pool *pool, const char *tenant, const char *container, struct err *err);
 
 /*

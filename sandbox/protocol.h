@@ -276,6 +276,10 @@ struct msg_image {
 	char reference[IMAGE_REFERENCE_MAX]; /* which of several; "": the only one */
 };
 
+/*
+ * With a descriptor of the config when the report has a config_size, and behind it, where they were
+ * asked for, one of the list of the snapshots that came with it (snapshot_list.h).
+ */
 struct msg_image_imported {
 	struct image_report report;
 };

@@ -17,14 +17,19 @@
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/mutation.h"
+#include "server/snapshot_travel.h"
 #include "server/store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define IMPORTS_MAX	    16 /* on the host; the supervisor lets a tenant have one */
-#define UNPACKED_MAX	    (UINT64_C(16) << 30) /* where no disk limit says less or more */
-#define ENTRIES_MAX	    UINT64_C(2000000)
+#define IMPORTS_MAX  16			  /* on the host; the supervisor lets a tenant have one */
+#define UNPACKED_MAX (UINT64_C(16) << 30) /* where no disk limit says less or more */
+#define ENTRIES_MAX  UINT64_C(2000000)
+#define BYTES_MOST   (UINT64_C(1) << 44) /* that the supervisor takes */
+/* The same with its snapshots. */
+#define ALL_BYTES_MAX	    (4 * UNPACKED_MAX)
+#define ALL_ENTRIES_MAX	    (4 * ENTRIES_MAX)
 #define PROGRESS_EVERY_USEC 200000u
 
 struct container_import {
@@ -35,6 +40,7 @@ struct container_import {
 	struct container *container; /* a reference; in the model, not visible */
 	struct feed feed;
 	uint64_t told_boot_usec; /* when progress was last sent */
+	bool with_snapshots;
 	bool cancelled;
 	struct err err; /* it is being taken back */
 };
@@ -143,6 +149,19 @@ static void on_confirmed(void *arg, const struct err *err)
 	import_free(import);
 }
 
+static void store_snapshots(struct db_tx *tx, const struct container *c)
+{
+	struct map_node *node;
+
+	MAP_FOREACH(node, &c->snapshots)
+	{
+		struct snapshot *s = map_object(node, struct snapshot, by_name);
+
+		s->visible = true;
+		store_put_snapshot(tx, s);
+	}
+}
+
 static void store(struct container_import *import)
 {
 	struct container *c = import->container;
@@ -155,8 +174,10 @@ static void store(struct container_import *import)
 	details_text(&d, "init", c->own->init);
 	details_number(&d, "size_bytes", c->own->size_bytes);
 	details_number(&d, "entries", c->own->entries);
+	details_number(&d, "snapshots", c->snapshots.n);
 	store_put_container(tx, c);
 	store_put_own(tx, c);
+	store_snapshots(tx, c);
 	events_add_container(tx, c, "", "container.imported", details_end(&d), "%s/%s was imported",
 		c->tenant->name, c->name);
 	mutation_store(import->mutation, tx, fill_response(import, &out));
@@ -167,8 +188,16 @@ static int take(struct container_import *import, const struct msg_image_imported
 	const int *fds, size_t n_fds, struct err *err)
 {
 	struct container *c = import->container;
-	int r = n_fds ? import_take_app(c->own, fds[0], err) : 0;
+	size_t n_config = imported->report.config_size != 0;
+	int r = 0;
 
+	if (n_fds != n_config + import->with_snapshots)
+		return err_set(err, ERR_INTERNAL, "SUPERVISOR_REPLY",
+			"the supervisor's answer lacks what comes with it");
+	if (n_config)
+		r = import_take_app(c->own, fds[0], err);
+	if (r == 0 && import->with_snapshots)
+		r = snapshots_unpack(c, fds[n_config], err);
 	if (r < 0)
 		return r;
 	if (import->cancelled)
@@ -229,7 +258,19 @@ static uint64_t bytes_max(const struct container *c)
 	uint64_t all = c->tenant->limits.value[LIMIT_DISK];
 	uint64_t least = own < all ? own : all;
 
-	return least == LIMIT_UNSET ? UNPACKED_MAX : least;
+	if (least == LIMIT_UNSET)
+		return UNPACKED_MAX;
+	return least < BYTES_MOST ? least : BYTES_MOST;
+}
+
+/* With its snapshots, which count to the tenant alone. */
+static uint64_t all_bytes_max(const struct container *c)
+{
+	uint64_t all = c->tenant->limits.value[LIMIT_DISK];
+
+	if (all == LIMIT_UNSET)
+		return ALL_BYTES_MAX;
+	return all < BYTES_MOST ? all : BYTES_MOST;
 }
 
 static int send_import(struct container_import *import, struct err *err)
@@ -238,7 +279,10 @@ static int send_import(struct container_import *import, struct err *err)
 	struct msg_container_import msg = {
 		.limits = {.bytes = bytes_max(c),
 			.entries = ENTRIES_MAX,
-			.seconds = import->server->config->transfer_seconds},
+			.seconds = import->server->config->transfer_seconds,
+			.snapshots = import->with_snapshots ? SNAPSHOTS_MAX : 0,
+			.all_bytes = all_bytes_max(c),
+			.all_entries = ALL_ENTRIES_MAX},
 		.disk = limits_disk(&c->limits),
 	};
 	_cleanup_close_ int theirs = -1;
@@ -301,7 +345,8 @@ static int check(struct server *server, const Croft__V1__ImportContainerRequest 
 }
 
 /* NULL: out of memory. */
-static struct container_import *import_new(struct mutation *m, struct container *c)
+static struct container_import *import_new(
+	struct mutation *m, struct container *c, bool with_snapshots)
 {
 	struct container_import *import = calloc(1, sizeof(*import));
 
@@ -315,6 +360,7 @@ static struct container_import *import_new(struct mutation *m, struct container 
 	import->mutation = m;
 	import->call = grpc_call_ref(m->call);
 	import->container = container_ref(c);
+	import->with_snapshots = with_snapshots;
 	LIST_INSERT_HEAD(&m->server->container_imports, import, entry);
 	m->server->n_container_imports++;
 	return import;
@@ -337,7 +383,7 @@ void container_import_start(struct grpc_call *call, const ProtobufCMessage *mess
 		mutation_fail(m, &err);
 		return;
 	}
-	import = import_new(m, c);
+	import = import_new(m, c, !request->without_snapshots);
 	if (!import) {
 		err_oom(&err);
 		model_remove_container(c);

@@ -13,6 +13,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/link.h"
+#include "server/snapshot_travel.h"
 #include "server/svc.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ struct export
 	bool answered; /* by the supervisor, or there is nothing to wait for */
 	struct err err;
 	struct msg_exported total;
+	struct snapshots_packed *snapshots; /* that are to be in it; NULL: none */
 };
 
 static void let_go(struct export *e)
@@ -73,6 +75,7 @@ static void export_free(struct export *e)
 	grpc_call_set_data(e->call, NULL);
 	grpc_call_unref(e->call);
 	container_unref(e->container);
+	free(e->snapshots);
 	free(e);
 }
 
@@ -96,9 +99,27 @@ static void add_event(struct export *e)
 	details_init(&d);
 	details_number(&d, "bytes", e->total.bytes);
 	details_number(&d, "entries", e->total.entries);
+	if (e->snapshots)
+		details_number(&d, "snapshots", e->snapshots->list.n);
 	events_add_container(tx, c, c->run.id, "container.exported", details_end(&d),
 		"%s/%s was exported", c->tenant->name, c->name);
 	db_commit(e->server->db, tx, on_committed, e);
+}
+
+/*
+ * Nothing keeps a snapshot while it waits to be packed, so that an export holds nobody up. Instead
+ * no file counts whose snapshots are not those that it tells of.
+ */
+static void check_snapshots(struct export *e)
+{
+	const struct container *c = e->container;
+
+	if (!e->snapshots || (e->err.code != ERR_OK && e->err.code != ERR_NOT_FOUND))
+		return;
+	if (c->gone || !snapshots_are_there(c, e->snapshots))
+		err_set(&e->err, ERR_ABORTED, "SNAPSHOT_GONE",
+			"a snapshot of %s/%s was deleted while it was exported; export it again",
+			c->tenant->name, c->name);
 }
 
 /* When both the bytes and the supervisor's answer have come to their end. */
@@ -107,6 +128,7 @@ static void end(struct export *e)
 	if (!e->answered || e->pipe >= 0)
 		return;
 	let_go(e);
+	check_snapshots(e);
 	if (e->err.code != ERR_OK) {
 		grpc_fail(e->call, &e->err);
 		export_free(e);
@@ -215,7 +237,8 @@ static void on_exported(
 
 /* --- the start --- */
 
-static int send_request(struct export *e, int theirs, struct err *err)
+/* fds: the pipe's end, and where they are wanted the list of the snapshots. */
+static int send_request(struct export *e, const int *fds, size_t n_fds, struct err *err)
 {
 	const struct container *c = e->container;
 	uint32_t seconds = e->server->config->transfer_seconds * PACKER_PAUSES;
@@ -226,7 +249,7 @@ static int send_request(struct export *e, int theirs, struct err *err)
 	memcpy(msg.image, c->image, sizeof(msg.image));
 	msg.pause = (uint8_t)container_pause(c);
 	return link_send(
-		e->server->link, MSG_CONTAINER_EXPORT, &msg, &theirs, 1, on_exported, e, err);
+		e->server->link, MSG_CONTAINER_EXPORT, &msg, fds, n_fds, on_exported, e, err);
 }
 
 static int open_pipe(struct export *e, int *ret_theirs, struct err *err)
@@ -282,10 +305,23 @@ static struct export *export_new(struct grpc_call *call, struct container *c, st
 	return e;
 }
 
+static int begin(struct export *e, bool snapshots, struct err *err)
+{
+	_cleanup_close_ int theirs = -1;
+	_cleanup_close_ int list = -1;
+	int r = open_pipe(e, &theirs, err);
+
+	if (r == 0 && snapshots) {
+		e->snapshots = snapshots_pack(e->container);
+		r = e->snapshots ? snapshot_list_send(&e->snapshots->list, &list, err)
+				 : err_oom(err);
+	}
+	return r < 0 ? r : send_request(e, (int[]){theirs, list}, snapshots ? 2 : 1, err);
+}
+
 static void export_start(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ExportContainerRequest *request = (const void *)message;
-	_cleanup_close_ int theirs = -1;
 	struct container *c = NULL;
 	struct export *e = NULL;
 	struct err err;
@@ -296,7 +332,7 @@ static void export_start(struct grpc_call *call, const ProtobufCMessage *message
 		grpc_fail(call, &err);
 		return;
 	}
-	if (open_pipe(e, &theirs, &err) < 0 || send_request(e, theirs, &err) < 0) {
+	if (begin(e, request->snapshots, &err) < 0) {
 		grpc_fail(call, &err);
 		export_free(e);
 	}

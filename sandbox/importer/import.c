@@ -141,6 +141,22 @@ static int unpack_single(
 	return r;
 }
 
+static int unpack_container(struct import *i, struct archive_entry *first, struct err *err)
+{
+	struct unpack *u = &i->unpack;
+	int r = refuse_reference(i, err);
+
+	if (r == 0)
+		r = unpack_plain(i, first, err);
+	if (r == 0 && u->report->entries == 0)
+		r = err_set(err, ERR_INVALID_ARGUMENT, "IMAGE_INVALID", "the archive is empty");
+	if (r == 0 && !u->several)
+		r = source_check_end(&i->source, err);
+	if (r == 0)
+		init_detect(u->tree.root_fd, u->report);
+	return r;
+}
+
 /* The first entry that has a name. Returns 1 with it and its name, 0 at the end, -errno. */
 static int find_first(
 	struct import *i, struct archive_entry **ret, char path[static PATH_MAX], struct err *err)
@@ -153,6 +169,11 @@ static int find_first(
 			return r;
 		if (path[0] || archive_entry_filetype(*ret) != AE_IFDIR)
 			return 1;
+		/* A container that holds nothing. */
+		if (i->root && i->unpack.several) {
+			i->unpack.next_root = archive_entry_clone(*ret);
+			return i->unpack.next_root ? 0 : err_oom(err);
+		}
 		archive_entry_free(i->root);
 		i->root = archive_entry_clone(*ret);
 		if (!i->root)
@@ -161,22 +182,132 @@ static int find_first(
 	return r;
 }
 
+static int check_count(const struct import *i, struct err *err)
+{
+	uint32_t max = i->unpack.config->limits.snapshots;
+
+	if (!i->unpack.several || i->stream.list.n <= max)
+		return 0;
+	return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_SNAPSHOTS", "snapshots",
+		"the file has %zu snapshots, and %u is the most", i->stream.list.n, max);
+}
+
 static int import(struct import *i, struct wire_writer *ret_config, struct err *err)
 {
 	struct archive_entry *first = NULL;
 	char path[PATH_MAX] = "";
-	int r = source_open(&i->source, SOURCE_TAR, stream_read, &i->stream, err);
+	int r = stream_begin(&i->stream, err);
 
+	i->unpack.several = i->stream.has_list && i->unpack.config->limits.snapshots;
 	i->unpack.source = &i->source;
+	if (r == 0)
+		r = check_count(i, err);
+	if (r == 0)
+		r = source_open(&i->source, i->unpack.several ? SOURCE_TARS : SOURCE_TAR,
+			stream_read, &i->stream, err);
 	if (r == 0)
 		r = find_first(i, &first, path, err);
 	if (r < 0)
 		return r;
 	if (r == 0)
 		first = NULL;
+	/* A container may hold files of any name. */
+	if (i->stream.is_export)
+		return unpack_container(i, first, err);
 	if (first && is_layout_name(path))
 		return unpack_layout(i, first, ret_config, err);
 	return unpack_single(i, first, path, err);
+}
+
+/* --- its snapshots --- */
+
+/* What a tree may still have of what all of them may have. */
+static uint64_t least(uint64_t own, uint64_t all, uint64_t used)
+{
+	uint64_t left = all > used ? all - used : 0;
+
+	return own < left ? own : left;
+}
+
+static int unpack_tree(struct import *i, int root_fd, struct err *err)
+{
+	const struct unpack_config *config = i->unpack.config;
+	struct image_report *total = i->unpack.report;
+	struct unpack_config own = *config;
+	struct archive_entry *root = i->unpack.next_root;
+	struct image_report report;
+	struct unpack u;
+	int r;
+
+	i->unpack.next_root = NULL;
+	own.limits.bytes = least(config->limits.bytes, config->limits.all_bytes, total->bytes);
+	own.limits.entries = least(
+		config->limits.entries, config->limits.all_entries, total->entries);
+	unpack_init(&u, root_fd, &own, &report);
+	u.source = &i->source;
+	u.several = true;
+	u.worked_bytes = total->bytes;
+	u.worked_entries = total->entries;
+	r = unpack_next(&u, root, err);
+	archive_entry_free(root);
+	if (r == 0)
+		r = unpack_rest(&u, err);
+	if (r == 0)
+		unpack_set_dir_times(&u);
+	total->bytes += report.bytes;
+	total->entries += report.entries;
+	total->skipped_devices += report.skipped_devices;
+	i->unpack.next_root = u.next_root;
+	u.next_root = NULL;
+	unpack_finish(&u);
+	return r;
+}
+
+static int unpack_snapshots(struct import *i, struct err *err)
+{
+	const struct unpack_config *config = i->unpack.config;
+	const struct snapshot_list *list = &i->stream.list;
+
+	for (size_t n = 0; n < list->n; n++) {
+		_cleanup_close_ int fd = -1;
+		int r;
+
+		if (!i->unpack.next_root)
+			return err_set(err, ERR_INVALID_ARGUMENT, "EXPORT_DAMAGED",
+				"the file holds fewer snapshots than its list");
+		fd = config->next_tree(config->arg, i->unpack.report, &list->rows[n]);
+		if (fd < 0)
+			return err_sys(err, fd, "ask for a snapshot's directory");
+		r = unpack_tree(i, fd, err);
+		if (r < 0)
+			return err_wrap(err, r, "snapshot %s", list->rows[n].name);
+	}
+	if (!i->unpack.next_root)
+		return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT, "EXPORT_DAMAGED",
+		"the file holds more snapshots than its list");
+}
+
+/* What is behind the tar that was wanted is only looked at for the checksum. */
+static int pass_over_rest(struct import *i, struct err *err)
+{
+	const uint64_t max = i->unpack.config->limits.bytes;
+	uint64_t passed = 0;
+	const void *data;
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = stream_read(&i->stream, &data)) != 0) {
+		if (n < 0)
+			return err_sys(err, (int)n, "read the archive");
+		passed += (uint64_t)n;
+		i->unpack.worked_bytes += (uint64_t)n;
+		if (passed / SNAPSHOT_LIST_MAX > max)
+			return err_set(err, ERR_RESOURCE_EXHAUSTED, "IMAGE_TOO_LARGE",
+				"what follows the container in the file is too large");
+		r = unpack_tick(&i->unpack, err);
+	}
+	return r;
 }
 
 int import_run(int root_fd, const struct unpack_config *config, struct image_report *ret,
@@ -191,6 +322,10 @@ int import_run(int root_fd, const struct unpack_config *config, struct image_rep
 	unpack_init(&i->unpack, root_fd, config, ret);
 	stream_init(&i->stream, config);
 	r = import(i, ret_config, err);
+	if (r == 0 && i->unpack.several)
+		r = unpack_snapshots(i, err);
+	if (r == 0 && i->stream.is_export)
+		r = pass_over_rest(i, err);
 	if (r == 0 || i->stream.is_unknown)
 		r = stream_check(&i->stream, err);
 	if (r == 0)

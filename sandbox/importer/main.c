@@ -33,6 +33,24 @@ static int send_report(void *arg, const struct image_report *report)
 	return fd_send(IMPORTER_REPORT_FD, report, sizeof(*report), NULL, 0);
 }
 
+/* The directory for a snapshot. */
+static int receive_tree(
+	void *arg, const struct image_report *report, const struct snapshot_row *row)
+{
+	int fds[FD_PASS_MAX];
+	size_t n_fds = 0;
+	char c;
+	ssize_t n = send_report(arg, report);
+
+	if (n == 0)
+		n = fd_send(IMPORTER_REPORT_FD, row, sizeof(*row), NULL, 0);
+	if (n == 0)
+		n = fd_recv(IMPORTER_REPORT_FD, &c, 1, fds, &n_fds);
+	if (n == 1 && n_fds == 1)
+		return fds[0];
+	return n < 0 ? (int)n : -EPIPE;
+}
+
 static int parse_number(const char *text, uint64_t *ret, struct err *err)
 {
 	char *end;
@@ -45,18 +63,34 @@ static int parse_number(const char *text, uint64_t *ret, struct err *err)
 	return 0;
 }
 
+static int parse_arguments(int argc, char **argv, struct unpack_config *config, struct err *err)
+{
+	struct image_limits *limits = &config->limits;
+	uint64_t snapshots = 0;
+	int r = parse_number(argc == 8 ? argv[1] : "", &limits->bytes, err);
+
+	if (r == 0)
+		r = parse_number(argv[2], &limits->entries, err);
+	if (r == 0)
+		r = parse_number(argv[5], &snapshots, err);
+	if (r == 0)
+		r = parse_number(argv[6], &limits->all_bytes, err);
+	if (r == 0)
+		r = parse_number(argv[7], &limits->all_entries, err);
+	limits->snapshots = (uint32_t)snapshots;
+	if (r == 0)
+		config->reference = argv[4];
+	return r;
+}
+
 static int import(int argc, char **argv, struct image_report *report,
 	struct wire_writer *ret_config, struct err *err)
 {
-	struct unpack_config config = {.read = read_archive, .progress = send_report};
+	struct unpack_config config = {
+		.read = read_archive, .progress = send_report, .next_tree = receive_tree};
 	_cleanup_close_ int root = -1;
-	int r;
+	int r = parse_arguments(argc, argv, &config, err);
 
-	r = parse_number(argc == 5 ? argv[1] : "", &config.limits.bytes, err);
-	if (r == 0)
-		r = parse_number(argv[2], &config.limits.entries, err);
-	if (r == 0)
-		config.reference = argv[4];
 	if (r == 0)
 		r = jail_enter(IMPORTER_TREE_FD, JAIL_IMPORTER, config.limits.bytes, err);
 	if (r < 0)

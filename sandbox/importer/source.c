@@ -65,6 +65,9 @@ static bool enable(struct archive *a, enum source_kind kind)
 		return false;
 	if (format < ARCHIVE_WARN)
 		return false;
+	if (kind == SOURCE_TARS && archive_read_set_format_option(a, "tar",
+					   "read_concatenated_archives", "1") != ARCHIVE_OK)
+		return false;
 	return kind == SOURCE_PLAIN_TAR ||
 	       (archive_read_support_filter_gzip(a) >= ARCHIVE_WARN &&
 		       archive_read_support_filter_xz(a) >= ARCHIVE_WARN &&

@@ -28,6 +28,7 @@ struct source {
 
 enum source_kind {
 	SOURCE_TAR,	  /* a tar: plain, or once in gzip, xz or zstd */
+	SOURCE_TARS,	  /* the same, several one behind the other */
 	SOURCE_PLAIN_TAR, /* a tar that is not compressed */
 	SOURCE_BYTES,	  /* what gzip, xz or zstd holds, as one entry; plain bytes as they are */
 };

@@ -5,6 +5,7 @@
  */
 #include "sandbox/importer/stream.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -43,28 +44,52 @@ static bool is_foreign_frame(const struct stream *s)
 	       !memcmp(s->buffer + 1, &EXPORT_HEADER[1], 3);
 }
 
-static int begin(struct stream *s)
+/* The list lies whole in the buffer, so that it is known before anything is unpacked. */
+static int read_list(struct stream *s, struct err *err)
+{
+	const uint8_t *frame = s->buffer + EXPORT_HEADER_SIZE;
+	size_t before = EXPORT_HEADER_SIZE + EXPORT_FRAME_SIZE;
+	uint32_t size;
+	int r = fill(s, before);
+
+	if (r < 0)
+		return err_sys(err, r, "read the archive");
+	memcpy(&size, frame + 4, sizeof(size));
+	size = le32toh(size);
+	if (s->n < before || memcmp(frame, EXPORT_LIST_MAGIC, 4) != 0 ||
+		size >= SNAPSHOT_LIST_TEXT_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT, "EXPORT_DAMAGED",
+			"the file's list of snapshots is damaged");
+	r = fill(s, before + size);
+	if (r < 0)
+		return err_sys(err, r, "read the archive");
+	if (s->n < before + size)
+		return err_set(
+			err, ERR_INVALID_ARGUMENT, "EXPORT_DAMAGED", "the file was cut short");
+	return snapshot_list_parse((const char *)s->buffer + before, size, &s->list, err);
+}
+
+int stream_begin(struct stream *s, struct err *err)
 {
 	int r = fill(s, EXPORT_HEADER_SIZE);
 
 	if (r < 0)
-		return r;
-	s->begun = true;
-	s->is_export = s->n >= EXPORT_HEADER_SIZE &&
-		       !memcmp(s->buffer, EXPORT_HEADER, EXPORT_HEADER_SIZE);
+		return err_sys(err, r, "read the archive");
+	s->has_list = s->n >= EXPORT_HEADER_SIZE &&
+		      !memcmp(s->buffer, EXPORT_HEADER_SNAPSHOTS, EXPORT_HEADER_SIZE);
+	s->is_export = s->has_list ||
+		       (s->n >= EXPORT_HEADER_SIZE &&
+			       !memcmp(s->buffer, EXPORT_HEADER, EXPORT_HEADER_SIZE));
 	s->is_unknown = !s->is_export && is_foreign_frame(s);
-	return 0;
+	return s->has_list ? read_list(s, err) : 0;
 }
 
 ssize_t stream_read(void *arg, const void **ret_data)
 {
 	struct stream *s = arg;
-	size_t held;
-	int r = s->begun ? 0 : begin(s);
+	size_t held = s->is_export ? EXPORT_TRAILER_SIZE : 0;
+	int r = fill(s, held);
 
-	held = s->is_export ? EXPORT_TRAILER_SIZE : 0;
-	if (r == 0)
-		r = fill(s, held);
 	*ret_data = s->buffer;
 	if (r < 0 || s->n <= held || s->is_unknown)
 		return r;

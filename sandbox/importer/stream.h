@@ -7,13 +7,15 @@
 #include "base/err.h"
 #include "sandbox/importer/unpack.h"
 #include "sandbox/pack_run.h"
+#include "sandbox/snapshot_list.h"
 
 #include <nettle/sha2.h>
 
 struct stream {
 	const struct unpack_config *config;
-	bool begun;
 	bool is_export;
+	bool has_list; /* it is one with snapshots */
+	struct snapshot_list list;
 	bool is_unknown; /* it begins like one, and is none that this program knows */
 	bool ended;
 	struct sha256_ctx sha;
@@ -23,6 +25,8 @@ struct stream {
 };
 
 void stream_init(struct stream *stream, const struct unpack_config *config);
+/* Finds out what it is; the first to be called. Refuses a list of snapshots that is damaged. */
+int stream_begin(struct stream *stream, struct err *err);
 /* As source_read_fn; arg is a struct stream. */
 ssize_t stream_read(void *arg, const void **ret_data);
 /*

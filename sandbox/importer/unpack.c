@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "sandbox/importer/entry_path.h"
 #include "sandbox/importer/unpack_internal.h"
 
 #include <fcntl.h>
@@ -42,6 +43,7 @@ int unpack_tick(struct unpack *u, struct err *err)
 	u->last_progress_usec = now;
 	report = *u->report;
 	report.bytes += u->worked_bytes;
+	report.entries += u->worked_entries;
 	r = u->config->progress(u->config->arg, &report);
 	return r < 0 ? err_sys(err, r, "report the progress") : 0;
 }
@@ -108,17 +110,37 @@ int unpack_next(struct unpack *u, struct archive_entry *entry, struct err *err)
 	return r < 0 ? r : unpack_tick(u, err);
 }
 
+/* Returns 1 when the entry begins the next tree, and keeps it. */
+static int ends_tree(struct unpack *u, struct archive_entry *entry, struct err *err)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (!u->several || archive_entry_filetype(entry) != AE_IFDIR)
+		return 0;
+	r = entry_path_clean(archive_entry_pathname(entry), path, err);
+	if (r < 0 || path[0])
+		return r;
+	u->next_root = archive_entry_clone(entry);
+	return u->next_root ? 1 : err_oom(err);
+}
+
 int unpack_rest(struct unpack *u, struct err *err)
 {
 	struct archive_entry *entry;
 	int r;
 
-	while ((r = source_next(u->source, &entry, err)) > 0) {
-		r = unpack_next(u, entry, err);
+	while (!u->next_root && (r = source_next(u->source, &entry, err)) != 0) {
+		if (r > 0)
+			r = ends_tree(u, entry, err);
+		if (r == 0)
+			r = unpack_next(u, entry, err);
+		else if (r > 0)
+			break;
 		if (r < 0)
 			return r;
 	}
-	return r < 0 ? r : unpack_check_limits(u, err);
+	return unpack_check_limits(u, err);
 }
 
 void unpack_init(struct unpack *u, int root_fd, const struct unpack_config *config,
@@ -131,6 +153,7 @@ void unpack_init(struct unpack *u, int root_fd, const struct unpack_config *conf
 
 void unpack_finish(struct unpack *u)
 {
+	archive_entry_free(u->next_root);
 	tree_finish(&u->tree);
 	free(u->times.items);
 	free(u->times.paths);

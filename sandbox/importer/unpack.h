@@ -18,6 +18,12 @@ struct unpack_config {
 	ssize_t (*read)(void *arg, void *buf, size_t size);
 	/* Called a few times a second; a negative return ends it all. May be NULL. */
 	int (*progress)(void *arg, const struct image_report *report);
+	/*
+	 * The directory for a snapshot, the caller's, or -errno; what was unpacked before is in the
+	 * report. May be NULL where limits.snapshots is 0.
+	 */
+	int (*next_tree)(
+		void *arg, const struct image_report *report, const struct snapshot_row *row);
 	void *arg;
 	struct image_limits limits;
 	const char
@@ -47,7 +53,10 @@ struct unpack {
 	struct tree tree;
 	struct dir_times times;
 	struct image_report *report;
-	uint64_t worked_bytes; /* read without being unpacked: for the progress */
+	uint64_t worked_bytes; /* read without being unpacked here: for the progress */
+	uint64_t worked_entries;
+	bool several; /* trees, one behind the other: an entry of the root begins the next */
+	struct archive_entry *next_root; /* that entry, when it has come; owned */
 	uint64_t last_progress_usec;
 };
 
@@ -62,7 +71,7 @@ void unpack_finish(struct unpack *u);
  * and counted. Returns 0, -EINVAL (IMAGE_INVALID), -EDQUOT (IMAGE_TOO_LARGE) or -errno.
  */
 int unpack_next(struct unpack *u, struct archive_entry *entry, struct err *err);
-/* The same for all that are left of u->source. */
+/* The same for all that are left of u->source; of `several`, of this tree. */
 int unpack_rest(struct unpack *u, struct err *err);
 /* Gives directories their times, once all is unpacked. */
 void unpack_set_dir_times(struct unpack *u);

@@ -38,13 +38,16 @@ struct pack {
 	struct pack_links links;
 };
 
-/* Begins the stream on out_fd, which stays the caller's. pack_finish() is due in either case. */
-int pack_init(struct pack *pack, int out_fd, struct err *err);
+/*
+ * Begins the stream on out_fd, which stays the caller's; list: of the snapshots whose trees follow
+ * the container's, NULL when none do. pack_finish() is due in either case.
+ */
+int pack_init(struct pack *pack, int out_fd, const char *list, size_t list_size, struct err *err);
 void pack_finish(struct pack *pack);
 
 /*
- * Adds the directory root_fd (not O_PATH; the caller's) with all it holds. Nothing is followed;
- * nothing may change meanwhile. Sockets and devices are left out. FAILED_PRECONDITION /
+ * Adds the directory root_fd (not O_PATH; the caller's) with all it holds, as a tar. Nothing is
+ * followed; nothing may change meanwhile. Sockets and devices are left out. FAILED_PRECONDITION /
  * EXPORT_UNPACKABLE for what has no place in the format.
  */
 int pack_tree(struct pack *pack, int root_fd, struct err *err);
@@ -52,6 +55,10 @@ int pack_tree(struct pack *pack, int root_fd, struct err *err);
 int pack_end(struct pack *pack, struct err *err);
 
 /* --- between the files of the packer --- */
+
+/* Each tar begins and ends in a zstd frame of its own. */
+int pack_begin_tar(struct pack *pack, struct err *err);
+int pack_end_tar(struct pack *pack, struct err *err);
 
 /* Adds the entry at pack->path, which is dir_fd/name; fd is it, opened, where it can be, else -1.
  */

@@ -1,6 +1,6 @@
 /*
- * The stream that is packed into: a pax tar in zstd, between two frames that zstd skips: what it
- * is, and the checksum of all before. Must never hold more of it than one block.
+ * The stream that is packed into: pax tars in zstd, between frames that zstd skips: what it is, and
+ * the checksum of all before. Must never hold more of it than one block.
  */
 #include "sandbox/packer/pack.h"
 
@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,14 +32,14 @@ static la_ssize_t write_stream(struct archive *a, void *arg, const void *data, s
 
 static int failed(struct pack *pack, struct err *err)
 {
-	const char *text = archive_error_string(pack->archive);
+	const char *text = pack->archive ? archive_error_string(pack->archive) : NULL;
 
 	if (pack->write_error == -EPIPE)
 		return err_set(
 			err, ERR_CANCELLED, "EXPORT_CANCELLED", "nobody reads the export any more");
 	if (pack->write_error)
 		return err_sys(err, pack->write_error, "write the export");
-	if (archive_errno(pack->archive) == ENOMEM)
+	if (pack->archive && archive_errno(pack->archive) == ENOMEM)
 		return err_oom(err);
 	return pack_refuse(pack, err, text ? text : "could not be packed");
 }
@@ -55,21 +56,51 @@ static bool set_up(struct archive *a)
 	       archive_write_set_bytes_in_last_block(a, 1) == ARCHIVE_OK;
 }
 
-int pack_init(struct pack *pack, int out_fd, struct err *err)
+/* What is between the tars. */
+static int write_plain(struct pack *pack, const void *data, size_t size, struct err *err)
+{
+	pack->write_error = fd_write_full(pack->out_fd, data, size);
+	if (pack->write_error)
+		return failed(pack, err);
+	sha256_update(&pack->sha, size, data);
+	return 0;
+}
+
+static int write_list(struct pack *pack, const char *list, size_t size, struct err *err)
+{
+	uint8_t frame[EXPORT_FRAME_SIZE];
+	uint32_t length = htole32((uint32_t)size);
+	int r;
+
+	memcpy(frame, EXPORT_LIST_MAGIC, 4);
+	memcpy(frame + 4, &length, 4);
+	r = write_plain(pack, EXPORT_HEADER_SNAPSHOTS, EXPORT_HEADER_SIZE, err);
+	if (r == 0)
+		r = write_plain(pack, frame, sizeof(frame), err);
+	return r < 0 ? r : write_plain(pack, list, size, err);
+}
+
+int pack_init(struct pack *pack, int out_fd, const char *list, size_t list_size, struct err *err)
 {
 	memset(pack, 0, sizeof(*pack));
 	pack->out_fd = out_fd;
 	sha256_init(&pack->sha);
-	pack->archive = archive_write_new();
 	pack->entry = archive_entry_new();
 	pack->buffer = malloc(BUFFER_SIZE);
-	if (!pack->archive || !pack->entry || !pack->buffer)
+	if (!pack->entry || !pack->buffer)
+		return err_oom(err);
+	return list ? write_list(pack, list, list_size, err)
+		    : write_plain(pack, EXPORT_HEADER, EXPORT_HEADER_SIZE, err);
+}
+
+int pack_begin_tar(struct pack *pack, struct err *err)
+{
+	pack->archive = archive_write_new();
+	if (!pack->archive)
 		return err_oom(err);
 	if (!set_up(pack->archive))
 		return err_set(err, ERR_INTERNAL, "LIBARCHIVE_LACKS",
 			"the host's libarchive lacks pax or zstd");
-	if (write_stream(pack->archive, pack, EXPORT_HEADER, EXPORT_HEADER_SIZE) < 0)
-		return failed(pack, err);
 	if (archive_write_open(pack->archive, pack, NULL, write_stream, NULL) != ARCHIVE_OK)
 		return failed(pack, err);
 	return 0;
@@ -124,13 +155,20 @@ int pack_data(struct pack *pack, const void *data, size_t size, struct err *err)
 	return tick(pack, err);
 }
 
+int pack_end_tar(struct pack *pack, struct err *err)
+{
+	if (archive_write_close(pack->archive) != ARCHIVE_OK)
+		return failed(pack, err);
+	archive_write_free(pack->archive);
+	pack->archive = NULL;
+	return 0;
+}
+
 int pack_end(struct pack *pack, struct err *err)
 {
 	uint8_t trailer[EXPORT_TRAILER_SIZE];
 	int r;
 
-	if (archive_write_close(pack->archive) != ARCHIVE_OK)
-		return failed(pack, err);
 	memcpy(trailer, EXPORT_TRAILER_HEADER, 8);
 	sha256_digest(&pack->sha, SHA256_DIGEST_SIZE, trailer + 8);
 	r = fd_write_full(pack->out_fd, trailer, sizeof(trailer));

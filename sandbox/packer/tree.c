@@ -137,7 +137,8 @@ int pack_tree(struct pack *pack, int root_fd, struct err *err)
 	walk->pack = pack;
 	strcpy(pack->path, ".");
 	pack_links_clear(&pack->links);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	r = pack_begin_tar(pack, err);
+	if (r == 0 && (fd < 0 || fstat(fd, &st) < 0))
 		r = err_sys(err, errno, "open a tree that is to be packed");
 	if (r == 0) {
 		pack->device = st.st_dev;
@@ -150,5 +151,5 @@ int pack_tree(struct pack *pack, int root_fd, struct err *err)
 	while (walk->depth)
 		pop(walk);
 	free(walk);
-	return r;
+	return r < 0 ? r : pack_end_tar(pack, err);
 }

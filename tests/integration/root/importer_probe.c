@@ -131,7 +131,7 @@ static void lie(void)
 int main(int argc, char **argv)
 {
 	/* Started in any other way, it must not pass for one that found nothing wrong. */
-	int question = argc == 5 ? atoi(argv[2]) : 4;
+	int question = argc == 8 ? atoi(argv[2]) : 4;
 
 	report.final = 1;
 	if (question == 1)
