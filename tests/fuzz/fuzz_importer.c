@@ -19,12 +19,15 @@
 
 #define BYTES_MAX   (1u << 20)
 #define ENTRIES_MAX 200
+#define TREES_MAX   3 /* snapshots that come with a container */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct input {
 	const uint8_t *data;
 	size_t left;
+	struct snapshot_list list;
+	struct stat before; /* of what the trees lie in */
 };
 
 static char outside[] = "/tmp/croft-fuzz-importer-XXXXXX";
@@ -61,7 +64,31 @@ static ssize_t read_input(void *arg, void *buf, size_t size)
 	return (ssize_t)n;
 }
 
-/* Beside the tree there is nothing; nor has it touched what it lies in. */
+static const char *const names[] = {"root", "tree1", "tree2", "tree3"};
+
+static int make_tree(struct input *input, unsigned n)
+{
+	int fd;
+
+	require(mkdirat(outside_fd, names[n], 0755) == 0);
+	fd = openat(outside_fd, names[n], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	require(fd >= 0 && fstat(outside_fd, &input->before) == 0);
+	return fd;
+}
+
+/* What comes out of the list is a row that the other side takes. */
+static int next_tree(void *arg, const struct image_report *report, const struct snapshot_row *row)
+{
+	struct input *input = arg;
+	struct err err;
+
+	require(report->bytes <= 2 * BYTES_MAX && report->entries <= 2 * ENTRIES_MAX);
+	require(input->list.n < TREES_MAX);
+	require(snapshot_list_add(&input->list, row, &err) == 0);
+	return make_tree(input, (unsigned)input->list.n);
+}
+
+/* Beside the trees there is nothing; nor has it touched what it lies in. */
 static void check_outside(const struct stat *before)
 {
 	int copy = openat(outside_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -71,7 +98,8 @@ static void check_outside(const struct stat *before)
 
 	require(dir != NULL);
 	while ((entry = readdir(dir)))
-		require(entry->d_name[0] == '.' || !strcmp(entry->d_name, "root"));
+		require(entry->d_name[0] == '.' || !strcmp(entry->d_name, "root") ||
+			!strncmp(entry->d_name, "tree", 4));
 	require(fstat(outside_fd, &after) == 0);
 	require(after.st_mode == before->st_mode && after.st_uid == before->st_uid &&
 		after.st_mtim.tv_sec == before->st_mtim.tv_sec &&
@@ -92,32 +120,37 @@ static void check_app(const struct wire_writer *app, uint32_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input input = {data, size};
+	struct input input = {.data = data, .left = size};
 	const struct unpack_config config = {
 		.read = read_input,
+		.next_tree = next_tree,
 		.arg = &input,
-		.limits = {.bytes = BYTES_MAX, .entries = ENTRIES_MAX},
+		.limits = {.bytes = BYTES_MAX,
+			.entries = ENTRIES_MAX,
+			.snapshots = TREES_MAX,
+			.all_bytes = 2 * BYTES_MAX,
+			.all_entries = 2 * ENTRIES_MAX},
 	};
 	struct image_report report;
 	struct wire_writer app;
 	struct err err = {0};
-	struct stat before;
 	int root;
 	int r;
 
 	if (outside_fd < 0)
 		set_up();
-	require(mkdirat(outside_fd, "root", 0755) == 0);
-	root = openat(outside_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	require(root >= 0 && fstat(outside_fd, &before) == 0);
+	root = make_tree(&input, 0);
 	r = import_run(root, &config, &report, &app, &err);
 	require(r == 0 || (r < 0 && err.code != ERR_OK && err.reason[0] && err.msg[0]));
-	require(r < 0 || (report.bytes <= BYTES_MAX && report.entries <= ENTRIES_MAX));
+	require(r < 0 || (report.bytes <= 2 * BYTES_MAX && report.entries <= 2 * ENTRIES_MAX));
+	require(r < 0 || input.list.n ||
+		(report.bytes <= BYTES_MAX && report.entries <= ENTRIES_MAX));
 	require(report.init <= IMAGE_INIT_SYSV);
 	check_app(&app, r == 0 ? report.config_size : 0);
 	wire_writer_finish(&app);
-	check_outside(&before);
+	check_outside(&input.before);
 	close(root);
-	require(tree_remove_at(outside_fd, "root", &err) == 0);
+	for (size_t i = 0; i <= input.list.n; i++)
+		require(tree_remove_at(outside_fd, names[i], &err) == 0);
 	return 0;
 }

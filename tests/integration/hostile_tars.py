@@ -520,10 +520,11 @@ def bytes_that_are_no_text():
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    # Here, as it imports from this file.
+    # Here, as they import from this file.
+    import hostile_exports
     import hostile_images
 
-    for one in CASES + hostile_images.CASES:
+    for one in CASES + hostile_exports.CASES + hostile_images.CASES:
         print(os.path.basename(one.write(sys.argv[1])), one.expected)
 
 

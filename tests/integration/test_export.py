@@ -12,8 +12,10 @@ import h2.events
 import pytest
 
 from croft_harness import wait_until
+from export_file import frame as skipped, seal, zstd
 from export_kinds import MIB, describe, fill, left_in_pool, other, pool, stopped  # noqa: F401
 from grpc_wire import Raw, frame, message
+from hostile_tars import entry, tar
 
 
 def export(box, path, name="acme/web"):
@@ -129,6 +131,21 @@ def test_what_is_damaged_is_refused_whole(box, tmp_path):
     second = export(box, tmp_path / "second")
     refused("mixed", data[:-40] + second[-40:])
     box.ok("image", "import", "moved", str(tmp_path / "whole"))
+
+
+def test_names_at_its_top_mean_nothing(box, tmp_path):
+    """What other tools' images begin with may be in a container as well."""
+    box.tenant()
+    for name in ("index.json", "blobs", "metadata.yaml", "rootfs", "manifest.json"):
+        box.ok("import", "acme/web", "-", stdin=seal(
+            skipped(b"croft-export 1\n\0") + zstd(tar(
+                entry("./", type=b"5", mode=0o755), entry(f"./{name}", b"{}"),
+                entry("./sbin/init", b"#!/bin/sh\n", mode=0o755)))), timeout=60)
+        again = export(box, tmp_path / name)
+        box.ok("delete", "acme/web")
+        box.ok("import", "acme/web", "-", stdin=again, timeout=60)
+        assert os.path.exists(pool(box, "tenants", "acme", "web", "upper", name))
+        box.ok("delete", "acme/web")
 
 
 def test_refusals(box, tmp_path):

@@ -1,6 +1,7 @@
 """croft export --snapshots: a container's past goes with it, to another host with another pool; a
 file whose past is damaged, forged or does not fit leaves nothing."""
 
+import datetime
 import json
 import os
 import threading
@@ -73,7 +74,6 @@ def check_past(box, name="acme/web"):
 def test_the_past_moves_to_another_host(box, other, tmp_path):
     box.tenant()
     with_past(box)
-    # A container on another image by now: each snapshot stands on its own.
     names = fill(pool(box, "tenants", "acme", "web", "upper"))
     wanted = {n: describe(pool(box, "tenants", "acme", "web", "upper", "kinds", n)) for n in names}
     box.ok("snapshot", "create", "acme/web", "kinds")
@@ -115,6 +115,49 @@ def test_the_past_moves_to_another_host(box, other, tmp_path):
     for name in ("web", "back", "bare", "image"):
         box.ok("delete", f"acme/{name}", "--force")
     assert os.listdir(pool(box, "tenants", "acme")) == []
+
+
+def test_each_stands_on_its_own_image(box, tmp_path):
+    """The container was rebuilt since, so that what is under a snapshot is not what is under it."""
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "echo old >/base; rm /etc/passwd; sync")
+    box.ok("snapshot", "create", "acme/web", "base")
+    box.ok("snapshot", "publish", "acme/web", "base", "second", timeout=60)
+    stopped(box)
+    box.ok("rebuild", "acme/web", "second")
+    box.ok("start", "acme/web")
+    box.sh("acme/web", "[ -e /base -a ! -e /etc/passwd ]; rm /base; echo new >/file; sync")
+    box.ok("snapshot", "create", "acme/web", "later")
+    file = str(tmp_path / "file")
+    box.ok("export", "acme/web", file, "--snapshots", timeout=120)
+    box.ok("import", "acme/own", file, timeout=120)
+    stopped(box)
+    box.ok("delete", "acme/web", "--force")
+    box.ok("image", "delete", "second")
+    box.ok("start", "acme/own")
+    assert box.sh("acme/own", "cat /file; [ ! -e /base ]") == "new\n"
+    assert restored(box, "acme/own", "base", "cat /base; [ ! -e /file ]") == "old\n"
+    assert restored(box, "acme/own", "later", "cat /file; [ ! -e /base ]") == "new\n"
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text[:19])
+
+
+def test_time_left_is_kept(box):
+    """A file may lie: what had an hour when it was written has one when it is read."""
+    box.tenant()
+    old = export_file(["aged 1000000000000000 3600 scheduled", "young 33000000000000000 0 made"],
+                      [tar(ROOT, INIT)] * 3)
+    box.ok("import", "acme/old", "-", stdin=old, timeout=60)
+    made = snapshots(box, "acme/old")
+    assert made["aged"]["create_time"].startswith("2001-09-09T01:46:40")
+    # Of a clock that was ahead of this one.
+    assert made["young"]["create_time"] < "3000"
+    left = moment(made["aged"]["expire_time"]) - moment(box.info("acme/old")["create_time"])
+    assert 3590 <= left.total_seconds() < 4800
+    assert made["aged"].get("automatic") and not made["young"].get("automatic")
 
 
 @pytest.mark.vm
