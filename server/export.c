@@ -114,11 +114,12 @@ static void check_snapshots(struct export *e)
 {
 	const struct container *c = e->container;
 
-	if (!e->snapshots || (e->err.code != ERR_OK && e->err.code != ERR_NOT_FOUND))
+	if (!e->snapshots || e->err.code == ERR_CANCELLED || e->err.code == ERR_DEADLINE_EXCEEDED)
 		return;
-	if (c->gone || !snapshots_are_there(c, e->snapshots))
+	if (e->err.code == ERR_NOT_FOUND || !snapshots_are_there(c, e->snapshots))
 		err_set(&e->err, ERR_ABORTED, "SNAPSHOT_GONE",
-			"a snapshot of %s/%s was deleted while it was exported; export it again",
+			"%s/%s was renamed or deleted, or a snapshot of it, while it was exported; "
+			"export it again",
 			c->tenant->name, c->name);
 }
 

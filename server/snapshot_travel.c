@@ -29,6 +29,7 @@ struct snapshots_packed *snapshots_pack(const struct container *c)
 
 	if (!packed)
 		return NULL;
+	memcpy(packed->container, c->name, sizeof(packed->container));
 	MAP_FOREACH(node, &c->snapshots)
 	{
 		const struct snapshot *s = map_object(node, struct snapshot, by_name);
@@ -48,6 +49,8 @@ struct snapshots_packed *snapshots_pack(const struct container *c)
 
 bool snapshots_are_there(const struct container *c, const struct snapshots_packed *packed)
 {
+	if (c->gone || strcmp(c->name, packed->container) != 0)
+		return false;
 	for (size_t i = 0; i < packed->list.n; i++) {
 		const struct snapshot *s = snapshot_any(c, packed->list.rows[i].name);
 

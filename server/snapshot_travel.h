@@ -5,13 +5,14 @@
 #include "server/snapshot.h"
 
 struct snapshots_packed {
+	char container[NAME_SIZE]; /* its name then */
 	struct snapshot_list list;
 	char uids[SNAPSHOT_LIST_MAX][UID_SIZE];
 };
 
 /* What there is to see of the container's now; heap, the caller's. NULL when out of memory. */
 struct snapshots_packed *snapshots_pack(const struct container *container);
-/* Whether all of them are still there. */
+/* Whether all of them are still there, under the names that they had. */
 bool snapshots_are_there(const struct container *container, const struct snapshots_packed *packed);
 
 /*

@@ -198,8 +198,18 @@ def test_what_is_deleted_meanwhile_ends_it(box, tmp_path):
         if not again:
             box.ok("snapshot", "create", "acme/web", "one")
     wait_until("nothing of it is left", lambda: left_in_pool(box) == [])
+    # Nor can another container's take their place.
+    stopped(box)
+    with box.background("export", "acme/web", "-", "--snapshots") as slow:
+        assert slow.stdout.read(4) == b"\x5e\x2a\x4d\x18"
+        box.ok("rename", "acme/web", "old")
+        box.launch("acme/web")
+        box.ok("snapshot", "create", "acme/web", "one")
+        slow.communicate(timeout=120)
+        assert slow.returncode == 1
+    wait_until("nothing of it is left", lambda: left_in_pool(box) == [])
     file = str(tmp_path / "whole")
-    box.ok("export", "acme/web", file, "--snapshots", timeout=120)
+    box.ok("export", "acme/old", file, "--snapshots", timeout=120)
 
 
 def test_what_is_damaged_leaves_nothing(box, tmp_path):

@@ -167,6 +167,38 @@ def test_snapshots_count_to_the_tenant(box):
 
 
 @pytest.mark.vm
+@pytest.mark.parametrize("box", ["xfs"], indirect=True)
+def test_what_is_imported_counts(box, tmp_path):
+    """A container under its own limit, its snapshots under the tenant's alone; and what does not
+    fit leaves nothing that counts."""
+    box.tenant(disk="128M")
+    box.launch("acme/web")
+    box.sh("acme/web", "head -c 20000000 /dev/urandom >/noise; echo first >/file; sync")
+    box.ok("snapshot", "create", "acme/web", "one", timeout=120)
+    box.sh("acme/web", "echo second >/file; sync")
+    file = str(tmp_path / "file")
+    box.ok("export", "acme/web", file, "--snapshots", timeout=300)
+    box.ok("kill", "acme/web")
+    box.wait_state("acme/web", "STOPPED")
+    box.ok("delete", "acme/web", "--force", timeout=120)
+    box.ok("import", "acme/web", file, "--disk", "40M", timeout=300)
+    box.ok("start", "acme/web")
+    assert box.sh("acme/web", "cat /file") == "second\n"
+    # Of its 40 MiB about 22 are taken, of the tenant's 128 another 22 by the snapshot.
+    assert 10 <= fill(box, "acme/web", 64) <= 20
+    box.refused("import", "acme/second", file, "--disk", "30M", timeout=300)
+    box.refused("import", "acme/second", file, "--disk", "10M", timeout=300)
+    box.launch("acme/third")
+    assert 50 <= fill(box, "acme/third", 128) <= 70
+    box.sh("acme/third", "rm /fill; sync")
+    box.ok("kill", "acme/web")
+    box.wait_state("acme/web", "STOPPED")
+    box.ok("snapshot", "restore", "acme/web", "one", timeout=120)
+    box.ok("start", "acme/web")
+    assert box.sh("acme/web", "cat /file") == "first\n"
+
+
+@pytest.mark.vm
 @pytest.mark.parametrize("box", ["ext4"], indirect=True)
 def test_volumes_are_dealt_out_too(box):
     box.tenant(disk="64M")
