@@ -231,6 +231,32 @@ def test_a_client_that_leaves(box, tmp_path):
         "import", "acme/web", "-", stdin=data, timeout=60).rc == 0, seconds=30)
 
 
+def test_a_client_that_sends_nothing_has_an_end(bare_daemon, tmp_path):
+    """Its connection lives, and it has its tenant's place among the host's; not for ever."""
+    box = bare_daemon
+    box.start("--transfer-timeout", "3")
+    box.busybox()
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "head -c 3000000 /dev/urandom >/noise; sync")
+    data = exported(box, tmp_path / "whole").read_bytes()
+    stopped(box)
+    box.ok("delete", "acme/web")
+    reader, writer = os.pipe()
+    with box.background("import", "acme/web", "-", stdin=reader) as silent:
+        os.close(reader)
+        os.write(writer, data[:65536])
+        wait_until("it is being unpacked", lambda: left_in_pool(box, "acme"), seconds=30)
+        box.refused("import", "acme/second", "-", stdin=data, match="under way")
+        # Only croftd can have ended it: the client waits for more of its file.
+        wait_until("there is room again", lambda: box.croft(
+            "import", "acme/second", "-", stdin=data, timeout=60).rc == 0, seconds=60)
+        os.close(writer)
+        assert silent.wait(timeout=60) == 1
+        assert b"without pauses" in silent.stderr.read()
+    assert containers(box) == ["tenants/acme/containers/second"]
+
+
 @pytest.mark.parametrize("who", [("croftd",), ("supervisor",), ("croftd", "supervisor")],
                          ids="+".join)
 def test_killed_in_the_middle(box, who, tmp_path):
