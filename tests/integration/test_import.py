@@ -234,7 +234,7 @@ def test_a_client_that_leaves(box, tmp_path):
 def test_a_client_that_sends_nothing_has_an_end(bare_daemon, tmp_path):
     """Its connection lives, and it has its tenant's place among the host's; not for ever."""
     box = bare_daemon
-    box.start("--transfer-timeout", "3")
+    box.start("--transfer-timeout", "10")
     box.busybox()
     box.tenant()
     box.launch("acme/web")
