@@ -186,7 +186,7 @@ def test_what_is_imported_counts(box, tmp_path):
     assert box.sh("acme/web", "cat /file") == "second\n"
     # Of its 40 MiB about 22 are taken, of the tenant's 128 another 22 by the snapshot.
     assert 10 <= fill(box, "acme/web", 64) <= 20
-    box.refused("import", "acme/second", file, "--disk", "30M", timeout=300)
+    box.refused("import", "acme/second", file, "--disk", "60M", timeout=300)
     box.refused("import", "acme/second", file, "--disk", "10M", timeout=300)
     box.launch("acme/third")
     assert 50 <= fill(box, "acme/third", 128) <= 70
