@@ -9,31 +9,12 @@ import time
 
 import pytest
 
-from croft_harness import Daemon, wait_until
+from croft_harness import wait_until
 from export_file import export_file
-from export_kinds import MIB, describe, fill, left_in_pool, pool
-from fixtures import _end
+from export_kinds import MIB, describe, fill, left_in_pool, other, pool, stopped  # noqa: F401
 from hostile_tars import entry, tar
 
 SECOND = 1_000_000
-
-
-@pytest.fixture
-def other(schema):
-    """Another host: its own state, id ranges, no image, and a pool that copies."""
-    daemon = Daemon(schema)
-    try:
-        daemon.start("--pool-driver", "plain")
-    except BaseException:
-        daemon.finish()
-        raise
-    yield daemon
-    _end(daemon)
-
-
-def stopped(box, name="acme/web"):
-    box.ok("kill", name)
-    box.wait_state(name, "STOPPED")
 
 
 def snapshots(box, name="acme/web"):
