@@ -8,11 +8,15 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A stop by SIGTERM is to take two seconds at most; the commit and checkpoint come after this. */
 #define DRAIN_MS	   1200
 #define HOST_STOP_GRACE_MS 10000
 #define HOST_LIMIT_MS	   60000
+/* For what the supervisor still has in hand when the runs have ended, such as a look at a disk. */
+#define HOST_BUSY_PAUSE_MS 100
+#define HOST_BUSY_TRIES	   300
 
 static void leave(struct server *server)
 {
@@ -58,8 +62,11 @@ struct host_stop {
 	void (*done)(void *arg, const struct err *err);
 	void *arg;
 	size_t waiting; /* for runs to end */
+	unsigned tries; /* how often the supervisor was asked to end */
 	bool ended;
 };
+
+static void ask(struct host_stop *stop);
 
 static void finish(struct host_stop *stop, const struct err *err)
 {
@@ -74,28 +81,49 @@ static void finish(struct host_stop *stop, const struct err *err)
 	shutdown_service(server);
 }
 
+static void on_pause(evutil_socket_t fd, short what, void *arg)
+{
+	struct host_stop *stop = arg;
+
+	(void)fd;
+	(void)what;
+	if (!stop->ended)
+		ask(stop);
+}
+
 static void on_supervisor_ended(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
+	struct host_stop *stop = arg;
+
 	(void)reply;
 	link_close_fds(fds, n_fds);
-	finish(arg, err);
+	if (err && !strcmp(err->reason, "HOST_BUSY") && stop->tries < HOST_BUSY_TRIES)
+		after(stop->server, HOST_BUSY_PAUSE_MS, on_pause, stop);
+	else
+		finish(stop, err);
+}
+
+static void ask(struct host_stop *stop)
+{
+	static const struct msg_empty empty;
+	struct err err;
+
+	stop->tries++;
+	if (link_send(stop->server->link, MSG_SHUTDOWN, &empty, NULL, 0, on_supervisor_ended, stop,
+		    &err) < 0)
+		finish(stop, &err);
 }
 
 static void on_run_ended(void *arg, const struct err *err)
 {
-	static const struct msg_empty empty;
 	struct host_stop *stop = arg;
-	struct server *server = stop->server;
-	struct err failure;
 
 	(void)err;
 	if (--stop->waiting || stop->ended)
 		return;
-	link_stop_reconnecting(server->link);
-	if (link_send(server->link, MSG_SHUTDOWN, &empty, NULL, 0, on_supervisor_ended, stop,
-		    &failure) < 0)
-		finish(stop, &failure);
+	link_stop_reconnecting(stop->server->link);
+	ask(stop);
 }
 
 static void on_limit(evutil_socket_t fd, short what, void *arg)

@@ -286,3 +286,24 @@ def test_killed_in_the_middle(box, who, tmp_path):
     wait_until("its name is free", lambda: box.croft(
         "import", "acme/web", file, timeout=60).rc == 0, seconds=30)
     box.ok("start", "acme/web")
+
+
+def test_the_host_waits_for_what_is_about_to_end(fresh_box, tmp_path):
+    """`host shutdown` while the supervisor has something in hand, which ends meanwhile."""
+    box = fresh_box
+    box.tenant()
+    box.launch("acme/web")
+    data = exported(box, tmp_path / "whole").read_bytes()
+    stopped(box)
+    reader, writer = os.pipe()
+    with box.background("import", "acme/second", "-", stdin=reader):
+        os.close(reader)
+        os.write(writer, data[:65536])
+        wait_until("it is being unpacked", lambda: left_in_pool(box, "acme"), seconds=30)
+        worker = threading.Thread(target=box.shutdown)
+        worker.start()
+        wait_until("the host is left", lambda: "host-shutdown" in box.read_log(), seconds=30)
+        os.close(writer)
+        worker.join()
+    assert "host-shutdown-incomplete" not in box.read_log()
+    assert box.pids == {}
