@@ -131,6 +131,7 @@ static int name_of(const char *file, char ret[static NAME_MAX + 1], struct err *
 	char resolved[PATH_MAX];
 	char path[PATH_MAX];
 	const char *slash;
+	const char *last;
 	size_t len = strlen(file);
 
 	if (len >= sizeof(path))
@@ -139,7 +140,11 @@ static int name_of(const char *file, char ret[static NAME_MAX + 1], struct err *
 	while (len > 1 && path[len - 1] == '/')
 		path[--len] = '\0';
 	slash = strrchr(path, '/');
-	snprintf(ret, NAME_MAX + 1, "%s", slash ? slash + 1 : path);
+	last = slash ? slash + 1 : path;
+	len = strlen(last);
+	if (len > NAME_MAX)
+		return err_sys(err, ENAMETOOLONG, "%.80s", file);
+	memcpy(ret, last, len + 1);
 	if (*ret && strcmp(ret, ".") != 0 && strcmp(ret, "..") != 0)
 		return 0;
 	if (!realpath(file, resolved))

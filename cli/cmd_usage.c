@@ -151,14 +151,14 @@ static bool names_uid(const char *arg)
 static int name_resource(char *arg, char name[static RESOURCE_SIZE],
 	Croft__V1__GetUsageRequest *request, struct err *err)
 {
+	const char *slash = strchr(arg, '/');
 	char tenant[NAME_SIZE];
 
 	request->name = name;
 	if (!names_uid(arg))
-		return strchr(arg, '/') ? cli_container_name(arg, name, err)
-					: cli_tenant_name(arg, name, err);
-	snprintf(tenant, sizeof(tenant), "%.*s", (int)strcspn(arg, "/"), arg);
-	request->container_uid = strchr(arg, '/') + 1;
+		return slash ? cli_container_name(arg, name, err) : cli_tenant_name(arg, name, err);
+	snprintf(tenant, sizeof(tenant), "%.*s", (int)(slash - arg), arg);
+	request->container_uid = (char *)slash + 1;
 	return cli_tenant_name(tenant, name, err);
 }
 
