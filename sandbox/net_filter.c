@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/net_conntrack.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -136,9 +137,12 @@ int net_filter_apply(const char *libexec_path, const struct net_plan *plan, int 
 	r = check(plan, data, (size_t)st.st_size, &rules, err);
 	if (r < 0)
 		return r;
-	return rules.header.op == NET_REPLACE
-		       ? replace(libexec_path, &rules, counted, n_counted, err)
-		       : run(libexec_path, rows_fd, err);
+	if (rules.header.op == NET_REPLACE)
+		return replace(libexec_path, &rules, counted, n_counted, err);
+	r = run(libexec_path, rows_fd, err);
+	if (r == 0 && rules.header.op == NET_REMOVE)
+		r = net_conntrack_cut(&rules, err);
+	return r;
 }
 
 int net_filter_change(const char *libexec_path, const struct net_plan *plan, enum net_op op,

@@ -25,7 +25,8 @@ int net_filter_wait(struct net_filter *run, struct err *err);
 
 /*
  * Checks rows that croftd sent against the plan in force, and has them carried out. A replacement
- * leaves the counters of these places alone, too, of whose runs croftd may not know.
+ * leaves the counters of these places alone, too, of whose runs croftd may not know. With
+ * what is removed the connections end that it has led to a container (net_conntrack.h).
  */
 int net_filter_apply(const char *libexec_path, const struct net_plan *plan, int rows_fd,
 	const struct net_row *counted, uint32_t n_counted, struct err *err);

@@ -160,7 +160,7 @@ static void write_private(const struct text *t, const char *chain, const char *w
 static void write_forward_chains(const struct text *t)
 {
 	static const char *const counters[] = {
-		"invalid", "other_tenants", "unasked", "to_host", "unknown_bridge"};
+		"invalid", "other_tenants", "unasked", "to_host", "unknown_bridge", "midstream"};
 
 	write_counters(t, "inet", counters, ARRAY_SIZE(counters));
 	RULES(t, "inet", "capped", "ct state new oifname vmap @caps");
@@ -173,6 +173,15 @@ static void write_forward_chains(const struct text *t)
 		"ct status dnat accept", "counter name other_tenants drop");
 	RULES(t, "inet", "from_tenant", "iifname != @bridges counter name unknown_bridge drop",
 		"iifname . oifname @neighbours accept",
+		/*
+		 * What is left of a connection that was cut (net_conntrack.h): the kernel would
+		 * take data for one that began before it looked, and go on with it. It ends at
+		 * once, so that no socket waits for an answer.
+		 */
+		"ct state invalid tcp flags fin / fin,rst counter name midstream "
+		"reject with tcp reset",
+		"ct state new tcp flags != syn / fin,syn,rst,ack counter name midstream "
+		"reject with tcp reset",
 		/* It would leave with the address that it has inside. */
 		"ct state invalid counter name invalid drop");
 	write_own(t, "inet", t->table, "from_tenant", "oifname", "goto to_other");
