@@ -76,7 +76,7 @@ def test_secrets_are_shown_to_nobody_else(fresh_box, tmp_path):
 @pytest.mark.parametrize("plant", PLANTS)
 def test_what_is_on_the_way_leads_nowhere(box, tmp_path, plant):
     script, naive = PLANTS[plant]
-    before = host_state()
+    before = host_state(box)
     box.tenant()
     launch(box, tmp_path)
     # The mount is in the way of the tenant, too: it plants in a run that has none.
@@ -92,7 +92,7 @@ def test_what_is_on_the_way_leads_nowhere(box, tmp_path, plant):
     refused = box.croft("start", "acme/web")
     assert refused.rc == 1 and "--no-cloud-init" in refused.err, refused
     check_sentence(refused.err, box.base)
-    assert box.info("acme/web")["state"] == "STOPPED" and host_state() == before
+    assert box.info("acme/web")["state"] == "STOPPED" and host_state(box) == before
     # The way out of it that the sentence names.
     box.ok("set", "acme/web", "--no-cloud-init")
     box.ok("start", "acme/web")

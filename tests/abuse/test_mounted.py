@@ -62,7 +62,7 @@ def options_of(pid, point):
 @pytest.mark.parametrize("plant", PLANTS)
 def test_what_stands_in_its_place_leads_nowhere(box, plant):
     script, naive = PLANTS[plant]
-    before = host_state()
+    before = host_state(box)
     box.tenant()
     box.ok("volume", "create", "acme/data")
     box.launch("acme/web")
@@ -79,7 +79,7 @@ def test_what_stands_in_its_place_leads_nowhere(box, plant):
     assert refused.rc == 1, refused
     check_sentence(refused.err, box.base)
     assert "nothing can be mounted on /srv/data" in refused.err
-    assert host_state() == before
+    assert host_state(box) == before
     # Without it, the container is as good as any.
     box.ok("volume", "detach", "acme/data", "acme/web")
     box.ok("start", "acme/web")
@@ -88,7 +88,7 @@ def test_what_stands_in_its_place_leads_nowhere(box, plant):
     box.ok("volume", "attach", "acme/data", "acme/web:/srv/data")
     box.ok("start", "acme/web")
     box.sh("acme/web", "echo x >/srv/data/x")
-    assert host_state() == before
+    assert host_state(box) == before
 
 
 def test_it_is_locked(shared_box):

@@ -57,11 +57,11 @@ def is_in_order(box, name):
 
 
 @pytest.fixture
-def host():
+def host(box):
     """What an escape would change has not changed, whatever the test did."""
-    before = host_state()
+    before = host_state(box)
     yield
-    assert host_state() == before
+    assert host_state(box) == before
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda p: p.replace(" ", "-"))
