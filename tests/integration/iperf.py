@@ -43,7 +43,7 @@ def server(prefix, port=5201):
 
 @contextlib.contextmanager
 def running(prefix, address, *options, port=5201, seconds=2):
-    """A connection under way; what it is given in the end is iperf3's own account, from its JSON."""
+    """A connection under way; yields what will be iperf3's own account when it has ended."""
     account = {}
     process = subprocess.Popen(
         [*prefix, "iperf3", "-c", address, "-p", str(port), "-t", str(seconds), "-J", *options],
