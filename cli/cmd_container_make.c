@@ -359,7 +359,7 @@ static const struct option_rule set_options[] = {
 	UPKEEP_OPTIONS,
 	CLOUD_INIT_OPTIONS,
 	{.name = "no-cloud-init", .help = "give it nothing for cloud-init any more"},
-	{.name = "force", .help = "lower memory below what is in use"},
+	{.name = "force", .help = "lower memory and disk below what is in use"},
 	{0},
 };
 

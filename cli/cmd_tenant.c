@@ -296,7 +296,7 @@ static const struct option_rule set_options[] = {
 		.value = "on|off",
 		.kind = WORD_CHOICE,
 		.help = "whether its containers may have containers inside"},
-	{.name = "force", .help = "lower memory below what is in use"},
+	{.name = "force", .help = "lower memory and disk below what is in use"},
 	{0},
 };
 

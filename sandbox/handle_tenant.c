@@ -38,6 +38,8 @@ static int set(struct task *task, struct job_output *out, struct err *err)
 	tenant_id(msg->tenant, &id);
 	r = cgroup_make(s->cgroups, &id, err);
 	/* Before the other limits: a pool that cannot limit refuses, and then none is to change. */
+	if (r == 0 && !msg->force)
+		r = pool_tenant_check(s->pool, msg->tenant, &disk, err);
 	if (r == 0)
 		r = pool_tenant_make(s->pool, msg->tenant, &disk, err);
 	if (r == 0)

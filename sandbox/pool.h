@@ -64,6 +64,9 @@ int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, 
  */
 int pool_tenant_make(
 	struct pool *pool, const char *tenant, const struct disk_limits *quota, struct err *err);
+/* Refuses limits that are lower than before and than what a tenant has in use: LIMIT_BELOW_USE. */
+int pool_tenant_check(
+	struct pool *pool, const char *tenant, const struct disk_limits *quota, struct err *err);
 /* Removes the directory and quota group. -EBUSY while a container's is left. Idempotent. */
 int pool_tenant_remove(struct pool *pool, const char *tenant, struct err *err);
 
@@ -76,7 +79,7 @@ int pool_upper_open(
 int pool_upper_remove(
 	struct pool *pool, const char *tenant, const char *container, struct err *err);
 /* Changes a limit: of a container, or of a tenant (container ""). -EBUSY (LIMIT_BELOW_USE) when
- * more is in use already, unless force. */
+ * it is lower than before and more is in use already, unless force. */
 int pool_set_limit(struct pool *pool, const char *tenant, const char *container,
 	const struct disk_limits *quota, bool force, struct err *err);
 /*

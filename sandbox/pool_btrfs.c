@@ -15,11 +15,16 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 #define SIZE_STEP (1ull << 20)
+
+/* On a tenant's directory: the limit of its group, a uint64_t. */
+#define LIMIT_XATTR "trusted.croft.disk"
 
 /* Dropping more than this is committed at once, so that the tenant's limit is free again soon. */
 #define DROP_SYNC_BYTES (16ull << 20)
@@ -256,6 +261,26 @@ static int seal(int dir_fd, struct err *err)
 	return r < 0 ? err_sys(err, r, "make the image read-only") : 0;
 }
 
+/* Until the descriptor is closed: between the note of a tenant's limit and the limit itself. */
+static int lock_group(int group_fd, struct err *err)
+{
+	int r;
+
+	do
+		r = flock(group_fd, LOCK_EX);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? err_sys(err, errno, "lock the tenant's directory") : 0;
+}
+
+static int note_limit(int group_fd, uint64_t bytes, struct err *err)
+{
+	int r = lock_group(group_fd, err);
+
+	if (r == 0 && fsetxattr(group_fd, LIMIT_XATTR, &bytes, sizeof(bytes), 0) < 0)
+		r = err_sys(err, errno, "note the tenant's disk limit");
+	return r;
+}
+
 static int set_limit(
 	const struct pool_target *target, const struct disk_limits *quota, struct err *err)
 {
@@ -267,10 +292,50 @@ static int set_limit(
 			"this host keeps containers on btrfs, which does not count files; leave "
 			"the inodes limit out (\"none\"): files take up disk, which is limited");
 	r = group_of_target(target, &group, err);
+	if (r == 0 && target->dir_fd < 0)
+		r = note_limit(target->group_fd, quota->bytes, err);
 	if (r < 0)
 		return r;
 	r = btrfs_group_limit(target->root_fd, group, quota->bytes);
 	return r < 0 ? err_sys(err, r, "set the disk limit") : 0;
+}
+
+static int stretch_group(int root_fd, uint64_t group, uint64_t limit, bool more, struct err *err)
+{
+	uint64_t used = 0;
+	int r = 0;
+
+	if (limit == LIMIT_UNSET)
+		return 0;
+	if (more)
+		r = btrfs_group_usage(root_fd, group, &used);
+	/* It may hold more than it may have: by force, or for what its snapshots hold. */
+	if (more)
+		limit = (used > limit ? used : limit) + POOL_ROOM_BYTES;
+	if (r == 0)
+		r = btrfs_group_limit(root_fd, group, limit);
+	return r < 0 ? err_sys(err, r, "set the disk limit") : 0;
+}
+
+static int stretch(
+	const struct pool_target *target, const struct disk_limits *own, bool more, struct err *err)
+{
+	uint64_t of_dir = 0;
+	uint64_t of_group = 0;
+	uint64_t limit;
+	int r = lock_group(target->group_fd, err);
+
+	if (r == 0)
+		r = group_of(target->dir_fd, 0, &of_dir, err);
+	if (r == 0)
+		r = group_of(target->group_fd, 1, &of_group, err);
+	if (r < 0)
+		return r;
+	/* Without a note, in a pool of an older version: as one without a limit. */
+	if (fgetxattr(target->group_fd, LIMIT_XATTR, &limit, sizeof(limit)) != sizeof(limit))
+		limit = LIMIT_UNSET;
+	r = stretch_group(target->root_fd, of_dir, own->bytes, more, err);
+	return r < 0 ? r : stretch_group(target->root_fd, of_group, limit, more, err);
 }
 
 static int usage(
@@ -359,4 +424,5 @@ const struct pool_ops pool_btrfs_ops = {
 	.set_limit = set_limit,
 	.usage = usage,
 	.fill = fill,
+	.stretch = stretch,
 };

@@ -13,6 +13,10 @@
 /* In the state directory: the pool is of the driver `project`, and this its number. */
 #define POOL_PROJECT_MARK "pool.project"
 
+/* What the mount of an overlay may take; btrfs asks for much more than it then uses. */
+#define POOL_ROOM_BYTES	 (4ull << 20)
+#define POOL_ROOM_INODES 16
+
 /*
  * A directory of a pool by its name, there or to be made. A group is a tenant's directory: every
  * directory made with it as group_fd counts to it.
@@ -88,6 +92,13 @@ struct pool_ops {
 	 */
 	int (*fill)(const struct pool_target *target, struct disk_limits *ret_used,
 		struct disk_limits *ret_limit, struct err *err);
+	/*
+	 * more: dir_fd and its group may both hold POOL_ROOM_BYTES and POOL_ROOM_INODES more than
+	 * they do or may; else exactly their limits again, dir_fd's being `own`. NULL on a driver
+	 * without limits.
+	 */
+	int (*stretch)(const struct pool_target *target, const struct disk_limits *own, bool more,
+		struct err *err);
 };
 
 extern const struct pool_ops pool_btrfs_ops;
@@ -111,7 +122,8 @@ int pool_open_named(
 int pool_open_tenant(struct pool *pool, const char *tenant, int *ret_fd, struct err *err);
 /* Refuses a limit that the driver does not have, before anything is made. */
 int pool_refuse_limit(struct pool *pool, const struct disk_limits *quota, struct err *err);
-/* LIMIT_BELOW_USE when more is in use than `held`, what the driver is to hold it to for `quota`. */
+/* LIMIT_BELOW_USE when more is in use than `held`, what the driver is to hold it to for `quota`,
+ * and that is less than before. */
 int pool_check_above_use(struct pool *pool, const struct pool_target *target,
 	const struct disk_limits *held, const struct disk_limits *quota, struct err *err);
 /* The directories `upper` and `work` of a container's directory. Idempotent. */

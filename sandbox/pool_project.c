@@ -529,6 +529,37 @@ static int fill_of(const struct pool_target *target, struct disk_limits *ret_use
 	return 0;
 }
 
+static uint64_t with_room(uint64_t limit, uint64_t used, uint64_t room)
+{
+	return limit == LIMIT_UNSET ? limit : (used > limit ? used : limit) + room;
+}
+
+/* One project is to have it: what it has of its own, or shares. */
+static int stretch(
+	const struct pool_target *target, const struct disk_limits *own, bool more, struct err *err)
+{
+	_cleanup_(project_group_close) struct project_group group = PROJECT_GROUP_INIT;
+	struct project_quota q;
+	uint32_t id;
+	int r = project_group_open(target->root_fd, target->group_fd, &group, err);
+
+	if (r < 0)
+		return r;
+	r = project_of(target->dir_fd, &id);
+	if (r == 0)
+		r = project_quota_get(target->root_fd, id, &q);
+	if (r < 0)
+		return err_sys(err, r, "look at a directory's project");
+	if (!more && id != group.id)
+		return project_group_set(&group, id, own, err);
+	if (!more)
+		return project_group_settle(&group, err);
+	r = project_quota_limit(target->root_fd, id,
+		with_room(q.limit_bytes, q.used_bytes, POOL_ROOM_BYTES),
+		with_room(q.limit_inodes, q.used_inodes, POOL_ROOM_INODES));
+	return r < 0 ? err_sys(err, r, "set the disk limit") : 0;
+}
+
 const struct pool_ops pool_project_ops = {
 	.name = "project",
 	.has_limits = true,
@@ -548,4 +579,5 @@ const struct pool_ops pool_project_ops = {
 	.set_limit = set_limit,
 	.usage = usage,
 	.fill = fill_of,
+	.stretch = stretch,
 };

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 
 enum layer { LAYER_LOWER, LAYER_UPPER, LAYER_N };
+_Static_assert(LAYER_N == ROOTFS_LAYERS_N, "one descriptor for each");
 
 /* Where the layers are attached when the kernel cannot use them detached. */
 static const char *const scratch_names[LAYER_N] = {"lower", "upper"};
@@ -107,19 +108,29 @@ static int mount_on_detached(const int layers[static LAYER_N])
  * Kernels before 6.5 or so clone the upper's mount, which a detached one does not allow. The
  * attached layers live in a mount namespace that ends with this worker.
  */
-static int mount_on_attached(const int layers[static LAYER_N], struct err *err)
+static int attach(struct rootfs_layers *layers, struct err *err)
 {
-	char paths[LAYER_N][64];
-
+	if (layers->attached)
+		return 0;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(err, errno, "make a private mount namespace");
-	for (int i = 0; i < LAYER_N; i++) {
-		/* By path: a descriptor would still lead into the old namespace. */
-		snprintf(paths[i], sizeof(paths[i]), "%s", scratch_names[i]);
-		if (move_mount(layers[i], "", AT_FDCWD, paths[i], MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	/* By path: a descriptor would still lead into the old namespace. */
+	for (int i = 0; i < LAYER_N; i++)
+		if (move_mount(layers->fds[i], "", AT_FDCWD, scratch_names[i],
+			    MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			return err_sys(err, errno, "attach a layer");
-	}
-	return mount_overlay(paths);
+	layers->attached = true;
+	return 0;
+}
+
+static int mount_on_attached(struct rootfs_layers *layers, struct err *err)
+{
+	char paths[LAYER_N][64];
+	int r = attach(layers, err);
+
+	for (int i = 0; i < LAYER_N; i++)
+		snprintf(paths[i], sizeof(paths[i]), "%s", scratch_names[i]);
+	return r < 0 ? r : mount_overlay(paths);
 }
 
 /* Overlayfs mounts read-only instead of failing when it cannot prepare its work directory. */
@@ -130,26 +141,41 @@ static int check_writable(int mount_fd, struct err *err)
 	if (fstatvfs(mount_fd, &fs) < 0)
 		return err_sys(err, errno, "look at the root file system");
 	if (fs.f_flag & ST_RDONLY)
-		return err_set(err, ERR_INTERNAL, "ROOT_READ_ONLY",
-			"the container's root file system came up read-only");
+		return err_set(err, ERR_FAILED_PRECONDITION, ROOTFS_READ_ONLY,
+			"the container's root file system came up read-only; if its tenant's disk "
+			"or the host's is full, make room there");
 	return 0;
 }
 
-int rootfs_mount(int image_fd, int upper_fd, int userns_fd, uid_t id_base, int *ret_mount_fd,
-	struct err *err)
+int rootfs_layers_open(struct rootfs_layers *ret, int image_fd, int upper_fd, int userns_fd,
+	uid_t id_base, struct err *err)
 {
 	_cleanup_close_ int lower = map_layer(image_fd, userns_fd, err);
 	_cleanup_close_ int upper = lower < 0 ? -1 : map_layer(upper_fd, userns_fd, err);
-	_cleanup_close_ int mount_fd = -1;
-	int layers[LAYER_N] = {lower, upper};
-	int r;
 
 	if (lower < 0 || upper < 0)
 		return lower < 0 ? lower : upper;
-	r = take_fs_ids(id_base, err);
+	*ret = (struct rootfs_layers){
+		.fds = {take_fd(&lower), take_fd(&upper)},
+		.id_base = id_base,
+	};
+	return 0;
+}
+
+void rootfs_layers_close(struct rootfs_layers *layers)
+{
+	for (int i = 0; i < LAYER_N; i++)
+		close_fd(&layers->fds[i]);
+}
+
+int rootfs_mount(struct rootfs_layers *layers, int *ret_mount_fd, struct err *err)
+{
+	_cleanup_close_ int mount_fd = -1;
+	int r = take_fs_ids(layers->id_base, err);
+
 	if (r < 0)
 		return r;
-	mount_fd = mount_on_detached(layers);
+	mount_fd = layers->attached ? -EINVAL : mount_on_detached(layers->fds);
 	if (mount_fd == -EINVAL)
 		mount_fd = mount_on_attached(layers, err);
 	if (mount_fd < 0)

@@ -11,7 +11,6 @@
 #include "sandbox/namespaces.h"
 #include "sandbox/net_filter.h"
 #include "sandbox/net_names.h"
-#include "sandbox/rootfs.h"
 #include "sandbox/syscalls.h"
 #include "sandbox/view_program.h"
 #include "sandbox/volume_mount.h"
@@ -208,17 +207,9 @@ static int map_ids(struct build *b, struct err *err)
 
 static int make_root(struct build *b, struct err *err)
 {
-	const struct msg_container_start *msg = &b->request->msg;
-	_cleanup_close_ int image = -1;
-	_cleanup_close_ int upper = -1;
 	pid_t parent = getppid();
-	int r = pool_base_open(b->request->pool, msg->image, &image, err);
+	int r = spawn_mount_root(b->request, b->userns_fd, b->shared.id_base, &b->root_fd, err);
 
-	if (r == 0)
-		r = pool_upper_open(b->request->pool, msg->tenant, msg->container, &upper, err);
-	if (r < 0)
-		return r;
-	r = rootfs_mount(image, upper, b->userns_fd, b->shared.id_base, &b->root_fd, err);
 	end_with_parent(parent);
 	return r;
 }

@@ -43,6 +43,13 @@ struct outer_message {
 int spawn_fifo_make(int dir_fd, const char *tenant, const char *container, uid_t owner,
 	int *ret_read_fd, int *ret_fd, struct err *err);
 
+/*
+ * spawn_root.c: mounts the container's root, also where its disk is full. Returns 0 with the mount,
+ * the caller's. May leave the worker's mount namespace for one of its own.
+ */
+int spawn_mount_root(
+	const struct spawn_request *rq, int userns_fd, uid_t id_base, int *ret_fd, struct err *err);
+
 /* The outer process. Ends by _exit(2). */
 __attribute__((noreturn)) void spawn_outer(const struct spawn *s);
 

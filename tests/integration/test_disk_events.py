@@ -1,6 +1,6 @@
 """A tenant that fills its disk gets an error and an event, one for each filling, and nobody else
-notices; and a disk limit of what runs is changed live. On btrfs here; on XFS and ext4 the same
-stories are test_project_pool.py's."""
+notices; what is full starts again; and a disk limit of what runs is changed live. On btrfs here;
+on XFS and ext4 the same stories are test_project_pool.py's."""
 
 import json
 import sqlite3
@@ -124,6 +124,46 @@ def limits_change_live(box):
     box.refused("tenant", "set", "acme", "--disk", "64M")
     box.ok("set", "acme/web", "--disk", "112M")
     assert box.info("acme/web")["run"]["id"] == run
+    # By force below what is there; then nothing is in the way of other limits.
+    box.refused("set", "acme/web", "--disk", "32M", match="in use")
+    box.ok("set", "acme/web", "--disk", "32M", "--force")
+    box.ok("set", "acme/web", "--pids", "50")
+    box.refused("tenant", "set", "acme", "--disk", "48M", match="in use")
+    box.ok("tenant", "set", "acme", "--pids", "100")
+    assert fill(box, "acme/web", 4, "/no-more") < 4
+
+
+def fill_to_the_brim(box, name):
+    """Until there is no room for a file of one byte."""
+    script = ("dd if=/dev/zero of=/fill bs=64k; n=0; "
+              "while echo >/brim-$n; do n=$((n + 1)); done; sync -f /")
+    assert box.exec(name, "/bin/sh", "-c", script).rc == 0
+    assert box.exec(name, "/bin/sh", "-c", "echo >/more").rc == 1
+
+
+def what_is_full_starts_again(box):
+    """Else nobody could go in and remove anything. It is not given more than it had by that."""
+    box.tenant(disk="96M")
+    box.launch("acme/own", disk="32M")
+    box.launch("acme/one")
+    names = ("acme/own", "acme/one")
+    for name in names:
+        fill_to_the_brim(box, name)
+    for which in ("croftd", "supervisor", None):
+        for name in names:
+            box.ok("stop", "--timeout", "0", name)
+        if which:
+            box.kill9(which)
+            box.restart(which)
+        for name in names:
+            box.ok("start", name)
+            assert box.exec(name, "/bin/sh", "-c", "mkdir /a && mkdir /b").rc == 1
+    # The limits are what they were, and there is a way out.
+    box.refused("tenant", "set", "acme", "--disk", "64M", match="in use")
+    assert box.info("acme/own")["limits"]["disk_bytes"] == 32 * MIB
+    for name, most in zip(names, (32, 64)):
+        box.sh(name, "rm -f /fill /brim-*; sync -f /; echo >/there-is-room")
+        assert most - 10 <= fill(box, name, 128, "/again") <= most
 
 
 def test_filling_is_told_once(fresh_box):
@@ -136,3 +176,10 @@ def test_a_volume_is_told_of(fresh_box):
 
 def test_limits_change_live(fresh_box):
     limits_change_live(fresh_box)
+    # Also the tenant's, where no container's share is set aside.
+    fresh_box.ok("tenant", "set", "acme", "--disk", "48M", "--force")
+    fresh_box.ok("tenant", "set", "acme", "--pids", "101")
+
+
+def test_what_is_full_starts_again(fresh_box):
+    what_is_full_starts_again(fresh_box)

@@ -260,3 +260,8 @@ def test_a_full_volume_is_told_of(box):
 @pytest.mark.parametrize("box", ["xfs"], indirect=True)
 def test_limits_change_live(box):
     test_disk_events.limits_change_live(box)
+
+
+@pytest.mark.vm
+def test_what_is_full_starts_again(box):
+    test_disk_events.what_is_full_starts_again(box)
