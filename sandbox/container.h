@@ -43,6 +43,7 @@ struct container {
 	bool is_child; /* init is ours to wait for, and not yet reaped; an adopted one never is */
 	bool makes_upper;    /* starting: what is lost with its builder, an upper among it */
 	bool freezing;	     /* a freeze or thaw is under way */
+	bool suspended;	     /* its start is given up, as its tenant was suspended */
 	struct task *joined; /* removing: further requests for the same */
 	bool paused;	     /* it stands still for a moment, while its directory is copied */
 	int stdout_fd;

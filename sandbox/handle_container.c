@@ -20,8 +20,26 @@
 
 #define FREEZE_TIMEOUT_MS 10000
 
+static int refuse_suspended(const char *tenant, struct err *err)
+{
+	return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_SUSPENDED",
+		"tenant %s is suspended: resume it first", tenant);
+}
+
+static int check_suspended(struct supervisor *s, const char *name, struct err *err)
+{
+	struct cgroup_id tenant = {0};
+
+	snprintf(tenant.tenant, sizeof(tenant.tenant), "%s", name);
+	return cgroup_is_frozen(s->cgroups, &tenant) == 1 ? refuse_suspended(name, err) : 0;
+}
+
 static int start(struct task *task, struct job_output *out, struct err *err)
 {
+	int r = check_suspended(task->s, task->u.spawn.msg.tenant, err);
+
+	if (r < 0)
+		return r;
 	/* The pool may have been attached after the request was filled. */
 	task->u.spawn.pool = task->s->pool;
 	return spawn_run(&task->u.spawn, out, err);
@@ -49,7 +67,10 @@ static void answer_started(struct task *task, struct container *c)
 
 static void start_failed(struct task *task, struct container *c, const struct job_result *result)
 {
-	task_fail(task, &result->err);
+	struct err suspended;
+
+	refuse_suspended(c->cgroup.tenant, &suspended);
+	task_fail(task, result->lost && c->suspended ? &suspended : &result->err);
 	if (result->lost) {
 		abandon_start(c);
 		return;
@@ -153,9 +174,8 @@ static int check_start(struct supervisor *s, const struct msg_container_start *i
 	if (!cgroup_exists(s->cgroups, &tenant))
 		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_NOT_READY",
 			"tenant %s is not set up on this host", in->tenant);
-	if (cgroup_is_frozen(s->cgroups, &tenant) == 1)
-		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_SUSPENDED",
-			"tenant %s is suspended: resume it first", in->tenant);
+	if (check_suspended(s, in->tenant, err) < 0)
+		return -EBUSY;
 	return policies_get(s->policies, in->policy, ret, err);
 }
 
@@ -273,6 +293,22 @@ static int freeze(struct task *task, struct job_output *out, struct err *err)
 	return cgroup_wait_frozen(root, &id, msg->frozen, FREEZE_TIMEOUT_MS, err);
 }
 
+static bool is_given_up(const struct cgroup_id *id, void *arg)
+{
+	const struct container *c = container_find(arg, id->tenant, id->container);
+
+	return c && c->suspended;
+}
+
+/* What is half built stands still with its tenant, and so would its builder. */
+static void give_up_starts(struct supervisor *s, const char *tenant)
+{
+	for (struct container *c = s->containers; c; c = c->next)
+		if (c->state == CONTAINER_STARTING && !strcmp(c->cgroup.tenant, tenant))
+			c->suspended = true;
+	jobs_kill_makes_in(s->jobs, is_given_up, s);
+}
+
 static void freeze_done(struct task *task, struct job_result *result)
 {
 	const struct msg_freeze *msg = &task->u.freeze;
@@ -280,6 +316,8 @@ static void freeze_done(struct task *task, struct job_result *result)
 
 	if (c)
 		c->freezing = false;
+	if (result->r == 0 && msg->frozen && !msg->container[0])
+		give_up_starts(task->s, msg->tenant);
 	handler_answer(task->s, &task->request, result->r, &result->err);
 }
 

@@ -91,6 +91,14 @@ bool jobs_any_makes_in(
 	return false;
 }
 
+void jobs_kill_makes_in(
+	struct jobs *jobs, bool (*fn)(const struct cgroup_id *makes_in, void *arg), void *arg)
+{
+	for (struct job *job = jobs->first; job; job = job->next)
+		if (job->running && job->options.makes_in && fn(job->options.makes_in, arg))
+			kill(job->pid, SIGKILL);
+}
+
 static void job_free(struct job *job)
 {
 	watch_stop(&job->pid_watch);

@@ -98,6 +98,9 @@ bool jobs_have_pid(const struct jobs *jobs, pid_t pid);
 /* True when fn is for the makes_in of a job that runs, or has ended and was not yet seen to. */
 bool jobs_any_makes_in(const struct jobs *jobs,
 	bool (*fn)(const struct cgroup_id *makes_in, void *arg), void *arg);
+/* Kills the workers of those: their results will be as of any worker that was killed. */
+void jobs_kill_makes_in(
+	struct jobs *jobs, bool (*fn)(const struct cgroup_id *makes_in, void *arg), void *arg);
 
 /*
  * Starts the job, now or when there is room. done is called exactly once, from the loop, after the

@@ -1,5 +1,6 @@
 """A container's life through the command line: states, exec, logs, freezing, shutting down."""
 
+import concurrent.futures
 import json
 import os
 import sqlite3
@@ -233,8 +234,6 @@ class TestExec:
     def test_many_at_once(self, box):
         box.tenant()
         box.launch("acme/web")
-        import concurrent.futures
-
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             results = list(pool.map(
                 lambda i: box.exec("acme/web", "/bin/echo", str(i)), range(64)))
@@ -423,6 +422,23 @@ class TestTenants:
         box.ok("tenant", "resume", "acme")
         assert box.exec("acme/web", "/bin/true").rc == 0
         box.ok("start", "acme/other")
+
+    def test_a_start_does_not_wait_for_a_suspension_to_end(self, box):
+        """What is half built stands still with the rest; it is taken back, and says why."""
+        box.tenant()
+        names = [f"acme/c{n}" for n in range(4)]
+        for _ in range(12):
+            with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+                launches = [pool.submit(box.croft, "launch", "busybox", n) for n in names]
+                box.ok("tenant", "suspend", "acme", "--reason", "unpaid")
+                results = [launch.result() for launch in launches]
+            for result in results:
+                assert result.rc == 0 or "tenant acme is suspended" in result.err, result
+            box.ok("tenant", "resume", "acme")
+            left = [c["name"].rsplit("/", 1)[1] for c in box.json_lines("list")]
+            assert len(left) == sum(r.rc == 0 for r in results)
+            for name in left:
+                box.ok("delete", "--force", f"acme/{name}")
 
     def test_delete_needs_force_while_it_has_containers(self, box):
         box.tenant()
