@@ -31,6 +31,12 @@ const char *container_state_name(enum container_state state)
 									  : "unknown";
 }
 
+const char *container_state_advice(enum container_state state)
+{
+	return (unsigned)state < ARRAY_SIZE(states) && states[state].advice ? states[state].advice
+									    : "try again";
+}
+
 bool container_state_may(enum container_state from, enum container_state to)
 {
 	return (unsigned)from < ARRAY_SIZE(states) && (unsigned)to < ARRAY_SIZE(states) &&

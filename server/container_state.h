@@ -39,6 +39,9 @@ enum container_state {
 /* "running"; "unknown" for a number out of range. Static storage. */
 const char *container_state_name(enum container_state state);
 
+/* What to do about a container that is in it: "start it first". Static storage. */
+const char *container_state_advice(enum container_state state);
+
 /* True when the table allows the move. */
 bool container_state_may(enum container_state from, enum container_state to);
 

@@ -314,7 +314,7 @@ int exec_check_container(const struct container *c, struct err *err)
 	if (c->state != CONTAINER_RUNNING)
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_NOT_RUNNING",
 			"%s/%s is %s; %s", t->name, c->name, container_state_name(c->state),
-			c->state == CONTAINER_STARTING ? "try again" : "start it first");
+			container_state_advice(c->state));
 	return 0;
 }
 
