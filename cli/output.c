@@ -28,12 +28,13 @@ struct output {
 	bool begun; /* CSV: the heading is out */
 };
 
-static const char *lower(const char *text, char buf[static COLUMN_TEXT_MAX])
+/* "ON_FAILURE" -> "on-failure": what the command line takes. */
+static const char *enum_text(const char *name, char buf[static COLUMN_TEXT_MAX])
 {
 	size_t i = 0;
 
-	for (; text[i] && i + 1 < COLUMN_TEXT_MAX; i++)
-		buf[i] = (char)tolower((unsigned char)text[i]);
+	for (; name[i] && i + 1 < COLUMN_TEXT_MAX; i++)
+		buf[i] = name[i] == '_' ? '-' : (char)tolower((unsigned char)name[i]);
 	buf[i] = '\0';
 	return buf;
 }
@@ -47,7 +48,7 @@ static const char *plain_text(const struct message_value *value, char buf[static
 	if (value->field->type == PROTOBUF_C_TYPE_BOOL)
 		return message_u64(value) ? "true" : "false";
 	if (name)
-		return lower(name, buf);
+		return enum_text(name, buf);
 	if (message_is_signed(value))
 		snprintf(buf, COLUMN_TEXT_MAX, "%" PRId64, (int64_t)message_u64(value));
 	else

@@ -39,6 +39,7 @@ class TestRestart:
         assert [d["seconds"] for d in told[:3]] == [1, 2, 4]
         info = box.info("acme/web")
         assert info["restart_policy"] == "ON_FAILURE"
+        assert "on-failure" in box.ok("info", "acme/web")
         # Stopping it ends that, and says so no more.
         if info["state"] == "STOPPED":
             assert "restart_time" in info
