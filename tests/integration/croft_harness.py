@@ -461,7 +461,7 @@ class Daemon:
 
     def begin_events(self):
         """events() without arguments begins here."""
-        self._first_event = max((e["number"] for e in self.json_lines("events")), default=0)
+        self._first_event = max((e["number"] for e in self.events()), default=self._first_event)
 
     def events(self, *args):
         return self.json_lines("events", *(args or ("--after", str(self._first_event))))

@@ -4,19 +4,25 @@ import contextlib
 import fcntl
 import os
 import re
+import socket
 import struct
 import subprocess
 
 _ESCAPES = re.compile(r"\\([0-7]{3})")
 
 
-def mounts(pid="self"):
-    """(mount point, root, file system type, source, super options) of each mount of a process."""
+def mounts(pid="self", only=""):
+    """(mount point, root, file system type, source, super options) of each mount of a process;
+    with `only`, of those that mention it (without spaces and what else the kernel escapes)."""
     found = []
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as f:
         for line in f:
+            if only not in line:
+                continue
             head, _, tail = line.rstrip("\n").partition(" - ")
-            fields = [_ESCAPES.sub(lambda m: chr(int(m.group(1), 8)), x) for x in head.split(" ")]
+            fields = head.split(" ")
+            if "\\" in head:
+                fields = [_ESCAPES.sub(lambda m: chr(int(m.group(1), 8)), x) for x in fields]
             kind, source, options = (tail.split(" ") + ["", ""])[:3]
             found.append((fields[4], fields[3], kind, source, options))
     return found
@@ -252,7 +258,8 @@ def is_alive(pid):
 
 
 def mounts_with(text):
-    """Mounts, in any process's namespace, that mention a path: as point, root or source."""
+    """Mounts, in any process's namespace, that mention a path: as point, root or source. It has
+    no spaces."""
     found, seen = set(), set()
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -261,13 +268,11 @@ def mounts_with(text):
             namespace = os.readlink(f"/proc/{name}/ns/mnt")
             if namespace in seen:
                 continue
-            entries = mounts(name)
+            entries = mounts(name, text)
             seen.add(namespace)
         except OSError:
             continue
-        for entry in entries:
-            if any(text in field for field in entry):
-                found.add((namespace, entry[0], entry[2]))
+        found |= {(namespace, entry[0], entry[2]) for entry in entries}
     return found
 
 
@@ -287,11 +292,10 @@ def loops_of(path):
 def links(netns=None):
     """Names of the network interfaces of a named namespace, or of this one; none when it is
     gone."""
-    command = ["ip", "-o", "link"]
-    if netns:
-        command[1:1] = ["-netns", netns]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          check=False)
+    if not netns:
+        return {name for _, name in socket.if_nameindex()}
+    done = subprocess.run(["ip", "-netns", netns, "-o", "link"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True, check=False)
     return {line.split(": ")[1].split("@")[0] for line in done.stdout.splitlines()}
 
 
