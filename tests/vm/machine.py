@@ -120,15 +120,16 @@ def _initramfs(cache, kernel_dir):
             name = f"{i:02d}-{os.path.basename(path)}"
             shutil.copy(path, os.path.join(tmp, "modules", name))
         image = os.path.join(cache, "initramfs.cpio")
+        new = os.path.join(cache, os.path.basename(tmp) + ".cpio")
         names = subprocess.run(
             ["find", "."], cwd=tmp, check=True, stdout=subprocess.PIPE
         ).stdout
-        with open(image + ".new", "wb") as out:
+        with open(new, "wb") as out:
             subprocess.run(
                 ["busybox", "cpio", "-o", "-H", "newc"], cwd=tmp, input=names, stdout=out,
                 stderr=subprocess.DEVNULL, check=True,
             )
-        os.rename(image + ".new", image)
+        os.rename(new, image)
     return image
 
 
@@ -205,7 +206,7 @@ def make_payload(directory, files, command, extra=()):
     return image
 
 
-def _qemu(parts, payload, results, console):
+def _qemu(parts, payload, results, console, part):
     drive = "if=virtio,format=raw,cache=unsafe"
     return [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
@@ -213,7 +214,7 @@ def _qemu(parts, payload, results, console):
         "-kernel", parts["kernel"], "-initrd", parts["initramfs"],
         # no_timer_check: on a busy host the emulated one comes late, which would be a panic.
         "-append", "console=ttyS0 loglevel=5 panic=-1 no_timer_check random.trust_cpu=on"
-        " mitigations=off",
+        f" mitigations=off croft.part={part}",
         "-drive", f"{drive},snapshot=on,file={parts['root']}",
         "-drive", f"{drive},readonly=on,file={payload}",
         "-drive", f"{drive},file={results}",
@@ -239,8 +240,8 @@ def _read_results(path, into):
         return None
 
 
-def boot(parts, payload, work, timeout, on_output):
-    """Runs the machine until it powers off or the time is over.
+def boot(parts, payload, work, timeout, on_output, part=""):
+    """Runs the machine until it powers off or the time is over. part: of the tests (share.py).
 
     What the command prints goes to on_output as it comes, in bytes. Returns the command's status,
     or None when there is none; its results are then files in `work`/results.
@@ -251,7 +252,7 @@ def boot(parts, payload, work, timeout, on_output):
     os.makedirs(results, exist_ok=True)
     _sparse_file(results_disk, RESULTS_BYTES)
     qemu = subprocess.Popen(
-        _qemu(parts, payload, results_disk, console), stdin=subprocess.DEVNULL,
+        _qemu(parts, payload, results_disk, console, part), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=work,
         # qemu keeps what the machine writes to its root disk in a file of its own here.
         env={**os.environ, "TMPDIR": work},
