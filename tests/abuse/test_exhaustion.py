@@ -96,12 +96,14 @@ class TestStubborn:
         box.launch("acme/web", init=["/bin/sh", "-c", script])
         box.ok("stop", "--timeout", "1", "acme/web")
 
+    @pytest.mark.native("signals, of no cgroup")
     def test_stopped_itself(self, box):
         box.tenant()
         box.launch("acme/web")
         box.sh("acme/web", "for i in 1 2 3; do (kill -STOP $(sh -c 'echo $PPID')) & done; true")
         box.ok("delete", "--force", "acme/web")
 
+    @pytest.mark.native("test_endings.py shows it there")
     def test_froze_itself(self, box):
         """cgroup v2's own freezer, where the tree is delegated to it."""
         box.tenant()
@@ -118,6 +120,7 @@ class TestStubborn:
         box.sh("acme/web", "sleep 1000 & /probe call 101 16 $!")
         box.ok("delete", "--force", "acme/web")
 
+    @pytest.mark.native("reaping, of no cgroup")
     def test_zombies(self, box):
         """An init that does not reap: its dead count, and go with it."""
         box.tenant(pids=64)

@@ -147,6 +147,7 @@ def test_the_daemons_session_keyring_stays_outside(canary, keyring_box):
     assert found.out.strip() == str(serial), found
 
 
+@pytest.mark.native("modes of a file of the host")
 def test_a_policy_that_others_may_write_is_not_used(bare_daemon):
     """Whoever writes a policy says what tenants may do; and an image says nothing of it."""
     for name, mode, owner in (("mine", 0o644, 0), ("group", 0o664, 0), ("world", 0o646, 0),

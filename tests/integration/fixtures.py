@@ -12,6 +12,7 @@ LEAK_SECONDS = 10
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "vm: also runs in the cgroup v2 machine (tests/vm)")
+    config.addinivalue_line("markers", "native(why): of those, what shows nothing new there")
 
 
 @pytest.fixture(scope="session")

@@ -301,6 +301,7 @@ class TestChanging:
 
 @pytest.mark.vm
 class TestRequests:
+    @pytest.mark.native("an answer of the API")
     def test_supervisor_gone_is_unavailable(self, box):
         box.tenant()
         box.launch("acme/web")
@@ -311,6 +312,7 @@ class TestRequests:
         box.restart("supervisor")
         check_works(box, "acme/web")
 
+    @pytest.mark.native("request ids, in the database")
     def test_retried_request_is_done_once(self, box):
         """A client that lost its answer sends the same request again, also to a new croftd."""
         request = {"tenant_id": "acme", "request_id": "11111111-2222-4333-8444-555555555555"}
@@ -323,6 +325,7 @@ class TestRequests:
             assert api.call("Tenants/CreateTenant", request) == first
         assert len(box.json_lines("tenant", "list")) == 1
 
+    @pytest.mark.native("the database")
     def test_committed_is_kept(self, box):
         """A reply is a promise: what was answered is there after kill -9."""
         for i in range(10):
@@ -348,6 +351,7 @@ class TestStopping:
         assert box.info("acme/web")["run"]["id"] == before["id"]
         check_works(box, "acme/web")
 
+    @pytest.mark.native("croftd's own loop")
     def test_both_answer_soon(self, bare_daemon):
         """Within 100 ms of the start; measured with the time that the client takes itself."""
         bare_daemon.start()

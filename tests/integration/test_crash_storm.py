@@ -84,8 +84,11 @@ def billed(found):
     return sum(int(row["quantity"]) for rows in found.values() for row in rows)
 
 
-@pytest.mark.parametrize(
-    "who", [("croftd",), ("supervisor",), ("supervisor", "croftd")], ids="+".join)
+@pytest.mark.parametrize("who", [
+    pytest.param(("croftd",), marks=pytest.mark.native("the last is the worst of the three")),
+    pytest.param(("supervisor",), marks=pytest.mark.native("the last is the worst of the three")),
+    ("supervisor", "croftd"),
+], ids="+".join)
 def test_storm(daemon, who):
     box = daemon
     box.busybox()

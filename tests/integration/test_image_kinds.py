@@ -87,6 +87,7 @@ class TestApplications:
         assert box.info("acme/app")["run"]["exit"] == {"kind": "EXITED", "status": 7}
         assert "stopped by QUIT" in box.ok("logs", "acme/app")
 
+    @pytest.mark.native("the image's row")
     def test_config_outlives_the_daemons(self, box):
         box.tenant()
         box.ok("image", "import", "app", "-", stdin=docker(
@@ -97,6 +98,7 @@ class TestApplications:
         assert box.json("image", "show", "app") == before
         check_app(box, launch_app(box))
 
+    @pytest.mark.native("croftd's choice of arguments")
     def test_another_init_keeps_the_rest(self, box):
         box.tenant()
         box.ok("image", "import", "app", "-", stdin=oci(

@@ -123,9 +123,11 @@ class TestPolicy:
         init = kernel.status_field(caged.init_pid("acme/caged"), "Seccomp_filters")
         assert caged.sh("acme/caged", "grep Seccomp_filters /proc/self/status").split()[1] == init
 
+    @pytest.mark.native("refused by name, before any kernel")
     def test_unknown_policy_is_refused(self, caged):
         caged.refused("launch", "busybox", "acme/x", "--policy", "nothing", match="nothing")
 
+    @pytest.mark.native("refused by the compiler of policies")
     def test_broken_policy_is_refused_and_said(self, bare_daemon):
         with open(f"{bare_daemon.policies}/broken.json", "w", encoding="utf-8") as f:
             f.write('{"defaultAction": "SCMP_ACT_MAYBE"}')
@@ -265,6 +267,7 @@ class TestFiles:
             target = os.readlink(f"/proc/{pid}/fd/{fd}")
             assert not target.startswith(("/tmp", "/var", "/sys")), target
 
+    @pytest.mark.native("that none is left open is shown there")
     def test_no_descriptor_leads_out(self, caged):
         """What is open while a command is set up must not be named as its directory or program:
         through a directory of the host, `..` leads to the host's root (CVE-2024-21626)."""
@@ -283,6 +286,7 @@ class TestFiles:
             assert result.rc in (126, 127), (fd, result)
         assert os.readlink(f"/proc/{caged.init_pid('acme/caged')}/cwd") == "/"
 
+    @pytest.mark.native("that none is left open is shown there")
     def test_no_descriptor_leads_out_by_a_link(self, caged):
         """The same through the tenant's own files: a link, and a home of its passwd."""
         inside = set(caged.sh("acme/caged", "ls /").split())
@@ -295,6 +299,7 @@ class TestFiles:
                 if result.rc == 0:
                     assert set(result.out.split()) == inside, (fd, options)
 
+    @pytest.mark.native("that none is left open is shown there")
     def test_init_cannot_be_a_program_of_the_host(self, caged):
         for fd in range(3, 48):
             result = caged.croft("launch", "busybox", "acme/evil", "--",

@@ -37,6 +37,7 @@ class TestStates:
         box.ok("delete", "--force", "acme/web")
         box.refused("info", "acme/web", match="acme/web|no container")
 
+    @pytest.mark.native("an image that is not there")
     def test_launch_that_fails_leaves_nothing(self, box):
         box.tenant()
         box.refused("launch", "busybox", "acme/web", "--", "/no/such/init", match="/no/such/init")
@@ -73,6 +74,7 @@ class TestStates:
         box.wait_state("acme/web", "STOPPED")
         wait_until("all are gone", lambda: not any(kernel.is_alive(p) for p in pids))
 
+    @pytest.mark.native("two that are there, in turn")
     def test_restart_is_a_new_run_of_the_same_disk(self, box):
         box.tenant()
         first = box.launch("acme/web")
@@ -89,13 +91,17 @@ class TestStates:
         run = box.wait_state("acme/web", "STOPPED")["run"]
         assert run["exit"] == {"kind": "EXITED", "status": 42}
 
+    @pytest.mark.native("croftd's decision")
     def test_ephemeral_goes_with_its_run(self, box):
         box.tenant()
         box.ok("launch", "busybox", "acme/web", "--ephemeral", "--", "/bin/sleep", "0.3")
         wait_until("it is deleted", lambda: box.croft("info", "acme/web").rc == 1)
         assert not box.cgroup("acme/web").exists()
 
-    @pytest.mark.parametrize("word,kind", [("poweroff", "POWEROFF"), ("halt", "POWEROFF")])
+    @pytest.mark.parametrize("word,kind", [
+        ("poweroff", "POWEROFF"),
+        pytest.param("halt", "POWEROFF", marks=pytest.mark.native("the same system call")),
+    ])
     def test_poweroff_inside(self, box, word, kind):
         box.tenant()
         box.launch("acme/web")

@@ -266,6 +266,7 @@ class TestCpu:
         box.ok("set", "acme/web", "--cores", "0-0")
         assert box.sh("acme/web", "grep Cpus_allowed_list /proc/self/status").split()[1] == "0"
 
+    @pytest.mark.native("croftd's choice")
     def test_a_number_of_cores_is_chosen_evenly(self, box):
         box.tenant(cpu="2")
         for name in ("acme/a", "acme/b"):
@@ -337,6 +338,7 @@ class TestRefusals:
             assert box.cgroup("acme/web").memory_max() == 32 * MIB
             wait_until("it fits", lambda: box.cgroup("acme/web").memory() <= 32 * MIB)
 
+    @pytest.mark.native("croftd's decision")
     def test_tenant_below_a_container(self, box):
         box.tenant(memory="256M", pids=100)
         box.launch("acme/web", memory="128M", pids=80)
@@ -347,11 +349,13 @@ class TestRefusals:
         assert box.cgroup("acme").memory_max() == 256 * MIB
         assert box.cgroup("acme").pids_max() == 100
 
+    @pytest.mark.native("croftd's decision")
     def test_sums_may_exceed(self, box):
         box.tenant(memory="128M")
         for name in ("acme/a", "acme/b", "acme/c"):
             box.launch(name, memory="100M")
 
+    @pytest.mark.native("croftd's decision")
     def test_container_count(self, box):
         box.tenant(containers=2)
         box.launch("acme/a")
@@ -361,6 +365,7 @@ class TestRefusals:
         box.ok("create", "busybox", "acme/c")
 
 
+@pytest.mark.native("quotas of that kernel: root_pool_limits")
 class TestDisk:
     def test_container(self, box):
         box.tenant(disk="256M")

@@ -121,6 +121,7 @@ def test_what_goes_to_every_port_is_nobodys_own(lab):
     assert packets("to_own") == own + 1
 
 
+@pytest.mark.native("croft-net's text")
 def test_a_set_of_an_earlier_croft_goes(lab):
     table = ("bridge", f"{lab.plan.table}_count")
     lab.croft_net(rules.REPLACE, ROWS)
@@ -212,6 +213,7 @@ def test_the_hosts_own_rules_are_untouched(lab):
     lab.nft("flush", "ruleset")
 
 
+@pytest.mark.native("croft-net's text")
 def test_the_same_rows_make_the_same_tables(lab):
     lab.croft_net(rules.REPLACE, ROWS + FORWARDS)
     once = lab.nft("-s", "list", "ruleset")
@@ -247,6 +249,7 @@ def test_a_conflict_changes_nothing(lab):
         lab.croft_net(rules.ADD, [rules.container(1, 1)])
 
 
+@pytest.mark.native("names in croft-net's text")
 @pytest.mark.parametrize("letters", ["nf", "nftx"])
 def test_instances_keep_off_each_other(lab, letters):
     """Their letters may begin alike: a digit follows."""
@@ -263,6 +266,7 @@ def test_instances_keep_off_each_other(lab, letters):
 # ---- the worker
 
 
+@pytest.mark.native("croft-net's text")
 def test_what_is_not_rows_is_refused(lab):
     plan = lab.plan
     good = rules.message(plan, rules.REPLACE, ROWS)

@@ -25,7 +25,8 @@ class KeptPlain(Kept):
         return self.daemon
 
 
-@pytest.fixture(scope="module", params=["btrfs", "plain"])
+@pytest.fixture(scope="module", params=[
+    "btrfs", pytest.param("plain", marks=pytest.mark.native("a copy, on any kernel"))])
 def kept(request, schema):
     yield from keep(KeptPlain(schema) if request.param == "plain" else Kept(schema))
 

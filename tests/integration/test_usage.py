@@ -160,11 +160,13 @@ class TestPresent:
         assert quantity(box, "acme/web", "cpu.used") >= counted > 0
         assert all(r["final"] == "false" for r in found)
 
+    @pytest.mark.native("when croftd sweeps, of no kernel")
     def test_grows_with_each_export(self, box):
         box.launch("acme/web")
         first = quantity(box, "acme/web", "running")
         assert quantity(box, "acme/web", "running") > first > 0
 
+    @pytest.mark.native("when croftd sweeps, of no kernel")
     def test_asking_often_makes_no_more_sweeps(self, box):
         """Exports at once share one, and those made for them are a second apart at least."""
         box.launch("acme/web")
@@ -175,12 +177,14 @@ class TestPresent:
         samples = {int(r["samples"]) for r in records(box)}
         assert len(samples) == 1 and samples.pop() <= seconds + 2
 
+    @pytest.mark.native("when croftd sweeps, of no kernel")
     def test_the_past_needs_no_sweep(self, box):
         box.launch("acme/web")
         assert records(box, "--to", "2001-01-01T00:00:00Z") == []
         assert {r["samples"] for r in records(box)} == {"1"}
 
 
+@pytest.mark.native("the ledger's rows, of no kernel")
 class TestGone:
     """What a container had used stays to be seen when it is gone."""
 
@@ -229,6 +233,7 @@ class TestGone:
         box.refused("usage", "show", "acme/never", match="no container acme/never")
 
 
+@pytest.mark.native("the ledger's rows, of no kernel")
 class TestExport:
     def test_repeated_exports_are_the_same(self, box):
         box.tenant()
@@ -280,6 +285,7 @@ class TestExport:
         assert {r["account_ref"] for r in records(box)} == {account}
 
 
+@pytest.mark.native("the table of events, of no kernel")
 class TestEvents:
     def test_are_numbered_without_gaps_and_replayable(self, box):
         box.tenant()
