@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "sandbox/handlers.h"
+#include "sandbox/import_worker.h"
 
 #include <string.h>
 
@@ -15,37 +16,19 @@
 #define IMAGE_BYTES_MAX	  (UINT64_C(1) << 44)
 #define IMAGE_ENTRIES_MAX UINT64_C(100000000)
 
-static void forward_progress(const struct image_report *report, void *arg)
-{
-	struct msg_import_progress msg = {.bytes = report->bytes, .entries = report->entries};
-
-	job_progress(arg, &msg, sizeof(msg));
-}
-
 static int unpack(struct task *task, int target_fd, struct job_output *out,
 	struct image_report *report, struct err *err)
 {
 	const struct msg_image *msg = &task->u.import.msg;
-	struct supervisor *s = task->s;
 	struct image_import import = {
-		.importer_fd = s->importer_fd,
-		.archive_fd = task->fds[0],
 		.target_fd = target_fd,
 		.limits = msg->limits,
 		.init = msg->init,
 		.reference = msg->reference,
-		.progress = forward_progress,
-		.arg = out,
 	};
 	int config = -1;
-	int r = idrange_take(s->ids, &import.id_base, err);
+	int r = import_worker_run(task, &import, out, report, &config, err);
 
-	if (r < 0)
-		return r;
-	/* Told at once: should we be killed, the supervisor gives it back. */
-	job_progress(out, &import.id_base, sizeof(import.id_base));
-	r = image_import_run(&import, report, &config, err);
-	idrange_put(s->ids, import.id_base, NULL);
 	if (r == 0 && config >= 0)
 		out->fds[out->n_fds++] = config;
 	return r;
@@ -78,11 +61,8 @@ static void progressed(struct task *task, const void *data, size_t size)
 {
 	struct msg_import_progress msg;
 
-	if (size == sizeof(task->u.import.id_base))
-		memcpy(&task->u.import.id_base, data, size);
-	if (size != sizeof(msg))
+	if (!import_worker_told(data, size, &task->u.import.id_base, &msg))
 		return;
-	memcpy(&msg, data, sizeof(msg));
 	memcpy(msg.image, task->u.import.msg.image, sizeof(msg.image));
 	peer_event(task->s->peer, MSG_EVENT_IMPORT_PROGRESS, &msg, NULL, 0);
 }

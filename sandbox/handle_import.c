@@ -10,6 +10,7 @@
 #include "sandbox/container.h"
 #include "sandbox/disk_use.h"
 #include "sandbox/handlers.h"
+#include "sandbox/import_worker.h"
 #include "sandbox/pool_snapshot.h"
 #include "sandbox/snapshot_list.h"
 #include "sandbox/tenant_leaf.h"
@@ -35,14 +36,6 @@ struct content {
 	struct snapshot_list list;
 	uint64_t before; /* bytes of all trees but the last */
 };
-
-static void forward_progress(const struct image_report *report, void *arg)
-{
-	struct msg_import_progress msg = {.bytes = report->bytes, .entries = report->entries};
-	struct content *content = arg;
-
-	job_progress(content->out, &msg, sizeof(msg));
-}
 
 /* The tree at hand has ended: what it holds, by what all hold. */
 static void end_tree(struct content *content, const struct image_report *all)
@@ -110,27 +103,17 @@ static int unpack(struct content *content, int upper, int *ret_config, struct er
 {
 	struct task *task = content->task;
 	const struct msg_container_import *msg = &task->u.unpack.msg;
-	struct supervisor *s = task->s;
 	struct image_report all = {0};
 	struct image_import import = {
-		.importer_fd = s->importer_fd,
-		.archive_fd = task->fds[0],
 		.target_fd = upper,
 		.limits = msg->limits,
 		.init = "",
 		.reference = "",
-		.progress = forward_progress,
 		.snapshot = take_snapshot,
 		.arg = content,
 	};
-	int r = idrange_take(s->ids, &import.id_base, err);
+	int r = import_worker_run(task, &import, content->out, &all, ret_config, err);
 
-	if (r < 0)
-		return r;
-	/* Told at once: should we be killed, the supervisor gives it back. */
-	job_progress(content->out, &import.id_base, sizeof(import.id_base));
-	r = image_import_run(&import, &all, ret_config, err);
-	idrange_put(s->ids, import.id_base, NULL);
 	if (r < 0)
 		return r;
 	end_tree(content, &all);
@@ -209,11 +192,8 @@ static void progressed(struct task *task, const void *data, size_t size)
 	const struct msg_container_import *in = &task->u.unpack.msg;
 	struct msg_import_progress msg;
 
-	if (size == sizeof(task->u.unpack.id_base))
-		memcpy(&task->u.unpack.id_base, data, size);
-	if (size != sizeof(msg))
+	if (!import_worker_told(data, size, &task->u.unpack.id_base, &msg))
 		return;
-	memcpy(&msg, data, sizeof(msg));
 	memcpy(msg.tenant, in->tenant, sizeof(msg.tenant));
 	memcpy(msg.container, in->container, sizeof(msg.container));
 	peer_event(task->s->peer, MSG_EVENT_IMPORT_PROGRESS, &msg, NULL, 0);

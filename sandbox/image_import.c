@@ -189,7 +189,7 @@ static int watch(struct jailed *child, const struct image_import *import,
 			last = clock_boot_usec();
 		done = report.bytes + report.entries;
 		if (import->progress)
-			import->progress(&report, import->arg);
+			import->progress(&report, import->progress_arg);
 	}
 }
 

@@ -58,7 +58,8 @@ struct image_import {
 	struct image_limits limits;
 	const char *init; /* a path that must be executable within the tree; "": none need be */
 	const char *reference; /* which image of an archive with several; "": the only one */
-	void (*progress)(const struct image_report *report, void *arg); /* may be NULL */
+	void (*progress)(const struct image_report *report, void *progress_arg); /* may be NULL */
+	void *progress_arg;
 	/*
 	 * A snapshot comes, whose row is not checked; what was unpacked before is in the report.
 	 * Returns 0 with *ret_fd, an empty directory for it, the caller's; or -errno. May be NULL

@@ -105,7 +105,7 @@ static int import(struct fixture *f, int archive)
 		.init = "",
 		.reference = f->reference ? f->reference : "",
 		.progress = count,
-		.arg = f,
+		.progress_arg = f,
 	};
 	struct err err = {0};
 
