@@ -44,15 +44,13 @@ static void tell(struct job_output *out, uint32_t id_base)
 static int copy(struct task *task, const struct msg_export *msg, struct err *err)
 {
 	struct cgroup_id id;
-	int r = 0;
+	struct reading_pause pause;
+	int r;
 
 	handler_container_id(msg->tenant, msg->container, &id);
-	if (msg->pause == PAUSE_FREEZE)
-		r = pause_begin(task->s, &id, err);
-	if (r < 0)
-		return r;
+	pause_while_read(&pause, task->s, &id, msg->pause == PAUSE_FREEZE);
 	r = pool_export_copy(task->s->pool, msg->tenant, msg->container, err);
-	pause_end(task->s, &id);
+	pause_stop(&pause);
 	return r;
 }
 

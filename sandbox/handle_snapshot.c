@@ -4,7 +4,6 @@
  * paused where that is enough.
  */
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "sandbox/container.h"
 #include "sandbox/disk_use.h"
 #include "sandbox/handlers.h"
@@ -116,20 +115,17 @@ static int make(struct task *task, struct job_output *out, struct err *err)
 	const struct msg_snapshot *msg = &task->u.snapshot;
 	struct msg_snapshot_made reply = {0};
 	struct cgroup_id id;
-	uint64_t began;
+	struct reading_pause pause;
 	int r = enter_leaf(task, msg->tenant, err);
 
-	handler_container_id(msg->tenant, msg->container, &id);
-	began = clock_boot_usec();
-	if (r == 0 && msg->pause == PAUSE_FREEZE)
-		r = pause_begin(task->s, &id, err);
 	if (r < 0)
 		return r;
+	handler_container_id(msg->tenant, msg->container, &id);
+	pause_while_read(&pause, task->s, &id, msg->pause == PAUSE_FREEZE);
 	r = pool_snapshot_make(task->s->pool, msg->tenant, msg->container, msg->snapshot,
 		&msg->disk, &reply.used_bytes, err);
-	pause_end(task->s, &id);
-	if (msg->pause == PAUSE_FREEZE)
-		reply.paused_usec = clock_boot_usec() - began;
+	pause_stop(&pause);
+	reply.paused_usec = pause.took_usec;
 	memcpy(out->payload, &reply, sizeof(reply));
 	out->size = sizeof(reply);
 	return r;
@@ -291,17 +287,17 @@ static int copy(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_copy *msg = &task->u.copy;
 	struct cgroup_id id;
+	struct reading_pause pause;
 	int r = enter_leaf(task, msg->tenant, err);
 
 	(void)out;
-	handler_container_id(msg->tenant, msg->from, &id);
-	if (r == 0 && msg->pause == PAUSE_FREEZE)
-		r = pause_begin(task->s, &id, err);
 	if (r < 0)
 		return r;
+	handler_container_id(msg->tenant, msg->from, &id);
+	pause_while_read(&pause, task->s, &id, msg->pause == PAUSE_FREEZE);
 	r = pool_upper_copy(
 		task->s->pool, msg->tenant, msg->from, msg->snapshot, msg->to, &msg->disk, err);
-	pause_end(task->s, &id);
+	pause_stop(&pause);
 	return r;
 }
 

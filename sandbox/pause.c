@@ -2,6 +2,7 @@
 #include "sandbox/pause.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <fcntl.h>
@@ -68,4 +69,37 @@ void pause_end_all(struct supervisor *s)
 		log_warning("container thawed tenant=%s container=%s", id.tenant, id.container);
 		pause_end(s, &id);
 	}
+}
+
+static int reading_begins(void *arg, struct err *err)
+{
+	struct reading_pause *pause = arg;
+
+	pause->began_boot_usec = clock_boot_usec();
+	return pause_begin(pause->s, &pause->id, err);
+}
+
+static void reading_ends(void *arg)
+{
+	struct reading_pause *pause = arg;
+
+	pause_end(pause->s, &pause->id);
+	if (pause->began_boot_usec)
+		pause->took_usec = clock_boot_usec() - pause->began_boot_usec;
+	pause->began_boot_usec = 0;
+}
+
+void pause_while_read(
+	struct reading_pause *pause, struct supervisor *s, const struct cgroup_id *id, bool freeze)
+{
+	*pause = (struct reading_pause){.s = s,
+		.id = *id,
+		.reading = {.begin = reading_begins, .end = reading_ends, .arg = pause}};
+	pool_set_reading(s->pool, freeze ? &pause->reading : NULL);
+}
+
+void pause_stop(struct reading_pause *pause)
+{
+	pool_set_reading(pause->s->pool, NULL);
+	reading_ends(pause);
 }

@@ -54,6 +54,21 @@ const char *pool_driver(const struct pool *pool);
 bool pool_has_limits(const struct pool *pool);
 /* True when a snapshot or copy takes as long as the tree is large; see pool_snapshot.h. */
 bool pool_copies(const struct pool *pool);
+
+/*
+ * Whoever writes to a container's directory must stand still while it is read for a snapshot, a
+ * copy or an export, and for no longer: what is made of it is written to the disk after that.
+ */
+struct pool_reading {
+	/* It is about to be read. An error ends it. */
+	int (*begin)(void *arg, struct err *err);
+	/* It has been read, or that failed. */
+	void (*end)(void *arg);
+	void *arg;
+};
+
+/* Has these called by what is asked for from now on; NULL: none. They stay the caller's. */
+void pool_set_reading(struct pool *pool, const struct pool_reading *reading);
 /* The whole pool's size and what is used of it. */
 int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, struct err *err);
 

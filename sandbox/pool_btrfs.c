@@ -384,9 +384,12 @@ static int clone(int from_fd, const struct pool_entry *entry, const struct pool_
 	int r = entry->group_fd >= 0 ? group_of(entry->group_fd, 1, &group, err) : 0;
 
 	(void)new;
+	if (r == 0)
+		r = pool_reading_begin(entry, err);
 	if (r < 0)
 		return r;
 	r = btrfs_subvolume_snapshot(entry->parent_fd, entry->name, from_fd, group, read_only);
+	pool_reading_end(entry);
 	if (r == 0 && group)
 		r = btrfs_quota_settle(entry->parent_fd);
 	return r < 0 ? err_sys(err, r, "make a snapshot") : 0;

@@ -38,7 +38,8 @@ int pool_export_copy(struct pool *pool, const char *tenant, const char *containe
 	_cleanup_close_ int tenant_fd = -1;
 	_cleanup_close_ int fd = -1;
 	char name[POOL_COMPANION_SIZE];
-	struct pool_entry entry = {.root_fd = pool->root_fd, .name = name};
+	struct pool_entry entry = {
+		.root_fd = pool->root_fd, .name = name, .reading = pool->reading};
 	int r = pool_open_tenant(pool, tenant, &tenant_fd, err);
 
 	if (r == 0)

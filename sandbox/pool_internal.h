@@ -26,7 +26,20 @@ struct pool_entry {
 	int group_fd; /* -1: of no group */
 	int parent_fd;
 	const char *name;
+	const struct pool_reading *reading; /* of what it is to be a copy; NULL: nobody asks */
 };
+
+/* Called by clone() around what reads its source, and nothing else. */
+static inline int pool_reading_begin(const struct pool_entry *entry, struct err *err)
+{
+	return entry->reading ? entry->reading->begin(entry->reading->arg, err) : 0;
+}
+
+static inline void pool_reading_end(const struct pool_entry *entry)
+{
+	if (entry->reading)
+		entry->reading->end(entry->reading->arg);
+}
 
 /* What a new directory is to be. */
 struct pool_new {
@@ -114,6 +127,8 @@ struct pool {
 	int images_fd;
 	int incoming_fd;
 	int tenants_fd;
+	const struct pool_reading
+		*reading; /* the caller's, for the copy that it asks for; or NULL */
 };
 
 /* Opens an existing directory that Croft made; `what` and its name go into the message. */

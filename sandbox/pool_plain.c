@@ -53,12 +53,21 @@ static int drop(const struct pool_entry *entry, bool group, struct err *err)
 	return pool_dir_drop(entry->parent_fd, entry->name, err);
 }
 
+struct copying {
+	int from_fd;
+	const struct pool_entry *entry;
+};
+
 static int copy_into(int fd, void *arg, struct err *err)
 {
 	static const struct tree_copy_options as_it_is;
-	const int *from_fd = arg;
-	int r = tree_copy(*from_fd, fd, &as_it_is, NULL, err);
+	const struct copying *copying = arg;
+	int r = pool_reading_begin(copying->entry, err);
 
+	if (r < 0)
+		return r;
+	r = tree_copy(copying->from_fd, fd, &as_it_is, NULL, err);
+	pool_reading_end(copying->entry);
 	if (r < 0)
 		return r;
 	return syncfs(fd) < 0 ? err_sys(err, errno, "write the copy to the disk") : 0;
@@ -67,9 +76,11 @@ static int copy_into(int fd, void *arg, struct err *err)
 static int clone(int from_fd, const struct pool_entry *entry, const struct pool_new *new,
 	bool read_only, struct err *err)
 {
+	struct copying copying = {from_fd, entry};
+
 	(void)new;
 	(void)read_only;
-	return pool_dir_make(entry->parent_fd, entry->name, copy_into, &from_fd, err);
+	return pool_dir_make(entry->parent_fd, entry->name, copy_into, &copying, err);
 }
 
 static int held(int dir_fd, uint64_t *ret_bytes, struct err *err)

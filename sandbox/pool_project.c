@@ -315,8 +315,12 @@ static int fill(int fd, void *arg, struct err *err)
 	struct filling *f = arg;
 	int r = enter_project(fd, f, err);
 
-	if (r == 0 && f->from_fd >= 0)
-		r = copy_within_limits(f->entry->root_fd, f->from_fd, fd, err);
+	if (r == 0 && f->from_fd >= 0) {
+		r = pool_reading_begin(f->entry, err);
+		if (r == 0)
+			r = copy_within_limits(f->entry->root_fd, f->from_fd, fd, err);
+		pool_reading_end(f->entry);
+	}
 	if (r < 0)
 		return r;
 	return syncfs(fd) < 0 ? err_sys(err, errno, "write a directory to the disk") : 0;

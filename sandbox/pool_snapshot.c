@@ -240,6 +240,11 @@ static int allow_for_snapshot(struct pool *pool, const struct place *place, cons
 	return r < 0 ? r : set_own_limit(pool, place->tenant_fd, container, dir_fd, quota, err);
 }
 
+void pool_set_reading(struct pool *pool, const struct pool_reading *reading)
+{
+	pool->reading = reading;
+}
+
 int pool_snapshot_make(struct pool *pool, const char *tenant, const char *container,
 	const char *snapshot, const struct disk_limits *quota, uint64_t *ret_bytes, struct err *err)
 {
@@ -260,7 +265,11 @@ int pool_snapshot_make(struct pool *pool, const char *tenant, const char *contai
 		r = allow_for_snapshot(pool, &place, container, fd, quota, err);
 	if (r < 0)
 		return r;
-	entry = (struct pool_entry){pool->root_fd, place.tenant_fd, place.snapshots_fd, snapshot};
+	entry = (struct pool_entry){.root_fd = pool->root_fd,
+		.group_fd = place.tenant_fd,
+		.parent_fd = place.snapshots_fd,
+		.name = snapshot,
+		.reading = pool->reading};
 	r = pool->ops->clone(fd, &entry, &pool_new_plain, true, err);
 	if (r == -EEXIST)
 		return err_set(err, ERR_ALREADY_EXISTS, "SNAPSHOT_EXISTS",
@@ -335,6 +344,7 @@ static int clone_new(struct pool *pool, const struct place *place, int from_fd, 
 	struct pool_entry entry = new_entry(pool, place, name);
 	struct pool_new new = {*quota, instead_fd};
 
+	entry.reading = pool->reading;
 	return pool->ops->clone(from_fd, &entry, &new, false, err);
 }
 

@@ -16,7 +16,8 @@
 #include "sandbox/tree_copy.h"
 
 /*
- * Keeps the container's directory as it is now. The container must not run, or be frozen.
+ * Keeps the container's directory as it is when it is read. The container must not run, or be
+ * frozen then.
  * quota is its own limit, as in pool_upper_make(). *ret_bytes is what it holds on a driver
  * that can tell. ALREADY_EXISTS / SNAPSHOT_EXISTS.
  */

@@ -45,6 +45,60 @@ static void made_restored_removed(void **state)
 	assert_ok(f, pool_tenant_remove(f->pool, "acme", &f->err));
 }
 
+struct reader {
+	struct fixture *f;
+	int begun;
+	int ended;
+	bool was_there; /* the copy, when its source had been read */
+	bool fails;
+};
+
+static int reading_begins(void *arg, struct err *err)
+{
+	struct reader *reader = arg;
+
+	reader->begun++;
+	return reader->fails ? err_set(err, ERR_ABORTED, "TEST", "it does not stand still") : 0;
+}
+
+static void reading_ends(void *arg)
+{
+	struct reader *reader = arg;
+
+	/* Of a copy that is not under its name yet nothing need be on the disk. */
+	reader->was_there = count(reader->f) > 0;
+	reader->ended++;
+}
+
+/* Whoever writes to it stands still while it is read, and not while the copy goes to the disk. */
+static void it_is_read_for_a_moment(void **state)
+{
+	struct fixture *f = *state;
+	struct reader reader = {.f = f};
+	const struct pool_reading reading = {reading_begins, reading_ends, &reader};
+	uint64_t bytes;
+
+	make(f, "web");
+	pool_set_reading(f->pool, &reading);
+	snapshot(f, "one");
+	assert_int_equal(reader.begun, 1);
+	assert_true(reader.ended > 0);
+	assert_int_equal(reader.was_there, !pool_copies(f->pool));
+	assert_ok(
+		f, pool_upper_copy(f->pool, "acme", "web", "", "twin", DISK(LIMIT_UNSET), &f->err));
+	assert_int_equal(reader.begun, 2);
+	reader.fails = true;
+	assert_int_equal(pool_snapshot_make(
+				 f->pool, "acme", "web", "two", DISK(LIMIT_UNSET), &bytes, &f->err),
+		-ESTALE);
+	assert_string_equal(f->err.reason, "TEST");
+	pool_set_reading(f->pool, NULL);
+	assert_int_equal(count(f), 1);
+	drop(f, "one");
+	assert_ok(f, pool_upper_remove(f->pool, "acme", "twin", &f->err));
+	assert_ok(f, pool_upper_remove(f->pool, "acme", "web", &f->err));
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -470,6 +524,7 @@ static int run_project(void)
 {
 	struct CMUnitTest tests[] = {
 		on_each_project(made_restored_removed),
+		on_each_project(it_is_read_for_a_moment),
 		on_each_project(what_cannot_be_is_refused),
 		on_each_project(everything_comes_through),
 		on_each_project(copies_and_names),
@@ -500,12 +555,14 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		on_plain(made_restored_removed),
+		on_plain(it_is_read_for_a_moment),
 		on_plain(what_cannot_be_is_refused),
 		on_plain(everything_comes_through),
 		on_plain(copies_and_names),
 		on_plain(killed_in_the_middle),
 		on_plain(merged_as_the_container_saw_it),
 		on_btrfs(made_restored_removed),
+		on_btrfs(it_is_read_for_a_moment),
 		on_btrfs(what_cannot_be_is_refused),
 		on_btrfs(everything_comes_through),
 		on_btrfs(copies_and_names),
