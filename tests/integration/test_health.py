@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 import kernel
 from croft_harness import wait_until
 
@@ -41,6 +43,7 @@ def next_run(box, before):
                       i.get("state") == "RUNNING" and i["run"]["id"] != before and i, WAIT, 0.2)
 
 
+@pytest.mark.vm
 def test_it_follows_what_the_check_says(box):
     box.tenant()
     box.launch("acme/web")

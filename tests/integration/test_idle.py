@@ -4,6 +4,8 @@ import concurrent.futures
 import json
 import time
 
+import pytest
+
 import kernel
 from croft_harness import wait_until
 
@@ -35,6 +37,7 @@ def ticks(box):
         return len(f.read())
 
 
+@pytest.mark.vm
 def test_what_is_idle_stands_still_until_a_command_comes(box):
     launch(box, init=["/bin/sh", "-c", "while echo >>/ticks; do sleep 2; done"])
     until_frozen(box)

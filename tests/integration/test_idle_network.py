@@ -3,6 +3,8 @@
 import concurrent.futures
 import json
 
+import pytest
+
 import netlab
 from croft_harness import SLOWNESS, wait_until
 from networked import kept, lab  # noqa: F401
@@ -42,6 +44,7 @@ def fetch(box, address):
                        timeout=WAIT * SLOWNESS).stdout
 
 
+@pytest.mark.vm
 def test_a_forwarded_connection_wakes_it(box):
     launch(box)
     for address in (netlab.HOST4, netlab.HOST6):

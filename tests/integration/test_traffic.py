@@ -134,6 +134,7 @@ def check_final(box, uid, seen):
     return found
 
 
+@pytest.mark.vm
 def test_the_bill_is_what_the_kernel_counted(box):
     box.tenant()
     web, web_uid = launch(box, "acme/web")
