@@ -28,20 +28,16 @@
 #define ENTRIES_MAX  UINT64_C(2000000)
 #define BYTES_MOST   (UINT64_C(1) << 44) /* that the supervisor takes */
 /* The same with its snapshots. */
-#define ALL_BYTES_MAX	    (4 * UNPACKED_MAX)
-#define ALL_ENTRIES_MAX	    (4 * ENTRIES_MAX)
-#define PROGRESS_EVERY_USEC 200000u
+#define ALL_BYTES_MAX	(4 * UNPACKED_MAX)
+#define ALL_ENTRIES_MAX (4 * ENTRIES_MAX)
 
 struct container_import {
 	LIST_ENTRY(container_import) entry;
 	struct server *server;
 	struct mutation *mutation;
-	struct grpc_call *call;	     /* a reference */
 	struct container *container; /* a reference; in the model, not visible */
 	struct feed feed;
-	uint64_t told_boot_usec; /* when progress was last sent */
 	bool with_snapshots;
-	bool cancelled;
 	struct err err; /* it is being taken back */
 };
 
@@ -50,8 +46,6 @@ static void import_free(struct container_import *import)
 	LIST_REMOVE(import, entry);
 	import->server->n_container_imports--;
 	feed_finish(&import->feed);
-	grpc_call_set_data(import->call, NULL);
-	grpc_call_unref(import->call);
 	container_unref(import->container);
 	free(import);
 }
@@ -86,28 +80,9 @@ static void take_back(struct container_import *import, const struct err *err)
 void container_import_message(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ImportContainerRequest *request = (const void *)message;
-	struct container_import *import = grpc_call_data(call);
 
-	if (import && request->kind_case == CROFT__V1__IMPORT_CONTAINER_REQUEST__KIND_DATA)
-		feed_add(&import->feed, request->data.data, request->data.len);
-}
-
-void container_import_half_closed(struct grpc_call *call)
-{
-	struct container_import *import = grpc_call_data(call);
-
-	if (import)
-		feed_end(&import->feed);
-}
-
-void container_import_cancelled(struct grpc_call *call)
-{
-	struct container_import *import = grpc_call_data(call);
-
-	if (!import)
-		return;
-	import->cancelled = true;
-	feed_close(&import->feed);
+	feed_message(call, request->kind_case == CROFT__V1__IMPORT_CONTAINER_REQUEST__KIND_DATA,
+		&request->data);
 }
 
 static int not_whole(struct err *err)
@@ -200,7 +175,7 @@ static int take(struct container_import *import, const struct msg_image_imported
 		r = snapshots_unpack(c, fds[n_config], err);
 	if (r < 0)
 		return r;
-	if (import->cancelled)
+	if (import->feed.cancelled)
 		return not_whole(err);
 	if (c->gone || c->condemned)
 		return err_set(err, ERR_ABORTED, "CONTAINER_BUSY",
@@ -231,22 +206,19 @@ void container_import_progress(struct server *server, const struct msg_import_pr
 {
 	Croft__V1__ImportContainerResponse response = CROFT__V1__IMPORT_CONTAINER_RESPONSE__INIT;
 	Croft__V1__ImportProgress progress = CROFT__V1__IMPORT_PROGRESS__INIT;
-	uint64_t now = clock_boot_usec();
 	struct container_import *import;
 
 	LIST_FOREACH (import, &server->container_imports, entry)
 		if (!strncmp(import->container->name, msg->container, NAME_SIZE) &&
 			!strncmp(import->container->tenant->name, msg->tenant, NAME_SIZE))
 			break;
-	if (!import || now - import->told_boot_usec < PROGRESS_EVERY_USEC ||
-		!grpc_call_writable(import->call))
+	if (!import || !feed_tells(&import->feed))
 		return;
-	import->told_boot_usec = now;
 	progress.bytes = msg->bytes;
 	progress.entries = msg->entries;
 	response.kind_case = CROFT__V1__IMPORT_CONTAINER_RESPONSE__KIND_PROGRESS;
 	response.progress = &progress;
-	grpc_send(import->call, &response.base);
+	grpc_send(import->feed.call, &response.base);
 }
 
 /* --- the start --- */
@@ -306,7 +278,8 @@ static void on_marked(void *arg, const struct err *err)
 		return;
 	}
 	import->container->stored = true;
-	if ((import->cancelled && not_whole(&failure) < 0) || send_import(import, &failure) < 0)
+	if ((import->feed.cancelled && not_whole(&failure) < 0) ||
+		send_import(import, &failure) < 0)
 		take_back(import, &failure);
 	else
 		feed_flush(&import->feed);
@@ -350,15 +323,15 @@ static struct container_import *import_new(
 {
 	struct container_import *import = calloc(1, sizeof(*import));
 
-	if (import && feed_init(&import->feed, m->call) < 0) {
-		free(import);
-		import = NULL;
-	}
 	if (!import)
 		return NULL;
+	if (feed_init(&import->feed, m->call) < 0) {
+		feed_finish(&import->feed);
+		free(import);
+		return NULL;
+	}
 	import->server = m->server;
 	import->mutation = m;
-	import->call = grpc_call_ref(m->call);
 	import->container = container_ref(c);
 	import->with_snapshots = with_snapshots;
 	LIST_INSERT_HEAD(&m->server->container_imports, import, entry);
@@ -390,9 +363,7 @@ void container_import_start(struct grpc_call *call, const ProtobufCMessage *mess
 		mutation_fail(m, &err);
 		return;
 	}
-	grpc_call_set_data(call, import);
-	/* Nothing of the file before it is on record that something may have to be undone. */
-	grpc_call_set_receiving(call, false);
+	/* Nothing is received before it is on record that something may have to be undone. */
 	c->launching = true;
 	tx = db_tx_new();
 	store_put_container(tx, c);

@@ -7,8 +7,6 @@
 
 void container_import_start(struct grpc_call *call, const ProtobufCMessage *request);
 void container_import_message(struct grpc_call *call, const ProtobufCMessage *request);
-void container_import_half_closed(struct grpc_call *call);
-void container_import_cancelled(struct grpc_call *call);
 
 /* The importer's report on its way. */
 void container_import_progress(struct server *server, const struct msg_import_progress *msg);

@@ -12,6 +12,7 @@
 #include "server/container_import.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/feed.h"
 #include "server/link.h"
 #include "server/snapshot_travel.h"
 #include "server/svc.h"
@@ -347,7 +348,7 @@ const struct grpc_handler svc_export_handlers[] = {
 	{.path = "/croft.v1.Containers/ImportContainer",
 		.start = container_import_start,
 		.message = container_import_message,
-		.half_closed = container_import_half_closed,
-		.cancelled = container_import_cancelled},
+		.half_closed = feed_half_closed,
+		.cancelled = feed_cancelled},
 	{.path = NULL},
 };

@@ -2,6 +2,7 @@
 #include "server/feed.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <errno.h>
@@ -10,11 +11,14 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define PIPE_SIZE (1 << 20)
+#define PIPE_SIZE	(1 << 20)
+#define TELL_EVERY_USEC 200000u
 
 int feed_init(struct feed *feed, struct grpc_call *call)
 {
-	*feed = (struct feed){.call = call, .buffer = evbuffer_new(), .pipe = -1};
+	*feed = (struct feed){.call = grpc_call_ref(call), .buffer = evbuffer_new(), .pipe = -1};
+	grpc_call_set_data(call, feed);
+	grpc_call_set_receiving(call, false);
 	return feed->buffer ? 0 : -ENOMEM;
 }
 
@@ -35,6 +39,9 @@ void feed_finish(struct feed *feed)
 	if (feed->buffer)
 		evbuffer_free(feed->buffer);
 	feed->buffer = NULL;
+	grpc_call_set_data(feed->call, NULL);
+	grpc_call_unref(feed->call);
+	feed->call = NULL;
 }
 
 void feed_flush(struct feed *feed)
@@ -63,11 +70,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	feed_flush(arg);
 }
 
-void feed_add(struct feed *feed, const void *data, size_t size)
+void feed_message(struct grpc_call *call, bool is_data, const ProtobufCBinaryData *data)
 {
-	if (feed->closed)
+	struct feed *feed = grpc_call_data(call);
+
+	if (!feed || !is_data || feed->closed)
 		return;
-	if (evbuffer_add(feed->buffer, data, size) < 0) {
+	if (evbuffer_add(feed->buffer, data->data, data->len) < 0) {
 		feed_close(feed);
 		return;
 	}
@@ -77,11 +86,35 @@ void feed_add(struct feed *feed, const void *data, size_t size)
 		feed_flush(feed);
 }
 
-void feed_end(struct feed *feed)
+void feed_half_closed(struct grpc_call *call)
 {
+	struct feed *feed = grpc_call_data(call);
+
+	if (!feed)
+		return;
 	feed->ending = true;
 	if (feed->pipe >= 0)
 		feed_flush(feed);
+}
+
+void feed_cancelled(struct grpc_call *call)
+{
+	struct feed *feed = grpc_call_data(call);
+
+	if (!feed)
+		return;
+	feed->cancelled = true;
+	feed_close(feed);
+}
+
+bool feed_tells(struct feed *feed)
+{
+	uint64_t now = clock_boot_usec();
+
+	if (now - feed->told_boot_usec < TELL_EVERY_USEC || !grpc_call_writable(feed->call))
+		return false;
+	feed->told_boot_usec = now;
+	return true;
 }
 
 int feed_open(struct feed *feed, struct event_base *base, int *ret_theirs, struct err *err)

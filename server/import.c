@@ -24,22 +24,18 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#define IMPORTS_MAX	    8
-#define UNPACKED_MAX	    (UINT64_C(16) << 30)
-#define ENTRIES_MAX	    UINT64_C(2000000)
-#define PROGRESS_EVERY_USEC 200000u
+#define IMPORTS_MAX  8
+#define UNPACKED_MAX (UINT64_C(16) << 30)
+#define ENTRIES_MAX  UINT64_C(2000000)
 
 struct import {
 	LIST_ENTRY(import) entry;
 	struct server *server;
 	struct mutation *mutation; /* ended: NULL */
-	struct grpc_call *call;	   /* a reference */
 	struct image *image;	   /* in the model, not visible */
 	char init[IMAGE_INIT_PATH_MAX];
 	char reference[IMAGE_REFERENCE_MAX];
 	struct feed feed;
-	uint64_t told_boot_usec; /* when progress was last sent */
-	bool cancelled;
 	struct err err; /* it is being undone */
 };
 
@@ -59,8 +55,6 @@ static void import_free(struct import *import)
 	LIST_REMOVE(import, entry);
 	import->server->imports->n--;
 	feed_finish(&import->feed);
-	grpc_call_set_data(import->call, NULL);
-	grpc_call_unref(import->call);
 	free(import);
 }
 
@@ -99,28 +93,9 @@ static void import_fail_undo(struct import *import, const struct err *err)
 void import_message(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ImportImageRequest *request = (const void *)message;
-	struct import *import = grpc_call_data(call);
 
-	if (import && request->kind_case == CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_DATA)
-		feed_add(&import->feed, request->data.data, request->data.len);
-}
-
-void import_half_closed(struct grpc_call *call)
-{
-	struct import *import = grpc_call_data(call);
-
-	if (import)
-		feed_end(&import->feed);
-}
-
-void import_cancelled(struct grpc_call *call)
-{
-	struct import *import = grpc_call_data(call);
-
-	if (!import)
-		return;
-	import->cancelled = true;
-	feed_close(&import->feed);
+	feed_message(call, request->kind_case == CROFT__V1__IMPORT_IMAGE_REQUEST__KIND_DATA,
+		&request->data);
 }
 
 /* --- the answer --- */
@@ -216,7 +191,7 @@ static void on_imported(
 		import_fail_undo(import, &failure);
 		return;
 	}
-	if (import->cancelled) {
+	if (import->feed.cancelled) {
 		err_set(&failure, ERR_CANCELLED, "IMPORT_CANCELLED",
 			"the archive was not sent to its end");
 		import_fail_undo(import, &failure);
@@ -230,7 +205,6 @@ void import_progress(struct server *server, const struct msg_import_progress *ms
 {
 	Croft__V1__ImportImageResponse response = CROFT__V1__IMPORT_IMAGE_RESPONSE__INIT;
 	Croft__V1__ImportProgress progress = CROFT__V1__IMPORT_PROGRESS__INIT;
-	uint64_t now = clock_boot_usec();
 	struct import *import;
 
 	if (!msg->image[0]) {
@@ -240,15 +214,13 @@ void import_progress(struct server *server, const struct msg_import_progress *ms
 	LIST_FOREACH (import, &server->imports->imports, entry)
 		if (!strncmp(import->image->name, msg->image, sizeof(msg->image)))
 			break;
-	if (!import || now - import->told_boot_usec < PROGRESS_EVERY_USEC ||
-		!grpc_call_writable(import->call))
+	if (!import || !feed_tells(&import->feed))
 		return;
-	import->told_boot_usec = now;
 	progress.bytes = msg->bytes;
 	progress.entries = msg->entries;
 	response.kind_case = CROFT__V1__IMPORT_IMAGE_RESPONSE__KIND_PROGRESS;
 	response.progress = &progress;
-	grpc_send(import->call, &response.base);
+	grpc_send(import->feed.call, &response.base);
 }
 
 /* --- the start --- */
@@ -329,7 +301,6 @@ static struct import *import_new(struct mutation *m, const Croft__V1__ImportImag
 	}
 	import->server = server;
 	import->mutation = m;
-	import->call = grpc_call_ref(m->call);
 	snprintf(import->init, sizeof(import->init), "%s", start->init);
 	snprintf(import->reference, sizeof(import->reference), "%s", start->reference);
 	LIST_INSERT_HEAD(&server->imports->imports, import, entry);
@@ -342,7 +313,7 @@ static void on_recorded(void *arg, const struct err *err)
 	struct import *import = arg;
 	struct err failure;
 
-	if (!err && import->cancelled) {
+	if (!err && import->feed.cancelled) {
 		err_set(&failure, ERR_CANCELLED, "IMPORT_CANCELLED",
 			"the archive was not sent to its end");
 		err = &failure;
@@ -377,9 +348,7 @@ void import_start(struct grpc_call *call, const ProtobufCMessage *message)
 		mutation_fail(m, &err);
 		return;
 	}
-	grpc_call_set_data(call, import);
-	/* Nothing of the archive before it is on record that something may have to be undone. */
-	grpc_call_set_receiving(call, false);
+	/* Nothing is received before it is on record that something may have to be undone. */
 	tx = db_tx_new();
 	store_put_import(tx, import->image->name);
 	db_commit(m->server->db, tx, on_recorded, import);

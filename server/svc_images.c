@@ -10,6 +10,7 @@
 #include "server/convert.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/feed.h"
 #include "server/image_aliases.h"
 #include "server/import_handlers.h"
 #include "server/link.h"
@@ -217,8 +218,8 @@ const struct grpc_handler svc_images_handlers[] = {
 	{.path = "/croft.v1.Images/ImportImage",
 		.start = import_start,
 		.message = import_message,
-		.half_closed = import_half_closed,
-		.cancelled = import_cancelled},
+		.half_closed = feed_half_closed,
+		.cancelled = feed_cancelled},
 	{.path = "/croft.v1.Images/GetImage", .start = get_image},
 	{.path = "/croft.v1.Images/ListImages", .start = list_images},
 	{.path = "/croft.v1.Images/DeleteImage", .start = delete_image},
