@@ -15,6 +15,20 @@ static const char *interval_text(
 	return buf;
 }
 
+/* Nobody knows before there is a pool, which is made for the first image. */
+static const char *disk_limits_text(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	const Croft__V1__HostInfo *info = (const void *)m;
+
+	(void)buf;
+	if (!info->pool_driver[0])
+		return "";
+	if (human)
+		return info->disk_limits_enforced ? "yes" : "no";
+	return info->disk_limits_enforced ? "true" : "false";
+}
+
 const struct column host_columns[] = {
 	{"hostname", "host", "hostname", COLUMN_PLAIN, NULL},
 	{"version", "croftd", "version", COLUMN_PLAIN, NULL},
@@ -28,7 +42,7 @@ const struct column host_columns[] = {
 	{"pool_driver", "pool driver", "pool_driver", COLUMN_PLAIN, NULL},
 	{"pool_size_bytes", "pool size", "pool_size_bytes", COLUMN_SIZE, NULL},
 	{"pool_used_bytes", "pool used", "pool_used_bytes", COLUMN_SIZE, NULL},
-	{"disk_limits_enforced", "disk limits hold", "disk_limits_enforced", COLUMN_PLAIN, NULL},
+	{"disk_limits_enforced", "disk limits hold", .kind = COLUMN_CUSTOM, .text = disk_limits_text},
 	{"proc_view", "limits in /proc", "proc_view", COLUMN_PLAIN, NULL},
 	{"ipv4_pool", "ipv4 pool", "ipv4_pool", COLUMN_PLAIN, NULL},
 	{"ipv6_pool", "ipv6 pool", "ipv6_pool", COLUMN_PLAIN, NULL},

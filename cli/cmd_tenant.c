@@ -77,6 +77,7 @@ const struct column tenant_columns[] = {
 	{"running_count", "running", "running_count", COLUMN_PLAIN, NULL},
 	{"bound_uids", "local uids", .kind = COLUMN_CUSTOM, .text = uids_text},
 	COLUMNS_LIMITS,
+	{"disk_limit_enforced", "disk limit holds", "disk_limit_enforced", COLUMN_PLAIN, NULL},
 	{"max_containers", "max containers", .kind = COLUMN_CUSTOM, .text = columns_max_containers},
 	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
 	{"log_used_bytes", "log used", "log_used_bytes", COLUMN_SIZE, NULL},

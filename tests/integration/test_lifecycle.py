@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import sqlite3
 import time
 
@@ -393,6 +394,8 @@ class TestPoolWithoutLimits:
         box.restart("croftd")
         assert box.cgroup("acme").pids_max() == 100
         assert not box.json("tenant", "show", "acme").get("disk_limit_enforced")
+        assert re.search(r"disk limit holds +no\n", box.ok("tenant", "show", "acme"))
+        assert re.search(r"disk limits hold +no\n", box.ok("host", "info"))
         assert "disk-limit-not-enforced tenant=acme" in box.read_log()
         told = [e for e in box.events() if e["type"] == "tenant.limit_unenforced"]
         assert len(told) == 1
@@ -402,6 +405,8 @@ class TestPoolWithoutLimits:
 
     def test_a_pool_with_limits_enforces(self, fresh_box):
         fresh_box.tenant(disk="64M")
+        assert re.search(r"disk limit holds +yes\n", fresh_box.ok("tenant", "show", "acme"))
+        assert re.search(r"disk limits hold +yes\n", fresh_box.ok("host", "info"))
         assert fresh_box.json("tenant", "show", "acme")["disk_limit_enforced"]
 
 
