@@ -21,6 +21,11 @@
 #define SERVICE (&croft__v1__containers__descriptor)
 #define CHUNK	(128u << 10)
 
+static const char *entry_word(uint64_t n)
+{
+	return n == 1 ? "entry" : "entries";
+}
+
 /* "TENANT/NAME:PATH" */
 static int split_place(const char *text, char ret_name[static RESOURCE_SIZE], const char **ret_path,
 	struct err *err)
@@ -228,8 +233,9 @@ static int push(struct cli *cli, struct err *err)
 	if (r < 0)
 		return r;
 	show_left_out(&report.left_out);
-	return cli_report(cli, NULL, NULL, err, "pushed %lu entries, %s, to %s",
-		(unsigned long)report.entries, size_format(report.bytes, size), cli_arg(cli, 1));
+	return cli_report(cli, NULL, NULL, err, "pushed %lu %s, %s, to %s",
+		(unsigned long)report.entries, entry_word(report.entries),
+		size_format(report.bytes, size), cli_arg(cli, 1));
 }
 
 /* --- pull --- */
@@ -371,8 +377,9 @@ static int pull(struct cli *cli, struct err *err)
 	tree_unpack_finish(&p->unpack);
 	if (r < 0 || p->to_stdout)
 		return r;
-	return cli_report(cli, NULL, NULL, err, "pulled %lu entries, %s, to %s",
-		(unsigned long)p->unpack.entries, size_format(p->unpack.bytes, size), target);
+	return cli_report(cli, NULL, NULL, err, "pulled %lu %s, %s, to %s",
+		(unsigned long)p->unpack.entries, entry_word(p->unpack.entries),
+		size_format(p->unpack.bytes, size), target);
 }
 
 const struct command cmd_push = {

@@ -14,6 +14,9 @@
 
 struct abandoned {
 	struct container *c;
+	struct request request;
+	bool answered;
+	struct err why;
 	struct teardown_stray stray;
 };
 
@@ -31,6 +34,14 @@ static void on_retry(struct timer *timer)
 	take_back(timer->arg);
 }
 
+/* Once, when it has been tried: who is told so before would forget what a crash then leaves. */
+static void answer(struct abandoned *a)
+{
+	if (!a->answered)
+		peer_fail(a->c->s->peer, &a->request, &a->why);
+	a->answered = true;
+}
+
 static void taken_back(void *arg, struct job_result *result)
 {
 	struct abandoned *a = arg;
@@ -39,13 +50,15 @@ static void taken_back(void *arg, struct job_result *result)
 	if (result->r < 0) {
 		log_error("start not taken back tenant=%s container=%s error=\"%s\"",
 			c->cgroup.tenant, c->cgroup.container, result->err.msg);
+		answer(a);
 		timer_start(c->s->reactor, &c->retry_timer, RETRY_MS, on_retry, a);
 		return;
 	}
 	log_warning(
 		"start taken back tenant=%s container=%s", c->cgroup.tenant, c->cgroup.container);
-	free(a);
 	container_move(c, CONTAINER_NONE);
+	answer(a);
+	free(a);
 	container_forget(c);
 }
 
@@ -64,7 +77,7 @@ static void take_back(struct abandoned *a)
 		taken_back(a, &failed);
 }
 
-void abandon_start(struct container *c)
+void abandon_start(struct container *c, const struct request *request, const struct err *why)
 {
 	struct supervisor *s = c->s;
 	struct abandoned *a = calloc(1, sizeof(*a));
@@ -72,9 +85,12 @@ void abandon_start(struct container *c)
 	if (!a) {
 		/* The next supervisor finds the cgroup, and nobody's id range. */
 		log_error("start not taken back: out of memory");
+		peer_fail(s->peer, request, why);
 		return;
 	}
 	a->c = c;
+	a->request = *request;
+	a->why = *why;
 	a->stray = (struct teardown_stray){
 		.id = c->cgroup,
 		.cgroups = s->cgroups,

@@ -70,11 +70,11 @@ static void start_failed(struct task *task, struct container *c, const struct jo
 	struct err suspended;
 
 	refuse_suspended(c->cgroup.tenant, &suspended);
-	task_fail(task, result->lost && c->suspended ? &suspended : &result->err);
 	if (result->lost) {
-		abandon_start(c);
+		abandon_start(c, &task->request, c->suspended ? &suspended : &result->err);
 		return;
 	}
+	task_fail(task, &result->err);
 	container_move(c, CONTAINER_NONE);
 	container_forget(c);
 }
