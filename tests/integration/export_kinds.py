@@ -33,8 +33,13 @@ def stopped(box, name="acme/web"):
     box.wait_state(name, "STOPPED")
 
 
+def pool_inside(daemon, *parts):
+    """A path in the pool, which is mounted where the supervisor is, as that sees it."""
+    return os.path.join(daemon.state, "pool", *parts)
+
+
 def pool(daemon, *parts):
-    """A path in the pool, which is mounted where the supervisor is."""
+    """The same as this process sees it."""
     root = f"/proc/{daemon.pid('supervisor')}/root{daemon.state}/pool"
     return os.path.join(os.fsencode(root), *(os.fsencode(p) for p in parts))
 

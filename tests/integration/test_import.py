@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from carried import wait_booted
 from croft_harness import wait_until
 from export_kinds import MIB, describe, fill, left_in_pool, other, pool, stopped  # noqa: F401
 from hostile_tars import entry, tar
@@ -110,14 +111,6 @@ def test_lives_like_any_other(box, tmp_path):
         stopped(box, name)
         box.ok("delete", name, "--force")
     assert os.listdir(pool(box, "tenants", "acme")) == []
-
-
-def wait_booted(box, name):
-    def state():
-        return box.exec(name, "/usr/bin/systemctl", "is-system-running").out.strip()
-
-    wait_until(f"{name} has booted", lambda: state() in ("running", "degraded"), 120, 0.3)
-    assert state() == "running", box.exec(name, "/usr/bin/systemctl", "--failed").out
 
 
 def test_a_whole_distribution_moves(daemon, other, debian_image, tmp_path):

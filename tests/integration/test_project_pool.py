@@ -5,54 +5,17 @@ inside."""
 import errno
 import fcntl
 import os
-import subprocess
 
 import pytest
 
 import test_disk_events
+from project_pool import box  # noqa: F401
 
 # linux/fs.h: FS_IOC_FSSETXATTR of a struct fsxattr, FS_IOC_SETFLAGS of a long; linux/quota.h.
 IOCTL, QUOTACTL, QUOTACTL_FD = 16, 179, 443
 FSSETXATTR, FSXATTR_SIZE = 0x401C5820, 28
 SETFLAGS = 0x40086602
 Q_SETQUOTA_PROJECT = 0x80000800 | 2
-
-MAKE = {
-    "xfs": ["mkfs.xfs", "-q"],
-    "ext4": ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "quota,project", "-E",
-             "quotatype=prjquota"],
-}
-
-
-def mount_file_system(kind, image, path):
-    with open(image, "wb") as f:
-        f.truncate(768 << 20)
-    subprocess.run([*MAKE[kind], image], check=True, stdout=subprocess.DEVNULL)
-    return subprocess.run(
-        ["mount", "-o", "loop,prjquota", image, path], stderr=subprocess.DEVNULL
-    ).returncode == 0
-
-
-@pytest.fixture(params=["xfs", "ext4"])
-def box(request, bare_daemon):
-    """No driver is named: what was mounted for it is found by looking."""
-    daemon = bare_daemon
-    os.makedirs(daemon.state)
-    image = f"{daemon.base}/disk"
-    if not mount_file_system(request.param, image, daemon.state):
-        pytest.skip(f"this kernel cannot mount {request.param} with project quotas")
-    try:
-        daemon.start()
-        daemon.busybox()
-        yield daemon
-        daemon.revive()
-        daemon.kill_all()
-        daemon.shutdown()
-    finally:
-        # Lazily: what a failed test left is ended behind it.
-        subprocess.run(["umount", "-l", daemon.state], check=True)
-        os.unlink(image)
-
 
 def fill(box, name, mib, path="/fill"):
     """How many MiB could be written."""
@@ -167,7 +130,7 @@ def test_snapshots_count_to_the_tenant(box):
 
 
 @pytest.mark.vm
-@pytest.mark.parametrize("box", ["xfs"], indirect=True)
+@pytest.mark.parametrize("box", ["ext4"], indirect=True)
 def test_what_is_imported_counts(box, tmp_path):
     """A container under its own limit, its snapshots under the tenant's alone; and what does not
     fit leaves nothing that counts."""

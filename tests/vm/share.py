@@ -7,6 +7,7 @@ A machine under emulation uses one CPU of the host, whatever it runs.
 SECONDS = {
     "root_pool_limits": 65, "root_pool_limits_project": 80, "root_pool_snapshot_project": 50,
     "root_supervisor_limits": 50,
+    "test_carried.py": 110,
     "test_crash.py": 90, "test_crash_storm.py": 40, "test_endings.py": 50, "test_idle.py": 30,
     "test_image_kinds.py": 60, "test_isolation.py": 90, "test_lifecycle.py": 60,
     "test_limits.py": 140, "test_nested.py": 50, "test_nesting.py": 70, "test_net_shape.py": 50,
