@@ -109,6 +109,8 @@ int sup_ack(struct sup *s, const struct msg_run_ended *ended);
 int sup_list(struct sup *s);
 /* Kills, waits, acknowledges and removes. */
 void sup_discard(struct sup *s, const char *container);
+/* The same for the only one of the last list, which may have ended already. */
+void sup_discard_listed(struct sup *s, const char *container);
 /* With every container discarded: removes the tenant, shuts down, and checks the exit status. */
 void sup_shutdown(struct sup *s);
 

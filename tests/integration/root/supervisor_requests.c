@@ -101,6 +101,19 @@ int sup_list(struct sup *s)
 	return sup_call(s, MSG_LIST, &msg, NULL, 0);
 }
 
+void sup_discard_listed(struct sup *s, const char *container)
+{
+	struct msg_run_ended ended;
+
+	if (!sup_has_event(s, MSG_EVENT_RUN_ENDED)) {
+		sup_discard(s, container);
+		return;
+	}
+	ended = sup_ended(s, container);
+	assert_done(s, sup_ack(s, &ended));
+	assert_done(s, sup_container(s, MSG_CONTAINER_REMOVE, container));
+}
+
 void sup_discard(struct sup *s, const char *container)
 {
 	struct msg_run_ended ended;
