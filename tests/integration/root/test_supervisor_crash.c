@@ -489,9 +489,8 @@ static void a_killed_outer_process_fails_the_start_at_once(void **state)
 		sleep_usec(next_delay_usec(&seed) + 500);
 		end_outer(builder);
 		if (is_running(s, "web")) {
-			/* Without an outer process any more, init was the first child, and ended.
-			 */
-			sup_discard_listed(s, "web"); /* init may have been the first child */
+			/* Without an outer process, init was the first child. */
+			sup_discard_listed(s, "web");
 			continue;
 		}
 		lost++;
