@@ -38,6 +38,14 @@ static const struct limit_rule rules[LIMIT_N] = {
 		0},
 	[LIMIT_LOG] = {"log-size", LIMIT_KIND_SIZE, LOG_SIZE_MIN, GIB, 32 * MIB, 0},
 	[LIMIT_INODES] = {"inodes", LIMIT_KIND_COUNT, 64, UINT64_C(1) << 40, LIMIT_UNSET, 0},
+	[LIMIT_IO_READ] = {"io-read", LIMIT_KIND_IO, IO_RATE_MIN, IO_RATE_MAX, LIMIT_UNSET, 0,
+		LIMIT_IO_READ_OPS},
+	[LIMIT_IO_WRITE] = {"io-write", LIMIT_KIND_IO, IO_RATE_MIN, IO_RATE_MAX, LIMIT_UNSET, 0,
+		LIMIT_IO_WRITE_OPS},
+	[LIMIT_IO_READ_OPS] = {"io-read-ops", LIMIT_KIND_OPS, IO_OPS_MIN, IO_OPS_MAX, LIMIT_UNSET,
+		0},
+	[LIMIT_IO_WRITE_OPS] = {"io-write-ops", LIMIT_KIND_OPS, IO_OPS_MIN, IO_OPS_MAX, LIMIT_UNSET,
+		0},
 };
 
 const struct limit_rule *limit_rule(enum limit_id id)
@@ -351,6 +359,40 @@ static int parse_cores_limit(struct limits *l, const char *text)
 	return limits_parse_cores(text, l->core_mask);
 }
 
+/* "10MiB", "500iops", or one of each with a comma between them. */
+static int parse_io(struct limits *l, enum limit_id id, const char *text)
+{
+	static const char unit[] = "iops";
+	char copy[LIMIT_TEXT_MAX];
+	char *comma;
+
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy))
+		return -EINVAL;
+	l->value[id] = l->value[rules[id].ops] = LIMIT_UNSET;
+	comma = strchr(copy, ',');
+	if (comma)
+		*comma = '\0';
+	for (char *part = copy; part; part = part == copy && comma ? comma + 1 : NULL) {
+		size_t len = strlen(part);
+		bool is_ops = len > strlen(unit) && !strcmp(part + len - strlen(unit), unit);
+		uint64_t *value = &l->value[is_ops ? rules[id].ops : id];
+		uint64_t number;
+		char *end;
+
+		if (*value != LIMIT_UNSET)
+			return -EINVAL;
+		if (!is_ops && size_parse(part, value) < 0)
+			return -EINVAL;
+		if (is_ops && (parse_digits(part, &end, &number) < 0 || strcmp(end, unit) != 0))
+			return -EINVAL;
+		if (is_ops)
+			*value = number;
+		if (*value == LIMIT_UNSET)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 static int parse_value(struct limits *l, enum limit_id id, const char *text)
 {
 	char *end;
@@ -363,7 +405,10 @@ static int parse_value(struct limits *l, enum limit_id id, const char *text)
 		return parse_milli(text, &l->value[id]);
 	case LIMIT_KIND_CORES:
 		return parse_cores_limit(l, text);
+	case LIMIT_KIND_IO:
+		return parse_io(l, id, text);
 	case LIMIT_KIND_COUNT:
+	case LIMIT_KIND_OPS:
 		break;
 	}
 	if (parse_digits(text, &end, &l->value[id]) < 0 || *end)
@@ -379,6 +424,8 @@ int limits_parse(struct limits *l, enum limit_id id, const char *text, struct er
 		[LIMIT_KIND_CORES] = "a number of cores, or a list of them such as 0-0 or 0,2-3",
 		[LIMIT_KIND_MILLI] = "a number of cores such as 0.5",
 		[LIMIT_KIND_RATE] = "bytes a second, such as 10MiB",
+		[LIMIT_KIND_IO] = "a rate such as 10MiB (a second), 500iops or 10MiB,500iops",
+		[LIMIT_KIND_OPS] = "a number of requests a second",
 	};
 	struct limits parsed = *l;
 
@@ -386,10 +433,14 @@ int limits_parse(struct limits *l, enum limit_id id, const char *text, struct er
 		l->value[id] = LIMIT_UNSET;
 		if (id == LIMIT_CORES)
 			memset(l->core_mask, 0, sizeof(l->core_mask));
+		if (rules[id].kind == LIMIT_KIND_IO)
+			l->value[rules[id].ops] = LIMIT_UNSET;
 		return 0;
 	}
+	/* Of those that are one of several forms, another may be set. */
 	if (parse_value(&parsed, id, text) < 0 ||
-		(parsed.value[id] == LIMIT_UNSET && id != LIMIT_CORES))
+		(parsed.value[id] == LIMIT_UNSET && id != LIMIT_CORES &&
+			rules[id].kind != LIMIT_KIND_IO))
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", rules[id].name,
 			"%s \"%.40s\" is not %s", rules[id].name, text, forms[rules[id].kind]);
 	*l = parsed;
@@ -404,7 +455,9 @@ const char *limit_format(enum limit_id id, uint64_t value, char out[static LIMIT
 		snprintf(out, LIMIT_TEXT_MAX, "none");
 	else if (rules[id].kind == LIMIT_KIND_SIZE)
 		size_format(value, out);
-	else if (rules[id].kind == LIMIT_KIND_RATE)
+	else if (rules[id].kind == LIMIT_KIND_OPS)
+		snprintf(out, LIMIT_TEXT_MAX, "%" PRIu64 " iops", value);
+	else if (rules[id].kind == LIMIT_KIND_RATE || rules[id].kind == LIMIT_KIND_IO)
 		snprintf(out, LIMIT_TEXT_MAX, "%.*s/s", LIMIT_TEXT_MAX - 3,
 			size_format(value, size));
 	else if (rules[id].kind == LIMIT_KIND_MILLI && value % 1000 == 0)

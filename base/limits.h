@@ -12,19 +12,23 @@
 #include <stdint.h>
 
 enum limit_id {
-	LIMIT_CPU,	  /* quota: thousandths of a core */
-	LIMIT_CPU_WEIGHT, /* share under contention: 1 to 10000, 100 is the default (as cgroup v2)
-			   */
-	LIMIT_CORES,	  /* a number of cores that Croft chooses; a list goes into core_mask */
-	LIMIT_MEMORY,	  /* bytes, without swap */
-	LIMIT_SWAP,	  /* bytes of swap beside the memory */
-	LIMIT_PIDS,	  /* tasks: processes and threads, init and exec included */
-	LIMIT_DISK,	  /* bytes in the pool */
-	LIMIT_CONTAINERS, /* containers a tenant may have */
-	LIMIT_RATE_IN,	  /* bytes of IP packets a second towards it; see net_shape.h */
-	LIMIT_RATE_OUT,	  /* the other way */
-	LIMIT_LOG,	  /* bytes of containers' output that croftd keeps */
-	LIMIT_INODES,	  /* files, directories, links in the pool: what has a name */
+	LIMIT_CPU,	   /* quota: thousandths of a core */
+	LIMIT_CPU_WEIGHT,  /* share under contention: 1 to 10000, 100 is the default (as cgroup v2)
+			    */
+	LIMIT_CORES,	   /* a number of cores that Croft chooses; a list goes into core_mask */
+	LIMIT_MEMORY,	   /* bytes, without swap */
+	LIMIT_SWAP,	   /* bytes of swap beside the memory */
+	LIMIT_PIDS,	   /* tasks: processes and threads, init and exec included */
+	LIMIT_DISK,	   /* bytes in the pool */
+	LIMIT_CONTAINERS,  /* containers a tenant may have */
+	LIMIT_RATE_IN,	   /* bytes of IP packets a second towards it; see net_shape.h */
+	LIMIT_RATE_OUT,	   /* the other way */
+	LIMIT_LOG,	   /* bytes of containers' output that croftd keeps */
+	LIMIT_INODES,	   /* files, directories, links in the pool: what has a name */
+	LIMIT_IO_READ,	   /* bytes a second from the pool's device */
+	LIMIT_IO_WRITE,	   /* the other way */
+	LIMIT_IO_READ_OPS, /* the same in requests a second */
+	LIMIT_IO_WRITE_OPS,
 	LIMIT_N,
 };
 
@@ -37,6 +41,15 @@ enum limit_id {
 /* Of a network, in bytes a second. */
 #define NET_RATE_MIN 8192u
 #define NET_RATE_MAX (UINT64_C(1) << 40)
+
+/*
+ * Of a pool's device. Who has to wait for it may hold a lock of the file system meanwhile, for
+ * which its neighbours wait: below these it would be for too long (ADR 71).
+ */
+#define IO_RATE_MIN (UINT64_C(1) << 20)
+#define IO_RATE_MAX (UINT64_C(1) << 40)
+#define IO_OPS_MIN  64u
+#define IO_OPS_MAX  1000000000u
 
 /* Fixed size: it is part of wire messages and state files. */
 struct limits {
@@ -58,6 +71,8 @@ enum limit_kind {
 	LIMIT_KIND_CORES,
 	LIMIT_KIND_MILLI,
 	LIMIT_KIND_RATE, /* bytes a second */
+	LIMIT_KIND_IO,	 /* bytes a second, requests a second, or both; see limit_rule.ops */
+	LIMIT_KIND_OPS,	 /* requests a second */
 };
 
 struct limit_rule {
@@ -67,6 +82,8 @@ struct limit_rule {
 	uint64_t max;
 	uint64_t tenant_default; /* the plan `default` of a new tenant; LIMIT_UNSET: none */
 	int tenant_only;	 /* not a limit of a container */
+	/* LIMIT_KIND_IO: the limit of requests that is written, and read, together with it. */
+	enum limit_id ops;
 };
 
 /* The row of a limit; id must be below LIMIT_N. */
@@ -110,7 +127,8 @@ int limits_check_within(
 void limits_merge(struct limits *to, const struct limits *from);
 
 /*
- * Reads one limit as the CLI writes it: "0.5" cores, "64M", "500"; for LIMIT_CORES also "0,2-3".
+ * Reads one limit as the CLI writes it: "0.5" cores, "64M", "500"; for LIMIT_CORES also "0,2-3"; of
+ * LIMIT_KIND_IO "10MiB", "500iops" or "10MiB,500iops", and what is not named of the two is unset.
  * "none" unsets it. Returns 0 or -EINVAL with a sentence.
  */
 int limits_parse(struct limits *l, enum limit_id id, const char *text, struct err *err);

@@ -363,9 +363,6 @@ static const struct option_rule set_options[] = {
 	{0},
 };
 
-static const char *const make_later[] = {"io-read", "io-write", NULL};
-static const char *const set_later[] = {"io-read", "io-write", NULL};
-
 const struct command cmd_launch = {
 	.name = "launch",
 	.summary = "Make a container from an image and start it.",
@@ -374,7 +371,6 @@ const struct command cmd_launch = {
 	.rest_optional = true,
 	.options = make_options,
 	.limits = COMMAND_LIMITS_CONTAINER,
-	.later = make_later,
 	.run = launch,
 };
 
@@ -386,7 +382,6 @@ const struct command cmd_create = {
 	.rest_optional = true,
 	.options = make_options,
 	.limits = COMMAND_LIMITS_CONTAINER,
-	.later = make_later,
 	.run = create,
 };
 
@@ -400,7 +395,6 @@ const struct command cmd_import = {
 	.rest_optional = true,
 	.options = import_options,
 	.limits = COMMAND_LIMITS_CONTAINER,
-	.later = make_later,
 	.run = import,
 };
 
@@ -410,6 +404,5 @@ const struct command cmd_set = {
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}},
 	.options = set_options,
 	.limits = COMMAND_LIMITS_CONTAINER,
-	.later = set_later,
 	.run = set,
 };

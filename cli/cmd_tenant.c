@@ -147,6 +147,12 @@ static int read_resets(const struct options *options, const char *ret_names[stat
 		if (!(seen & (1u << id)))
 			ret_names[n++] = name;
 		seen |= 1u << id;
+		if (limit_rule(id)->kind != LIMIT_KIND_IO)
+			continue;
+		id = limit_rule(id)->ops;
+		if (!(seen & (1u << id)))
+			ret_names[n++] = limit_rule(id)->name;
+		seen |= 1u << id;
 	}
 	*ret_n = n;
 	return 0;
@@ -301,8 +307,6 @@ static const struct option_rule set_options[] = {
 	{0},
 };
 
-static const char *const limits_later[] = {"io-read", "io-write", NULL};
-
 static const struct option_rule suspend_options[] = {
 	{.name = "reason", .value = "TEXT", .help = "why; the tenant is told (required)"},
 	{0},
@@ -319,7 +323,6 @@ const struct command cmd_tenant_create = {
 	.args = {{.name = "NAME"}},
 	.options = create_options,
 	.limits = COMMAND_LIMITS_TENANT,
-	.later = limits_later,
 	.run = create,
 };
 
@@ -342,7 +345,6 @@ const struct command cmd_tenant_set = {
 	.args = {{.name = "NAME", .kind = WORD_TENANT}},
 	.options = set_options,
 	.limits = COMMAND_LIMITS_TENANT,
-	.later = limits_later,
 	.run = set,
 };
 

@@ -75,6 +75,29 @@ const char *columns_log(const ProtobufCMessage *m, bool human, char buf[static C
 	return limit_text(m, "limits.log_bytes", LIMIT_LOG, human, buf);
 }
 
+const char *columns_io_read(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.io_read_bytes", LIMIT_IO_READ, human, buf);
+}
+
+const char *columns_io_read_ops(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.io_read_ops", LIMIT_IO_READ_OPS, human, buf);
+}
+
+const char *columns_io_write(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.io_write_bytes", LIMIT_IO_WRITE, human, buf);
+}
+
+const char *columns_io_write_ops(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
+{
+	return limit_text(m, "limits.io_write_ops", LIMIT_IO_WRITE_OPS, human, buf);
+}
+
 const char *columns_inodes(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {
 	return limit_text(m, "limits.inodes", LIMIT_INODES, human, buf);

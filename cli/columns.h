@@ -27,6 +27,14 @@ const char *columns_rate_out(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_log(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_inodes(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_io_read(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_io_write(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_io_read_ops(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_io_write_ops(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 
@@ -41,6 +49,12 @@ const char *columns_max_containers(
 		{"disk_bytes", "disk", .kind = COLUMN_CUSTOM, .text = columns_disk},               \
 		{"rate_in_bytes", "rate in", .kind = COLUMN_CUSTOM, .text = columns_rate_in},      \
 		{"rate_out_bytes", "rate out", .kind = COLUMN_CUSTOM, .text = columns_rate_out},   \
+		{"inodes", "inodes", .kind = COLUMN_CUSTOM, .text = columns_inodes},               \
+		{"io_read_bytes", "io read", .kind = COLUMN_CUSTOM, .text = columns_io_read},      \
+		{"io_write_bytes", "io write", .kind = COLUMN_CUSTOM, .text = columns_io_write},   \
+		{"io_read_ops", "io read ops", .kind = COLUMN_CUSTOM,                              \
+			.text = columns_io_read_ops},                                              \
 	{                                                                                          \
-		"inodes", "inodes", .kind = COLUMN_CUSTOM, .text = columns_inodes                  \
+		"io_write_ops", "io write ops", .kind = COLUMN_CUSTOM,                             \
+						.text = columns_io_write_ops                       \
 	}

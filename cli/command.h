@@ -55,8 +55,7 @@ struct command {
 	bool rest_optional;
 	const struct option_rule *options; /* NULL: none of its own */
 	enum command_limits limits;
-	const char *const *later; /* options that a later version brings, NULL-terminated */
-	int failure_status;	  /* the exit status of errors; 0: 1, or 2 for usage */
+	int failure_status; /* the exit status of errors; 0: 1, or 2 for usage */
 	/*
 	 * Does the work. Returns 0, then croft exits with cli->status, or -errno with err filled,
 	 * which main() prints.

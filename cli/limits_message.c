@@ -26,6 +26,10 @@ static const struct {
 	[LIMIT_RATE_OUT] = {offsetof(Croft__V1__Limits, rate_out_bytes), "limits.rate_out_bytes"},
 	[LIMIT_LOG] = {offsetof(Croft__V1__Limits, log_bytes), "limits.log_bytes"},
 	[LIMIT_INODES] = {offsetof(Croft__V1__Limits, inodes), "limits.inodes"},
+	[LIMIT_IO_READ] = {offsetof(Croft__V1__Limits, io_read_bytes), "limits.io_read_bytes"},
+	[LIMIT_IO_WRITE] = {offsetof(Croft__V1__Limits, io_write_bytes), "limits.io_write_bytes"},
+	[LIMIT_IO_READ_OPS] = {offsetof(Croft__V1__Limits, io_read_ops), "limits.io_read_ops"},
+	[LIMIT_IO_WRITE_OPS] = {offsetof(Croft__V1__Limits, io_write_ops), "limits.io_write_ops"},
 };
 
 /* Swap of 0 is what "none" means; every other 0 would read as "no limit". */
@@ -56,6 +60,14 @@ static int read_one(
 	return check_zero(id, limits, err);
 }
 
+static void send_one(enum limit_id id, const struct limits *limits, struct limits_message *ret)
+{
+	uint64_t value = limits->value[id] == LIMIT_UNSET ? 0 : limits->value[id];
+
+	memcpy((char *)&ret->message + fields[id].offset, &value, sizeof(value));
+	ret->paths[ret->n_paths++] = fields[id].path;
+}
+
 int limits_message_read(
 	const struct options *options, bool may_unset, struct limits_message *ret, struct err *err)
 {
@@ -65,16 +77,19 @@ int limits_message_read(
 	ret->n_paths = 0;
 	limits_init(&limits);
 	for (int id = 0; id < LIMIT_N; id++) {
-		const char *text = options_get(options, limit_rule((enum limit_id)id)->name);
-		uint64_t value;
+		const struct limit_rule *rule = limit_rule((enum limit_id)id);
+		const char *text = options_get(options, rule->name);
 
 		if (!text)
 			continue;
 		if (read_one((enum limit_id)id, text, may_unset, &limits, err) < 0)
 			return -EINVAL;
-		value = limits.value[id] == LIMIT_UNSET ? 0 : limits.value[id];
-		memcpy((char *)&ret->message + fields[id].offset, &value, sizeof(value));
-		ret->paths[ret->n_paths++] = fields[id].path;
+		send_one((enum limit_id)id, &limits, ret);
+		/* Both together are what one option says. */
+		if (rule->kind == LIMIT_KIND_IO && check_zero(rule->ops, &limits, err) < 0)
+			return -EINVAL;
+		if (rule->kind == LIMIT_KIND_IO)
+			send_one(rule->ops, &limits, ret);
 		if (id == LIMIT_CORES)
 			ret->paths[ret->n_paths++] = "limits.core_list";
 	}

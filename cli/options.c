@@ -30,6 +30,8 @@ static const char *const limit_values[] = {
 	[LIMIT_KIND_CORES] = "N|LIST",
 	[LIMIT_KIND_MILLI] = "N",
 	[LIMIT_KIND_RATE] = "RATE",
+	[LIMIT_KIND_IO] = "RATE",
+	[LIMIT_KIND_OPS] = "N",
 };
 
 static const char *const limit_help[LIMIT_N] = {
@@ -45,6 +47,8 @@ static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_CONTAINERS] = "how many containers the tenant may have",
 	[LIMIT_RATE_IN] = "network traffic towards it in bytes a second, such as 10MiB",
 	[LIMIT_RATE_OUT] = "network traffic from it in bytes a second, such as 10MiB",
+	[LIMIT_IO_READ] = "reading from the disk: 10MiB a second, 500iops, or 10MiB,500iops",
+	[LIMIT_IO_WRITE] = "writing to the disk, likewise (cgroup v2 only)",
 	[LIMIT_LOG] = "how much is kept of the output, such as 4M",
 };
 
@@ -52,6 +56,8 @@ bool options_takes_limit(const struct command *command, enum limit_id id)
 {
 	if (!command || command->limits == COMMAND_LIMITS_NONE)
 		return false;
+	if (limit_rule(id)->kind == LIMIT_KIND_OPS)
+		return false; /* part of its LIMIT_KIND_IO's value */
 	return command->limits == COMMAND_LIMITS_TENANT || !limit_rule(id)->tenant_only;
 }
 
@@ -116,14 +122,9 @@ static bool find_by_letter(const struct command *command, char letter, struct op
 
 static int unknown_option(const struct parser *p, const char *word, size_t len, struct err *err)
 {
-	const char *const *later = p->command ? p->command->later : NULL;
 	struct suggest suggest;
 	struct option_rule rule;
 
-	for (; later && *later; later++)
-		if (strlen(*later) == len - 2 && !memcmp(*later, word + 2, len - 2))
-			return usage_error(
-				err, "--%s is not supported in this version of croft", *later);
 	suggest_init(&suggest, word + 2, len - 2);
 	for (size_t i = 0; options_rule_at(p->command, i, &rule); i++)
 		suggest_add(&suggest, rule.name);

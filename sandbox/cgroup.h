@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "sandbox/block_device.h"
 #include "sandbox/counters.h"
 
 #include <stdbool.h>
@@ -54,6 +55,9 @@ int cgroup_root_remove(struct cgroup_root *root, struct err *err);
 /* Makes the directories of a tenant, or of a container with its payload (idempotent). */
 int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 
+/* Names the disk whose I/O the limits are about. Until then there is none to limit. */
+void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *disk);
+
 /*
  * Applies limits to a tenant or container; unset values lift the limit (swap: unset is 0).
  * Checks first, then writes, then reads back what the kernel made of it (rounded values compare
@@ -65,7 +69,8 @@ int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err
  * - FAILED_PRECONDITION / LIMIT_BELOW_CHILD (a tenant's limit under a container's, which is named)
  * - INVALID_ARGUMENT / LIMIT_ABOVE_TENANT (a container's limit above its tenant's)
  * - INVALID_ARGUMENT / LIMIT_INVALID (out of bounds, or a core that the host cannot use)
- * - UNIMPLEMENTED / LIMIT_UNSUPPORTED (the kernel cannot, e.g. swap without swap accounting)
+ * - UNIMPLEMENTED / LIMIT_UNSUPPORTED (the kernel cannot, e.g. swap without swap accounting; on v1
+ *   writes, and what a tenant's containers read together)
  * Use is the working set: the inactive page cache can go. A swap of 0 is accepted where the kernel
  * does not account swap. oom_group: an OOM kill takes the whole container (v1 has none: the
  * supervisor kills it when the watch below tells).

@@ -17,6 +17,7 @@ static const char *const names[CGROUP_CONTROLLER_N] = {
 	[CGROUP_MEMORY] = "memory",
 	[CGROUP_PIDS] = "pids",
 	[CGROUP_DEVICES] = "devices",
+	[CGROUP_IO] = "blkio",
 	[CGROUP_SYSTEMD] = "name=systemd",
 };
 
@@ -29,6 +30,11 @@ static const enum cgroup_controller unified_required[] = {
 const char *cgroup_controller_name(enum cgroup_controller controller)
 {
 	return names[controller];
+}
+
+const char *cgroup_controller_v2_name(enum cgroup_controller controller)
+{
+	return controller == CGROUP_IO ? "io" : names[controller];
 }
 
 bool cgroup_list_has(const char *list, char separator, const char *word)
@@ -186,6 +192,8 @@ static int check_unified(struct cgroup_layout *layout, struct err *err)
 			return missing(name, " controller", err);
 		layout->hierarchy[unified_required[i]] = 0;
 	}
+	layout->hierarchy[CGROUP_IO] =
+		cgroup_list_has(controllers, ' ', cgroup_controller_v2_name(CGROUP_IO)) ? 0 : -1;
 	/* v2 counts CPU time and guards devices without a controller. */
 	layout->hierarchy[CGROUP_CPUACCT] = 0;
 	layout->hierarchy[CGROUP_DEVICES] = 0;

@@ -44,6 +44,7 @@ static int prepare_parent(struct cgroup_root *root, struct err *err)
 		return err_sys(err, r, "set memory.swappiness");
 	root->has_swap = cgroup_has_file(root, CGROUP_MEMORY, "", "memory.memsw.limit_in_bytes");
 	root->has_cpu_quota = cgroup_has_file(root, CGROUP_CPU, "", "cpu.cfs_quota_us");
+	root->has_io_limit = cgroup_has_file(root, CGROUP_IO, "", "blkio.throttle.read_bps_device");
 	r = forbid_release_agent(root, err);
 	return r < 0 ? r : cgroup_hybrid_prepare_cpuset(root, err);
 }
@@ -150,6 +151,7 @@ const struct cgroup_ops cgroup_hybrid_ops = {
 	.prepare_tenant = prepare_tenant,
 	.prepare_container = prepare_container,
 	.swap_needs_memory = true,
+	.refuse_io = cgroup_hybrid_refuse_io,
 	.read_limits = cgroup_hybrid_read_limits,
 	.reclaim = NULL,
 	.write_limits = cgroup_hybrid_write_limits,

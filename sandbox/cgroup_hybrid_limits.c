@@ -82,6 +82,8 @@ int cgroup_hybrid_read_limits(
 	}
 	if (r == 0 && which & LIMIT_BIT(LIMIT_CORES))
 		r = cgroup_hybrid_read_cores(root, dir, ret->core_mask);
+	if (r == 0 && which & LIMIT_BITS_IO)
+		r = cgroup_hybrid_read_io(root, dir, ret);
 	return r;
 }
 
@@ -247,5 +249,7 @@ int cgroup_hybrid_write_limits(const struct cgroup_root *root, const char *dir,
 		r = write_cpu(root, dir, now, want, err);
 	if (r == 0)
 		r = cgroup_hybrid_write_cores(root, dir, now, want, err);
+	if (r == 0)
+		r = cgroup_hybrid_write_io(root, dir, want, err);
 	return r;
 }

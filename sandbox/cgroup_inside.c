@@ -21,7 +21,9 @@
 static bool is_used(const char *list)
 {
 	for (int c = CGROUP_CORE + 1; c < CGROUP_CONTROLLER_N; c++)
-		if (cgroup_list_has(list, ',', cgroup_controller_name((enum cgroup_controller)c)))
+		/* Nothing in a container asks for blkio, and each one shown is a mount more. */
+		if (c != CGROUP_IO && cgroup_list_has(list, ',',
+					      cgroup_controller_name((enum cgroup_controller)c)))
 			return true;
 	return false;
 }

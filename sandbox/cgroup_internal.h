@@ -23,6 +23,7 @@ enum cgroup_controller {
 	CGROUP_MEMORY,
 	CGROUP_PIDS,
 	CGROUP_DEVICES,
+	CGROUP_IO,	/* v1: blkio; a host may have none */
 	CGROUP_SYSTEMD, /* v1 name=systemd: no controller, but systemd inside needs its own */
 	CGROUP_CONTROLLER_N,
 };
@@ -62,8 +63,10 @@ struct cgroup_root {
 	uint64_t page_bytes;
 	int device_prog_fd; /* v2: the device program once loaded; -1 before */
 	/* What the kernel can do, found by prepare_parent(). */
-	bool has_swap;	    /* swap is accounted */
-	bool has_cpu_quota; /* CONFIG_CFS_BANDWIDTH */
+	bool has_swap;		  /* swap is accounted */
+	bool has_cpu_quota;	  /* CONFIG_CFS_BANDWIDTH */
+	bool has_io_limit;	  /* CONFIG_BLK_DEV_THROTTLING */
+	struct block_device disk; /* the one to limit */
 };
 
 struct cgroup_ops {
@@ -81,6 +84,11 @@ struct cgroup_ops {
 	const char *effective_cpus_file;
 	/* v1 limits swap only as a sum with memory. */
 	bool swap_needs_memory;
+	/*
+	 * Why the kernel cannot hold a limit of I/O of that directory, as a sentence that says what
+	 * to do; NULL: it can. NULL where it always can.
+	 */
+	const char *(*refuse_io)(const char *dir, enum limit_id limit);
 	/*
 	 * What the kernel holds now of the limits in `which` (bits of enum limit_id). Left alone
 	 * (LIMIT_UNSET, an empty core_mask) where there is no limit. Returns 0 or -errno.
@@ -140,6 +148,8 @@ int cgroup_detect(
 	const char *mountinfo, const char *sysfs, struct cgroup_layout *ret, struct err *err);
 /* The name of a controller in v1's mount options and v2's cgroup.controllers. */
 const char *cgroup_controller_name(enum cgroup_controller controller);
+/* The same of v2 alone, where one has another name. */
+const char *cgroup_controller_v2_name(enum cgroup_controller controller);
 /* True when the space- or comma-separated list holds the word. */
 bool cgroup_list_has(const char *list, char separator, const char *word);
 /* The cgroup2 path in the text of /proc/PID/cgroup. Returns 0, -ENOENT or -ENAMETOOLONG. */
@@ -221,6 +231,34 @@ int cgroup_not_freed(uint64_t asked_bytes, uint64_t use_bytes, struct err *err);
 int cgroup_device_write_v1(const struct cgroup_root *root, const char *dir, struct err *err);
 /* Attaches the device program to a cgroup2 directory, in place of one attached before. */
 int cgroup_device_attach_v2(struct cgroup_root *root, const char *dir, struct err *err);
+
+/*
+ * cgroup_io.c: what the limits of I/O on both drivers share.
+ */
+
+#define LIMIT_BITS_IO                                                                              \
+	(LIMIT_BIT(LIMIT_IO_READ) | LIMIT_BIT(LIMIT_IO_WRITE) | LIMIT_BIT(LIMIT_IO_READ_OPS) |     \
+		LIMIT_BIT(LIMIT_IO_WRITE_OPS))
+
+/* Calls fn for each disk that a control file has a line of, with the rest of the line. */
+void cgroup_io_each_disk(char *text,
+	void (*fn)(const struct block_device *disk, const char *rest, void *arg), void *arg);
+bool cgroup_io_same_disk(const struct block_device *a, const struct block_device *b);
+/* LIMIT_UNSUPPORTED, with the reason, unless each limit of I/O asked for can be held. */
+int cgroup_io_check(const struct cgroup_root *root, const char *dir, const struct limits *want,
+	struct err *err);
+
+/*
+ * cgroup_hybrid_io.c and cgroup_unified_io.c: as read_limits and write_limits of the cgroup_ops,
+ * for the limits of I/O. Lines of other disks, where the pool has been before, are taken off.
+ */
+int cgroup_hybrid_read_io(const struct cgroup_root *root, const char *dir, struct limits *ret);
+int cgroup_hybrid_write_io(const struct cgroup_root *root, const char *dir,
+	const struct limits *want, struct err *err);
+const char *cgroup_hybrid_refuse_io(const char *dir, enum limit_id limit);
+int cgroup_unified_read_io(const struct cgroup_root *root, const char *dir, struct limits *ret);
+int cgroup_unified_write_io(const struct cgroup_root *root, const char *dir,
+	const struct limits *want, struct err *err);
 
 /*
  * cgroup_watch.c: adds one control file to the inotify descriptor. Returns 0 or -errno.

@@ -14,7 +14,8 @@
 #define RECLAIM_MARGIN_BYTES (UINT64_C(1) << 20)
 
 /* The limits that a parent directory bounds by a number. */
-static const enum limit_id bounded[] = {LIMIT_CPU, LIMIT_MEMORY, LIMIT_SWAP, LIMIT_PIDS};
+static const enum limit_id bounded[] = {LIMIT_CPU, LIMIT_MEMORY, LIMIT_SWAP, LIMIT_PIDS,
+	LIMIT_IO_READ, LIMIT_IO_WRITE, LIMIT_IO_READ_OPS, LIMIT_IO_WRITE_OPS};
 
 /* What is left of the limits asked for when the kernel has rounded them. */
 static void normalise(struct limits *want, uint64_t page_bytes)
@@ -244,6 +245,8 @@ static int check_all(const struct cgroup_root *root, const struct cgroup_id *id,
 
 	if (r == 0)
 		r = check_supported(root, want, err);
+	if (r == 0)
+		r = cgroup_io_check(root, dir, want, err);
 	if (r == 0 && id->container[0])
 		r = check_within_tenant(root, id->tenant, want, err);
 	else if (r == 0)

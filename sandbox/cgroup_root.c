@@ -130,6 +130,7 @@ int cgroup_root_open(
 	memset(root->fd, -1, sizeof(root->fd));
 	memset(root->mount_fd, -1, sizeof(root->mount_fd));
 	root->device_prog_fd = -1;
+	root->disk.unknown = "the pool is not there yet";
 	root->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	if (*parent) {
 		r = name_check("cgroup parent", parent, err);

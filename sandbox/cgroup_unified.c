@@ -27,31 +27,35 @@
 
 /*
  * Those that payload has always come first. Not pids: before Linux 6.11 a refused fork is counted
- * in the cgroup that forked, and must be in the container's.
+ * in the cgroup that forked, and must be in the container's. The last it never has: who holds
+ * itself to a byte a second, in the middle of the file system's work, holds up everybody (ADR 71).
  */
 static const enum cgroup_controller controllers[] = {
-	CGROUP_CPU, CGROUP_MEMORY, CGROUP_CPUSET, CGROUP_PIDS};
+	CGROUP_CPU, CGROUP_MEMORY, CGROUP_CPUSET, CGROUP_PIDS, CGROUP_IO};
 
-#define N_SHOWN 2
+#define N_SHOWN	  2
+#define N_NESTING (ARRAY_SIZE(controllers) - 1)
 
 #define ENABLE_SIZE 64
 
-/* "+cpu +memory ..." of the first n that are not in `enabled` yet; "" when all are. */
-static void format_missing(const char *enabled, size_t n, char ret[static ENABLE_SIZE])
+/* "+cpu +memory ..." of the first n that the host has and are not in `enabled`; "" when all are. */
+static void format_missing(const struct cgroup_root *root, const char *enabled, size_t n,
+	char ret[static ENABLE_SIZE])
 {
 	size_t len = 0;
 
 	ret[0] = '\0';
 	for (size_t i = 0; i < n; i++) {
-		const char *name = cgroup_controller_name(controllers[i]);
+		const char *name = cgroup_controller_v2_name(controllers[i]);
 
-		if (!cgroup_list_has(enabled, ' ', name))
+		if (root->hierarchy[controllers[i]] >= 0 && !cgroup_list_has(enabled, ' ', name))
 			len += (size_t)snprintf(
 				ret + len, ENABLE_SIZE - len, "%s+%s", len ? " " : "", name);
 	}
 }
 
-static int enable_some_at(int dirfd, size_t n_wanted, struct err *err)
+static int enable_some_at(
+	const struct cgroup_root *root, int dirfd, size_t n_wanted, struct err *err)
 {
 	char missing[ENABLE_SIZE];
 	char enabled[256];
@@ -59,15 +63,15 @@ static int enable_some_at(int dirfd, size_t n_wanted, struct err *err)
 	int r = n < 0 ? (int)n : 0;
 
 	if (r == 0)
-		format_missing(enabled, n_wanted, missing);
+		format_missing(root, enabled, n_wanted, missing);
 	if (r == 0 && missing[0])
 		r = fd_write_text_at(dirfd, "cgroup.subtree_control", missing);
 	return r < 0 ? err_sys(err, r, "enable the cgroup controllers") : 0;
 }
 
-static int enable_at(int dirfd, struct err *err)
+static int enable_at(const struct cgroup_root *root, int dirfd, struct err *err)
 {
-	return enable_some_at(dirfd, ARRAY_SIZE(controllers), err);
+	return enable_some_at(root, dirfd, ARRAY_SIZE(controllers), err);
 }
 
 /* sd_booted(3). */
@@ -77,24 +81,27 @@ static bool is_under_systemd(void)
 }
 
 /* The top of the tree has to pass its controllers on. Under systemd that is not ours to change. */
-static int enable_top(const struct cgroup_root *root, struct err *err)
+static int enable_top(struct cgroup_root *root, struct err *err)
 {
 	char missing[ENABLE_SIZE];
+	bool is_ours = root->parent[0] && !is_under_systemd();
 	char available[256];
 	ssize_t n = fd_read_text_at(
 		root->fd[0], "cgroup.controllers", available, sizeof(available));
 
 	if (n < 0)
 		return err_sys(err, (int)n, "read cgroup.controllers");
-	format_missing(available, ARRAY_SIZE(controllers), missing);
+	if (!is_ours && !cgroup_list_has(available, ' ', cgroup_controller_v2_name(CGROUP_IO)))
+		root->hierarchy[CGROUP_IO] = -1; /* without it no I/O is limited, and no more */
+	format_missing(root, available, ARRAY_SIZE(controllers), missing);
 	if (!missing[0])
 		return 0;
-	if (!root->parent[0] || is_under_systemd())
+	if (!is_ours)
 		return err_set(err, ERR_FAILED_PRECONDITION, "CGROUP_UNSUPPORTED",
 			"Croft's cgroup lacks the controllers %s; run it in a systemd unit with "
 			"Delegate=yes",
 			missing);
-	return enable_at(root->mount_fd[0], err);
+	return enable_at(root, root->mount_fd[0], err);
 }
 
 /* Moves what is listed; *ret_moved tells whether there was anything. */
@@ -153,10 +160,11 @@ static int prepare_parent(struct cgroup_root *root, struct err *err)
 	if (r == 0 && !root->parent[0])
 		r = move_own_processes(root, err);
 	if (r == 0)
-		r = enable_at(root->fd[0], err);
+		r = enable_at(root, root->fd[0], err);
 	/* The parent itself is a child of the top, and so has every file but the top's own. */
 	root->has_swap = cgroup_has_file(root, CGROUP_MEMORY, "", "memory.swap.max");
 	root->has_cpu_quota = cgroup_has_file(root, CGROUP_CPU, "", "cpu.max");
+	root->has_io_limit = cgroup_has_file(root, CGROUP_IO, "", "io.max");
 	return r;
 }
 
@@ -164,7 +172,7 @@ static int prepare_tenant(struct cgroup_root *root, const char *dir, struct err 
 {
 	_cleanup_close_ int fd = fd_open_dir_at(root->fd[0], dir);
 
-	return fd < 0 ? err_sys(err, fd, "open the tenant's cgroup") : enable_at(fd, err);
+	return fd < 0 ? err_sys(err, fd, "open the tenant's cgroup") : enable_at(root, fd, err);
 }
 
 /* payload is then made with them. The device program may be attached at any time. */
@@ -173,7 +181,7 @@ static int prepare_container(struct cgroup_root *root, const char *dir, struct e
 	_cleanup_close_ int fd = fd_open_dir_at(root->fd[0], dir);
 
 	return fd < 0 ? err_sys(err, fd, "open the container's cgroup")
-		      : enable_some_at(fd, N_SHOWN, err);
+		      : enable_some_at(root, fd, N_SHOWN, err);
 }
 
 /* "$QUOTA $PERIOD", either of them "max" for none. */
@@ -233,6 +241,8 @@ static int read_limits(
 		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.weight", &value[LIMIT_CPU_WEIGHT]);
 	if (r == 0 && which & LIMIT_BIT(LIMIT_CORES))
 		r = read_cores(root, dir, ret->core_mask);
+	if (r == 0 && which & LIMIT_BITS_IO)
+		r = cgroup_unified_read_io(root, dir, ret);
 	return r;
 }
 
@@ -352,7 +362,7 @@ static int write_limits(const struct cgroup_root *root, const char *dir, const s
 	cgroup_view_show_quota(root, dir);
 	if (r == 0 && memcmp(want->core_mask, now->core_mask, sizeof(now->core_mask)) != 0)
 		r = write_cores(root, dir, want->core_mask, err);
-	return r;
+	return r == 0 ? cgroup_unified_write_io(root, dir, want, err) : r;
 }
 
 static int write_oom_group(
@@ -372,7 +382,8 @@ static int pass_controllers(const struct cgroup_root *root, const char *dir, str
 {
 	_cleanup_close_ int fd = fd_open_dir_at(root->fd[0], dir);
 
-	return fd < 0 ? err_sys(err, fd, "open the container's cgroup") : enable_at(fd, err);
+	return fd < 0 ? err_sys(err, fd, "open the container's cgroup")
+		      : enable_some_at(root, fd, N_NESTING, err);
 }
 
 static int open_join(const struct cgroup_root *root, const char *leaf, struct cgroup_join *join)

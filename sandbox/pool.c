@@ -292,6 +292,11 @@ bool pool_copies(const struct pool *pool)
 	return pool->ops->copies;
 }
 
+struct block_device pool_disk(const struct pool *pool)
+{
+	return block_device_of(pool->root_fd);
+}
+
 int pool_space(const struct pool *pool, uint64_t *ret_size, uint64_t *ret_used, struct err *err)
 {
 	struct statvfs st;

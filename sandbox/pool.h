@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "sandbox/block_device.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,6 +55,8 @@ const char *pool_driver(const struct pool *pool);
 bool pool_has_limits(const struct pool *pool);
 /* True when a snapshot or copy takes as long as the tree is large; see pool_snapshot.h. */
 bool pool_copies(const struct pool *pool);
+/* Where its I/O can be limited and counted. */
+struct block_device pool_disk(const struct pool *pool);
 
 /*
  * Whoever writes to a container's directory must stand still while it is read for a snapshot, a

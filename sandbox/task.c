@@ -183,6 +183,19 @@ static int attach_pool(void *arg, struct job_output *out, struct err *err)
 	return pool_attach(&config, &pool, err);
 }
 
+static void pool_is_ready(struct supervisor *s)
+{
+	struct block_device disk = pool_disk(s->pool);
+
+	cgroup_limit_io_of(s->cgroups, &disk);
+	if (disk.unknown)
+		log_info("pool ready driver=%s disk=unknown reason=\"%s\"", pool_driver(s->pool),
+			disk.unknown);
+	else
+		log_info("pool ready driver=%s disk=%u:%u", pool_driver(s->pool), disk.major,
+			disk.minor);
+}
+
 static void pool_attached(void *arg, struct job_result *result)
 {
 	struct supervisor *s = arg;
@@ -197,7 +210,7 @@ static void pool_attached(void *arg, struct job_result *result)
 	if (r == 0)
 		r = pool_attach(&config, &s->pool, &err);
 	if (r == 0)
-		log_info("pool ready driver=%s", pool_driver(s->pool));
+		pool_is_ready(s);
 	else
 		log_error("pool not usable error=\"%s\"", err.msg);
 	while (task) {

@@ -25,6 +25,10 @@ static const struct field {
 	{"limits.rate_out_bytes", LIMIT_RATE_OUT, offsetof(Croft__V1__Limits, rate_out_bytes)},
 	{"limits.log_bytes", LIMIT_LOG, offsetof(Croft__V1__Limits, log_bytes)},
 	{"limits.inodes", LIMIT_INODES, offsetof(Croft__V1__Limits, inodes)},
+	{"limits.io_read_bytes", LIMIT_IO_READ, offsetof(Croft__V1__Limits, io_read_bytes)},
+	{"limits.io_write_bytes", LIMIT_IO_WRITE, offsetof(Croft__V1__Limits, io_write_bytes)},
+	{"limits.io_read_ops", LIMIT_IO_READ_OPS, offsetof(Croft__V1__Limits, io_read_ops)},
+	{"limits.io_write_ops", LIMIT_IO_WRITE_OPS, offsetof(Croft__V1__Limits, io_write_ops)},
 };
 
 _Static_assert(ARRAY_SIZE(fields) == LIMIT_N, "every limit has a field");

@@ -112,7 +112,7 @@ def test_release_agent(pair):
     if kernel.driver() != "hybrid":
         pytest.skip("cgroup v2 has no release_agent")
     script = """
-    mkdir -p /c; for c in memory pids devices cpu name=systemd; do
+    mkdir -p /c; for c in memory pids devices cpu blkio name=systemd; do
         mkdir -p /c/$c
         mount -t cgroup -o $c c /c/$c 2>/dev/null && echo mounted
         mount -t cgroup -o release_agent=/x,none,name=r c /c/$c 2>/dev/null && echo bad $c
@@ -120,6 +120,8 @@ def test_release_agent(pair):
         for f in memory.limit_in_bytes pids.max devices.allow cpu.shares notify_on_release; do
             test -e /c/$c/$f && echo 1 2>/dev/null >/c/$c/$f && echo bad $f
         done
+        f=/c/$c/blkio.throttle.read_bps_device  # a limit that is the payload's own
+        test -e $f && echo found && ( : >>$f ) 2>/dev/null && echo bad $f
         case $c in name=systemd) ;; *) mkdir /c/$c/sub 2>/dev/null && echo bad mkdir $c ;; esac
     done; true"""
     pair.put("acme/nest", "/attack", script.encode())
@@ -128,6 +130,7 @@ def test_release_agent(pair):
     assert "bad" not in said, said
     # The control: it has mounted some, so that there was something to write to.
     assert "mounted" in said, said
+    assert ("found" in said) == ("blkio" in kernel.hierarchies()), said
     for folder, _, names in os.walk("/sys/fs/cgroup"):
         if "release_agent" in names:
             with open(f"{folder}/release_agent", encoding="utf-8") as f:
@@ -149,7 +152,7 @@ def test_limits_hold_from_a_cgroup_of_its_own(pair):
     # The control: on v2 the tree is its own to divide; a v1 host has nothing there to give.
     assert has_own == (kernel.driver() == "unified")
     # Its own limits, above the tree, are neither there to write nor changed.
-    for file in ("pids.max", "memory.max", "cpu.max", "cgroup.max.descendants"):
+    for file in ("pids.max", "memory.max", "cpu.max", "io.max", "cgroup.max.descendants"):
         for where in (f"{tree}/{file}", f"{tree}/../{file}"):
             error = pair.syscall("acme/nest", 2, f"s:{where}", 1)
             assert error in ("EACCES", "EPERM", "ENOENT", "EROFS"), (where, error)

@@ -32,6 +32,11 @@ static void test_detects_hybrid(void **state)
 	assert_int_equal(l.hierarchy[CGROUP_SYSTEMD], -1);
 	assert_string_equal(l.mount[l.hierarchy[CGROUP_PIDS]], "/sys/fs/cgroup/pids");
 	assert_string_equal(l.mount[l.hierarchy[CGROUP_CPU]], "/sys/fs/cgroup/cpu");
+	/* The one that a host need not have. */
+	assert_int_equal(l.hierarchy[CGROUP_IO], -1);
+	assert_int_equal(
+		cgroup_detect(V1_ALL V1("9", "blkio") CGROUP2, "/sys/fs/cgroup", &l, &err), 0);
+	assert_string_equal(l.mount[l.hierarchy[CGROUP_IO]], "/sys/fs/cgroup/blkio");
 }
 
 static void test_detects_shared_hierarchies(void **state)
@@ -142,12 +147,14 @@ static int remove_files(int dir)
 
 static int teardown(void **state)
 {
-	static const char *const dirs[] = {"acme/web", "acme", "."};
+	static const char *const dirs[] = {"acme/web/payload", "acme/web", "acme", "."};
 	struct fake *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		_cleanup_close_ int dir = openat(f->dir, dirs[i], O_RDONLY | O_CLOEXEC);
 
+		if (dir < 0)
+			continue;
 		remove_files(dir);
 		unlinkat(f->dir, dirs[i], AT_REMOVEDIR);
 	}
@@ -316,6 +323,38 @@ static void test_reads_back_what_it_writes(void **state)
 	assert_non_null(strstr(f->err.msg, "500456"));
 }
 
+/* Lines of other disks are not the pool's; and a disk that is not known has none. */
+static void test_reads_io_limits_of_one_disk(void **state)
+{
+	struct fake *f = *state;
+	struct limits l;
+	int web;
+
+	put_at(f->dir, "acme/io.max",
+		"7:1 rbps=1048576 wbps=max riops=max wiops=max\n"
+		"7:10 rbps=3145728 wbps=max riops=max wiops=500\n");
+	f->root.has_io_limit = true;
+	f->root.disk = (struct block_device){.major = 7, .minor = 10};
+	limits_init(&l);
+	assert_int_equal(cgroup_unified_read_io(&f->root, "acme", &l), 0);
+	assert_true(l.value[LIMIT_IO_READ] == 3145728);
+	assert_true(l.value[LIMIT_IO_WRITE] == LIMIT_UNSET);
+	assert_true(l.value[LIMIT_IO_READ_OPS] == LIMIT_UNSET);
+	assert_true(l.value[LIMIT_IO_WRITE_OPS] == 500);
+	web = openat(f->dir, "acme/web", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(web, "payload", 0700), 0);
+	put_at(web, "payload/blkio.throttle.read_bps_device", "7:1 1048576\n7:10 2097152\n");
+	put_at(web, "payload/blkio.throttle.read_iops_device", "");
+	limits_init(&l);
+	assert_int_equal(cgroup_hybrid_read_io(&f->root, "acme/web", &l), 0);
+	assert_true(l.value[LIMIT_IO_READ] == 2097152);
+	assert_true(l.value[LIMIT_IO_READ_OPS] == LIMIT_UNSET);
+	f->root.disk.unknown = "it is on none";
+	assert_int_equal(cgroup_hybrid_read_io(&f->root, "acme/web", &l), 0);
+	assert_true(l.value[LIMIT_IO_READ] == LIMIT_UNSET);
+	close(web);
+}
+
 static void test_refuses_what_the_kernel_lacks(void **state)
 {
 	struct fake *f = *state;
@@ -356,6 +395,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reads_v2_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reads_v1_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reads_back_what_it_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reads_io_limits_of_one_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_refuses_what_the_kernel_lacks, setup, teardown),
 	};

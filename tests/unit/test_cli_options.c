@@ -116,8 +116,7 @@ static void bad_lines_are_usage_errors(void **state)
 		{"frobnicate x", "no command \"frobnicate\""},
 		{"top", "\"top\" is not supported in this version"},
 		{"usage verify", "\"usage verify\" is not supported in this version"},
-		{"tenant create a --io-write 5", "--io-write is not supported in this version"},
-		{"tenant set a --io-read 5", "--io-read is not supported in this version"},
+		{"tenant create a --io-read-ops 500", "no option --io-read-ops"},
 		{"lanch x y", "did you mean \"launch\""},
 		{"tenant", "\"tenant\" needs a command"},
 		{"tenant creat x", "did you mean \"tenant create\""},
@@ -129,7 +128,6 @@ static void bad_lines_are_usage_errors(void **state)
 		{"exec a/b ls", "stand behind --"},
 		{"info a/b --memroy 3", "no option --memroy"},
 		{"launch i a/b --memroy 3", "did you mean --memory?"},
-		{"launch i a/b --io-read=3", "--io-read is not supported in this version"},
 		{"launch i a/b --memory", "--memory needs a value"},
 		{"launch i a/b --memory -- x", "--memory needs a value"},
 		{"launch i a/b --memory 1M --memory 2M", "given twice"},
@@ -188,7 +186,8 @@ static void mask_paths_are_fields(void **state)
 	(void)state;
 	assert_int_equal(parse(&p, "tenant set a --cpu 1 --cpu-weight 1 --cores 1 --memory 4M "
 				   "--swap 0 --pids 9 --disk 1G --containers 1 "
-				   "--rate-in 1M --rate-out 1M --log-size 1M --inodes 900"),
+				   "--rate-in 1M --rate-out 1M --log-size 1M --inodes 900 "
+				   "--io-read 2M,100iops --io-write 500iops"),
 		0);
 	assert_int_equal(limits_message_read(&p.options, true, &m, &p.err), 0);
 	assert_int_equal(m.n_paths, LIMIT_N + 1);
@@ -209,6 +208,9 @@ static void zero_is_never_no_limit(void **state)
 		"tenant set a --disk 0",
 		"tenant set a --containers 0",
 		"tenant set a --log-size 0",
+		"tenant set a --io-read 0",
+		"set a/b --io-read 0iops",
+		"set a/b --io-write 4MiB,0iops",
 		"set a/b --log-size 0",
 		"tenant set a --memory 64X",
 		"tenant set a --memory -1",

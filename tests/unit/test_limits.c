@@ -114,6 +114,38 @@ static void limits_parse_as_the_cli_writes_them(void **state)
 	parse_one(LIMIT_MEMORY, "none", LIMIT_UNSET);
 }
 
+static void rates_of_io_are_bytes_or_requests_or_both(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+		uint64_t ops;
+	} rows[] = {
+		{"10MiB", 10 * MIB, LIMIT_UNSET},
+		{"500iops", LIMIT_UNSET, 500},
+		{"10MiB,500iops", 10 * MIB, 500},
+		{"500iops,10MiB", 10 * MIB, 500},
+		{"none", LIMIT_UNSET, LIMIT_UNSET},
+	};
+	char out[LIMIT_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct limits l;
+
+		/* Each is all that holds from now on. */
+		limits_init(&l);
+		l.value[LIMIT_IO_WRITE] = 7 * MIB;
+		l.value[LIMIT_IO_WRITE_OPS] = 70;
+		assert_int_equal(limits_parse(&l, LIMIT_IO_WRITE, rows[i].text, NULL), 0);
+		assert_true(l.value[LIMIT_IO_WRITE] == rows[i].bytes);
+		assert_true(l.value[LIMIT_IO_WRITE_OPS] == rows[i].ops);
+		assert_true(l.value[LIMIT_IO_READ] == LIMIT_UNSET);
+	}
+	assert_string_equal(limit_format(LIMIT_IO_READ, 10 * MIB, out), "10 MiB/s");
+	assert_string_equal(limit_format(LIMIT_IO_READ_OPS, 500, out), "500 iops");
+}
+
 static void bad_limits_are_refused_with_a_sentence(void **state)
 {
 	static const struct {
@@ -141,6 +173,16 @@ static void bad_limits_are_refused_with_a_sentence(void **state)
 		{LIMIT_CORES, "a"},
 		{LIMIT_CORES, "0,,1"},
 		{LIMIT_CORES, "0,1024"},
+		{LIMIT_IO_READ, ""},
+		{LIMIT_IO_READ, "iops"},
+		{LIMIT_IO_READ, "-5iops"},
+		{LIMIT_IO_READ, "5 iops"},
+		{LIMIT_IO_READ, "10MiB,"},
+		{LIMIT_IO_READ, ",10MiB"},
+		{LIMIT_IO_READ, "10MiB,20MiB"},
+		{LIMIT_IO_READ, "5iops,6iops"},
+		{LIMIT_IO_READ, "10MiB,5iops,6MiB"},
+		{LIMIT_IO_READ, "10MiB/s"},
 	};
 
 	(void)state;
@@ -368,6 +410,7 @@ int main(void)
 		cmocka_unit_test(bad_sizes_are_refused),
 		cmocka_unit_test(sizes_format),
 		cmocka_unit_test(limits_parse_as_the_cli_writes_them),
+		cmocka_unit_test(rates_of_io_are_bytes_or_requests_or_both),
 		cmocka_unit_test(bad_limits_are_refused_with_a_sentence),
 		cmocka_unit_test(core_lists_parse_and_format),
 		cmocka_unit_test(a_core_list_is_not_a_number),

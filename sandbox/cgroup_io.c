@@ -1,0 +1,67 @@
+/*
+ * Limits of block I/O, so far as both drivers are alike: their control files have a line for each
+ * disk, and the disk is the one that the pool is on. Must never let a limit pass that the kernel
+ * would take and not hold.
+ */
+#include "sandbox/cgroup_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *disk)
+{
+	root->disk = *disk;
+}
+
+bool cgroup_io_same_disk(const struct block_device *a, const struct block_device *b)
+{
+	return !a->unknown && !b->unknown && a->major == b->major && a->minor == b->minor;
+}
+
+void cgroup_io_each_disk(char *text,
+	void (*fn)(const struct block_device *disk, const char *rest, void *arg), void *arg)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		struct block_device disk = {0};
+		int rest = 0;
+
+		if (sscanf(line, "%" SCNu32 ":%" SCNu32 " %n", &disk.major, &disk.minor, &rest) ==
+				2 &&
+			rest)
+			fn(&disk, line + rest, arg);
+	}
+}
+
+static int unsupported(enum limit_id limit, const char *why, struct err *err)
+{
+	const char *name = limit_rule(limit)->name;
+
+	return err_set_subject(err, ERR_UNIMPLEMENTED, "LIMIT_UNSUPPORTED", name,
+		"%s cannot be limited here: %s", name, why);
+}
+
+int cgroup_io_check(
+	const struct cgroup_root *root, const char *dir, const struct limits *want, struct err *err)
+{
+	for (int i = 0; i < LIMIT_N; i++) {
+		enum limit_id limit = (enum limit_id)i;
+		const char *why = NULL;
+
+		if (!(LIMIT_BITS_IO & LIMIT_BIT(i)) || want->value[i] == LIMIT_UNSET)
+			continue;
+		if (root->ops->refuse_io)
+			why = root->ops->refuse_io(dir, limit);
+		if (!why && !root->has_io_limit)
+			why = "this host's kernel has no such limits (the cgroup controller of "
+			      "I/O, "
+			      "with CONFIG_BLK_DEV_THROTTLING)";
+		if (!why)
+			why = root->disk.unknown;
+		if (why)
+			return unsupported(limit, why, err);
+	}
+	return 0;
+}
