@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #define DEFAULT_STATE "/var/lib/croft"
 
@@ -61,6 +62,22 @@ static void add(void *data, const struct finding *f)
 		report->error = output_add(report->output, &message.base, report->err);
 }
 
+static void check_io_limits(const struct doctor *d, const char *limits)
+{
+	if (!strcmp(limits, "all"))
+		doctor_report(d, DOCTOR_OK, "I/O limits", NULL, "hold");
+	else if (!strcmp(limits, "reading"))
+		doctor_report(d, DOCTOR_WARN, "I/O limits",
+			"boot the host with cgroup v2: here tenants are not held in what they "
+			"read and write",
+			"of what each container reads, alone");
+	else
+		doctor_report(d, DOCTOR_WARN, "I/O limits",
+			"have the kernel's controller of I/O delegated to Croft, and the pool on "
+			"one disk",
+			"none");
+}
+
 /* What only the daemons know. That none runs here yet is no fault of the host. */
 static void ask_croftd(struct cli *cli, const struct doctor *d)
 {
@@ -94,6 +111,8 @@ static void ask_croftd(struct cli *cli, const struct doctor *d)
 			"disk limits hold with --pool-driver btrfs or project", "%s%s",
 			info->pool_driver,
 			info->disk_limits_enforced ? "" : ": it enforces no disk limit");
+	if (*info->io_limits)
+		check_io_limits(d, info->io_limits);
 }
 
 static int doctor(struct cli *cli, struct err *err)

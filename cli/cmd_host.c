@@ -44,6 +44,7 @@ const struct column host_columns[] = {
 	{"pool_used_bytes", "pool used", "pool_used_bytes", COLUMN_SIZE, NULL},
 	{"disk_limits_enforced", "disk limits hold", .kind = COLUMN_CUSTOM,
 		.text = disk_limits_text},
+	{"io_limits", "I/O limits hold", "io_limits", COLUMN_PLAIN, NULL},
 	{"proc_view", "limits in /proc", "proc_view", COLUMN_PLAIN, NULL},
 	{"ipv4_pool", "ipv4 pool", "ipv4_pool", COLUMN_PLAIN, NULL},
 	{"ipv6_pool", "ipv6 pool", "ipv6_pool", COLUMN_PLAIN, NULL},

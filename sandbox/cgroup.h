@@ -58,6 +58,9 @@ int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err
 /* Names the disk whose I/O the limits are about. Until then there is none to limit. */
 void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *disk);
 
+/* So far as the disk is known. */
+enum io_limits cgroup_io_limits(const struct cgroup_root *root);
+
 /*
  * Applies limits to a tenant or container; unset values lift the limit (swap: unset is 0).
  * Checks first, then writes, then reads back what the kernel made of it (rounded values compare

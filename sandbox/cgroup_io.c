@@ -14,6 +14,13 @@ void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *dis
 	root->disk = *disk;
 }
 
+enum io_limits cgroup_io_limits(const struct cgroup_root *root)
+{
+	if (!root->has_io_limit || root->disk.unknown)
+		return IO_LIMITS_NONE;
+	return root->ops->refuse_io ? IO_LIMITS_READING : IO_LIMITS_ALL;
+}
+
 bool cgroup_io_same_disk(const struct block_device *a, const struct block_device *b)
 {
 	return !a->unknown && !b->unknown && a->major == b->major && a->minor == b->minor;

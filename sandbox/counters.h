@@ -18,6 +18,13 @@ enum cgroup_kind {
 	CGROUP_HYBRID = 2,  /* v1 controllers, beside a cgroup2 tree */
 };
 
+/* What of I/O can be limited here. */
+enum io_limits {
+	IO_LIMITS_NONE = 0,
+	IO_LIMITS_READING = 1, /* what each container reads */
+	IO_LIMITS_ALL = 2,     /* reading and writing, of containers and tenants */
+};
+
 /* The directories of one cgroup, in the order in which they are passed. */
 enum counter_dir {
 	COUNTER_DIR_UNIFIED, /* the cgroup2 directory: the only one on CGROUP_UNIFIED */

@@ -131,6 +131,7 @@ static int look(struct task *task, struct job_output *out, struct err *err)
 			return r;
 		snprintf(reply.pool_driver, sizeof(reply.pool_driver), "%s", pool_driver(s->pool));
 		reply.pool_has_limits = pool_has_limits(s->pool);
+		reply.io_limits = cgroup_io_limits(s->cgroups);
 	}
 	memcpy(out->payload, &reply, sizeof(reply));
 	out->size = sizeof(reply);

@@ -319,6 +319,8 @@ struct msg_host_info {
 	uint64_t pool_used_bytes;
 	uint32_t pool_has_limits;
 	uint32_t view_kind;
+	uint32_t io_limits; /* enum io_limits, once there is a pool */
+	uint32_t reserved;
 };
 
 /* How a container is kept from writing while its directory is copied. */

@@ -34,6 +34,17 @@ static const char *view_name(uint32_t kind)
 	return kind < ARRAY_SIZE(names) ? names[kind] : "none";
 }
 
+/* Of a supervisor's number, which may be anything. */
+static const char *io_limits_name(const struct msg_host_info *host)
+{
+	static const char *const names[] = {[IO_LIMITS_NONE] = "none",
+		[IO_LIMITS_READING] = "reading",
+		[IO_LIMITS_ALL] = "all"};
+
+	return host->pool_driver[0] && host->io_limits < ARRAY_SIZE(names) ? names[host->io_limits]
+									   : "";
+}
+
 static void reply_info(struct grpc_call *call)
 {
 	Croft__V1__HostInfo reply = CROFT__V1__HOST_INFO__INIT;
@@ -62,6 +73,7 @@ static void reply_info(struct grpc_call *call)
 	reply.pool_size_bytes = host->pool_size_bytes;
 	reply.pool_used_bytes = host->pool_used_bytes;
 	reply.disk_limits_enforced = host->pool_has_limits;
+	reply.io_limits = (char *)io_limits_name(host);
 	reply.cpus = host->cpus;
 	reply.memory_bytes = (uint64_t)info.totalram * info.mem_unit;
 	reply.tenants = (uint32_t)server->model.tenants.n;

@@ -22,6 +22,8 @@ def test_on_a_host_that_runs_containers(box):
     for check in ("system calls", "user namespaces", "overlay", "disk quotas", "nftables",
                   "croftd", "supervisor", "pool"):
         assert found[check]["level"] == "OK", found[check]
+    holds = kernel.driver() == "unified"
+    assert found["I/O limits"]["level"] == ("OK" if holds else "WARN"), found["I/O limits"]
     for finding in found.values():
         assert str(finding["found"])
         assert bool(finding.get("advice")) == (finding["level"] != "OK"), finding

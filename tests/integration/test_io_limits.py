@@ -81,6 +81,7 @@ def test_a_containers_limits_are_held_and_change_live(box):
     assert held(box, "acme/web") == {"riops": 900}
     box.ok("set", "acme/web", "--io-read", "none")
     assert held(box, "acme/web") == {}
+    assert box.json("host", "info")["io_limits"] == ("all" if V2 else "reading")
 
 
 @pytest.mark.vm
@@ -153,6 +154,7 @@ def test_a_pool_on_no_disk_of_its_own(bare_daemon):
         box.refused("launch", "busybox", "acme/web", "--io-read", "1MiB",
                     match="io-read cannot be limited here: the pool's file system")
         box.launch("acme/web")
+        assert box.json("host", "info")["io_limits"] == "none"
         box.ok("delete", "--force", "acme/web")
         box.shutdown()
     finally:
