@@ -66,6 +66,12 @@ const struct column usage_columns[] = {
 	{"net_ingress_outside_packets", NULL, "net_ingress_outside_packets", COLUMN_PLAIN, NULL},
 	{"net_egress_outside_bytes", NULL, "net_egress_outside_bytes", COLUMN_SIZE, NULL},
 	{"net_egress_outside_packets", NULL, "net_egress_outside_packets", COLUMN_PLAIN, NULL},
+	{"io_read_bytes", NULL, "io_read_bytes", COLUMN_SIZE, NULL},
+	{"io_read_ops", NULL, "io_read_ops", COLUMN_PLAIN, NULL},
+	{"io_write_bytes", NULL, "io_write_bytes", COLUMN_SIZE, NULL},
+	{"io_write_ops", NULL, "io_write_ops", COLUMN_PLAIN, NULL},
+	{"io_read_limit_bytes", NULL, .kind = COLUMN_CUSTOM, .text = columns_io_read},
+	{"io_write_limit_bytes", NULL, .kind = COLUMN_CUSTOM, .text = columns_io_write},
 	{0},
 };
 
@@ -109,6 +115,10 @@ static int print_usage(const ProtobufCMessage *usage, struct err *err)
 			"{net_ingress_outside_bytes} of it from outside"},
 		{"net out", "-", "-", "-", "{net_egress_bytes}",
 			"{net_egress_outside_bytes} of it to outside"},
+		{"disk read", "-", "{io_read_limit_bytes}", "-", "{io_read_bytes}",
+			"{io_read_ops} requests"},
+		{"disk written", "-", "{io_write_limit_bytes}", "-", "{io_write_bytes}",
+			"{io_write_ops} requests"},
 		{"runs", "{running}", "-", "-", "{runs} in {running_usec}", "-"},
 	};
 	_cleanup_table_ struct table *table = NULL;

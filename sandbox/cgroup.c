@@ -298,6 +298,7 @@ int cgroup_open_dirs(struct cgroup_root *root, const struct cgroup_id *id,
 		[COUNTER_DIR_CPUACCT] = CGROUP_CPUACCT,
 		[COUNTER_DIR_MEMORY] = CGROUP_MEMORY,
 		[COUNTER_DIR_PIDS] = CGROUP_PIDS,
+		[COUNTER_DIR_IO] = CGROUP_IO,
 	};
 	size_t n = counters_n_dirs(root->ops->kind);
 	char dir[CGROUP_DIR_SIZE];
@@ -307,7 +308,10 @@ int cgroup_open_dirs(struct cgroup_root *root, const struct cgroup_id *id,
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++) {
-		fds[i] = fd_open_dir_at(cgroup_hierarchy_fd(root, controllers[i]), dir);
+		enum cgroup_controller c = controllers[i];
+
+		fds[i] = fd_open_dir_at(
+			cgroup_hierarchy_fd(root, root->hierarchy[c] < 0 ? CGROUP_CORE : c), dir);
 		if (fds[i] < 0) {
 			r = fds[i];
 			while (i-- > 0)

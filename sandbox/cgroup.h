@@ -58,6 +58,8 @@ int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err
 /* Names the disk whose I/O the limits are about. Until then there is none to limit. */
 void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *disk);
 
+/* The same disk for the counters: major 0 while it is not known. */
+struct io_disk cgroup_io_disk(const struct cgroup_root *root);
 /* So far as the disk is known. */
 enum io_limits cgroup_io_limits(const struct cgroup_root *root);
 

@@ -14,6 +14,13 @@ void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *dis
 	root->disk = *disk;
 }
 
+struct io_disk cgroup_io_disk(const struct cgroup_root *root)
+{
+	if (root->disk.unknown)
+		return (struct io_disk){0};
+	return (struct io_disk){root->disk.major, root->disk.minor};
+}
+
 enum io_limits cgroup_io_limits(const struct cgroup_root *root)
 {
 	if (!root->has_io_limit || root->disk.unknown)

@@ -223,7 +223,7 @@ static int read_counters(struct container *c, struct counters *ret)
 
 	if (r < 0)
 		return r;
-	r = counter_files_open(kind, dirs, &files, NULL);
+	r = counter_files_open(kind, dirs, &c->file.disk, &files, NULL);
 	if (r == 0)
 		r = counters_read(files, ret, NULL);
 	counter_files_close(files);
@@ -459,6 +459,7 @@ void container_started_msg(const struct container *c, struct msg_started *ret)
 	ret->start_boot_usec = c->file.start_boot_usec;
 	ret->start_wall_usec = c->file.start_wall_usec;
 	ret->net_base = c->file.net_account.base;
+	ret->disk = c->file.disk;
 }
 
 int container_collect_fds(struct container *c, int ret_fds[static CONTAINER_FDS_MAX],

@@ -9,9 +9,12 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#define FILES_MAX 10
+#define FILES_MAX     12
+#define DISK_TEXT_MAX 24 /* "4294967295:4294967295 " */
 /* memory.stat has some 60 lines of at most 40 bytes; the other files are a line or two. */
 #define TEXT_MAX 8192
 
@@ -20,6 +23,7 @@ struct file_row {
 	const char *path;
 	const char *instead; /* where `path` does not exist; NULL: none */
 	bool optional;	     /* a kernel may lack it; its counters read as `missing` */
+	bool io;	     /* of I/O: lines of disks, opened for the one that counts */
 };
 
 struct value_row {
@@ -29,6 +33,13 @@ struct value_row {
 	uint64_t missing;
 	size_t offset;	    /* into struct counters */
 	bool line_optional; /* a kernel may lack the key's line; it reads as `missing` */
+};
+
+/* "M:N ... <word>number ..." of the disk's line; without a line there was no I/O. */
+struct io_row {
+	size_t file;
+	const char *word;
+	size_t offset;
 };
 
 #define FIELD(name) offsetof(struct counters, name)
@@ -44,6 +55,14 @@ static const struct file_row unified_files[] = {
 	{COUNTER_DIR_UNIFIED, "pids.current", NULL, false},
 	{COUNTER_DIR_UNIFIED, "pids.peak", NULL, true},
 	{COUNTER_DIR_UNIFIED, "pids.events", NULL, false},
+	{COUNTER_DIR_UNIFIED, "io.stat", NULL, true, true},
+};
+
+static const struct io_row unified_io[] = {
+	{8, "rbytes=", FIELD(io.read_bytes)},
+	{8, "rios=", FIELD(io.read_ops)},
+	{8, "wbytes=", FIELD(io.write_bytes)},
+	{8, "wios=", FIELD(io.write_ops)},
 };
 
 static const struct value_row unified_values[] = {
@@ -74,6 +93,15 @@ static const struct file_row hybrid_files[] = {
 	{COUNTER_DIR_PIDS, "pids.current", NULL, false},
 	{COUNTER_DIR_PIDS, "pids.peak", NULL, true},
 	{COUNTER_DIR_PIDS, "payload/pids.events", "pids.events", false},
+	{COUNTER_DIR_IO, "blkio.throttle.io_service_bytes_recursive", NULL, true, true},
+	{COUNTER_DIR_IO, "blkio.throttle.io_serviced_recursive", NULL, true, true},
+};
+
+static const struct io_row hybrid_io[] = {
+	{10, "Read ", FIELD(io.read_bytes)},
+	{11, "Read ", FIELD(io.read_ops)},
+	{10, "Write ", FIELD(io.write_bytes)},
+	{11, "Write ", FIELD(io.write_ops)},
 };
 
 static const struct value_row hybrid_values[] = {
@@ -94,17 +122,20 @@ struct driver {
 	size_t n_files;
 	const struct value_row *values;
 	size_t n_values;
+	const struct io_row *io;
+	size_t n_io;
 	size_t n_dirs;
 };
 
-static const struct driver unified = {
-	unified_files, ARRAY_SIZE(unified_files), unified_values, ARRAY_SIZE(unified_values), 1};
+static const struct driver unified = {unified_files, ARRAY_SIZE(unified_files), unified_values,
+	ARRAY_SIZE(unified_values), unified_io, ARRAY_SIZE(unified_io), 1};
 static const struct driver hybrid = {hybrid_files, ARRAY_SIZE(hybrid_files), hybrid_values,
-	ARRAY_SIZE(hybrid_values), COUNTER_DIR_N};
+	ARRAY_SIZE(hybrid_values), hybrid_io, ARRAY_SIZE(hybrid_io), COUNTER_DIR_N};
 
 struct counter_files {
 	const struct driver *driver;
-	int fds[FILES_MAX]; /* -1: optional and missing */
+	int fds[FILES_MAX];	  /* -1: optional and missing */
+	char disk[DISK_TEXT_MAX]; /* "8:16 ": what its lines begin with; "": none counts */
 };
 
 _Static_assert(ARRAY_SIZE(unified_files) <= FILES_MAX, "FILES_MAX");
@@ -134,19 +165,23 @@ static void cleanup_files(struct counter_files **files)
 	counter_files_close(*files);
 }
 
-int counter_files_open(
-	enum cgroup_kind kind, const int *dirs, struct counter_files **ret, struct err *err)
+int counter_files_open(enum cgroup_kind kind, const int *dirs, const struct io_disk *disk,
+	struct counter_files **ret, struct err *err)
 {
 	_cleanup_(cleanup_files) struct counter_files *files = malloc(sizeof(*files));
 
 	if (!files)
 		return err_oom(err);
 	files->driver = driver_of(kind);
+	files->disk[0] = '\0';
+	if (disk && disk->major)
+		snprintf(files->disk, sizeof(files->disk), "%" PRIu32 ":%" PRIu32 " ", disk->major,
+			disk->minor);
 	for (size_t i = 0; i < FILES_MAX; i++)
 		files->fds[i] = -1;
 	for (size_t i = 0; i < files->driver->n_files; i++) {
 		const struct file_row *row = &files->driver->files[i];
-		int fd = open_row(row, dirs[row->dir]);
+		int fd = row->io && !files->disk[0] ? -ENOENT : open_row(row, dirs[row->dir]);
 
 		if (fd < 0 && !(fd == -ENOENT && row->optional))
 			return err_sys(err, fd, "open the counter %s", row->path);
@@ -236,17 +271,70 @@ static int read_file(
 	return 0;
 }
 
+/* A word has a space before it: "rios=" is not the end of "xrios=". NULL: not in that line. */
+static const char *find_word(const char *line, const char *word)
+{
+	const char *end = strchrnul(line, '\n');
+
+	for (const char *at = strstr(line, word); at && at < end; at = strstr(at + 1, word))
+		if (at > line && at[-1] == ' ')
+			return at + strlen(word);
+	return NULL;
+}
+
+/* The number behind a word of the disk's lines (v2 has one, v1 several). 0 where there is none. */
+static uint64_t find_io(const char *text, const char *disk, const char *word)
+{
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		const char *number;
+
+		line += *line == '\n';
+		if (strncmp(line, disk, strlen(disk)) != 0)
+			continue;
+		number = find_word(line, word);
+		if (number)
+			return strtoull(number, NULL, 10);
+	}
+	return 0;
+}
+
+/* Both files or none: what is not known is not 0. */
+static void read_io(const struct counter_files *files, struct counters *counters)
+{
+	const struct driver *driver = files->driver;
+	char text[TEXT_MAX];
+
+	for (size_t i = 0; i < driver->n_files; i++) {
+		if (!driver->files[i].io)
+			continue;
+		if (files->fds[i] < 0 || fd_pread_text(files->fds[i], text, sizeof(text)) < 0)
+			return;
+		for (size_t j = 0; j < driver->n_io; j++) {
+			uint64_t value;
+
+			if (driver->io[j].file != i)
+				continue;
+			value = find_io(text, files->disk, driver->io[j].word);
+			memcpy((char *)counters + driver->io[j].offset, &value, sizeof(value));
+		}
+	}
+	counters->has_io = 1;
+}
+
 int counters_read(const struct counter_files *files, struct counters *ret, struct err *err)
 {
 	struct counters counters = {0};
 	uint64_t inactive;
 
 	for (size_t i = 0; i < files->driver->n_files; i++) {
-		int r = read_file(files, i, &counters, err);
+		int r = files->driver->files[i].io ? 0 : read_file(files, i, &counters, err);
 
 		if (r < 0)
 			return r;
 	}
+	read_io(files, &counters);
+	if (!counters.has_io)
+		memset(&counters.io, 0, sizeof(counters.io));
 	/* The two are not read at one moment, so the cache may seem larger than the whole. */
 	inactive = counters.memory_working_set_bytes;
 	counters.memory_working_set_bytes = counters.memory_bytes > inactive

@@ -32,11 +32,29 @@ enum counter_dir {
 	COUNTER_DIR_CPUACCT,
 	COUNTER_DIR_MEMORY,
 	COUNTER_DIR_PIDS,
+	COUNTER_DIR_IO, /* without blkio on the host any other: it lacks the files */
 	COUNTER_DIR_N,
 };
 
 /* How many directories a driver passes: 1 or COUNTER_DIR_N. */
 size_t counters_n_dirs(enum cgroup_kind kind);
+
+/* Which disk's I/O is counted, by the kernel's number of it; major 0: none. */
+struct io_disk {
+	uint32_t major;
+	uint32_t minor;
+};
+
+/*
+ * What a cgroup had read from and written to that disk. Not what the page cache answered; and on v1
+ * not what it wrote out later, which is on nobody's account there.
+ */
+struct io_usage {
+	uint64_t read_bytes;
+	uint64_t read_ops;
+	uint64_t write_bytes;
+	uint64_t write_ops;
+};
 
 /*
  * Fixed size: part of wire messages, state files and samples. It grows at its end (run_file.c).
@@ -64,16 +82,19 @@ struct counters {
 	/* Not of the cgroup: counters_read() leaves both 0, and they have a base (msg_started). */
 	uint64_t has_net; /* 1: `net` was read, too */
 	struct net_usage net;
+	uint64_t has_io; /* 1: `io` was read, too: the host counts it, and the disk is known */
+	struct io_usage io;
 };
 
 struct counter_files;
 
 /*
  * Opens the files behind the counters. dirs holds counters_n_dirs(kind) directory handles, which
- * stay the caller's. Returns 0 with *ret owned by the caller, or -errno.
+ * stay the caller's; disk the one whose I/O counts, or NULL. Returns 0 with *ret owned by the
+ * caller, or -errno.
  */
-int counter_files_open(
-	enum cgroup_kind kind, const int *dirs, struct counter_files **ret, struct err *err);
+int counter_files_open(enum cgroup_kind kind, const int *dirs, const struct io_disk *disk,
+	struct counter_files **ret, struct err *err);
 void counter_files_close(struct counter_files *files);
 
 /*

@@ -190,6 +190,7 @@ struct msg_started {
 	uint64_t start_boot_usec; /* CLOCK_BOOTTIME when init was released */
 	int64_t start_wall_usec;
 	struct net_base net_base;
+	struct io_disk disk; /* for counter_files_open() */
 };
 
 struct msg_signal {

@@ -12,13 +12,16 @@
 #include <string.h>
 
 #define STATE_MAGIC   0x6e757243u /* "Crun" */
-#define STATE_VERSION 4u
+#define STATE_VERSION 5u
 /* What a supervisor before an upgrade left is this one's to adopt; see take_old(). */
-#define STATE_VERSION_OLD 3u
+#define STATE_VERSION_OLD 4u
 #define STATE_PREFIX_OLD                                                                           \
 	(offsetof(struct run_file, final) + offsetof(struct msg_run_ended, counters) +             \
-		offsetof(struct counters, has_net))
-#define STATE_SIZE_OLD (STATE_PREFIX_OLD + sizeof(uint64_t))
+		offsetof(struct counters, has_io))
+/* What followed the counters then. */
+#define STATE_REST     (STATE_PREFIX_OLD + sizeof(struct counters) - offsetof(struct counters, has_io))
+#define STATE_REST_OLD (offsetof(struct run_file, disk) - STATE_REST)
+#define STATE_SIZE_OLD (STATE_PREFIX_OLD + STATE_REST_OLD)
 #define FILE_NAME_MAX  (2 * NAME_SIZE + 8)
 #define STAT_SIZE      2048 /* 52 numbers and a name */
 
@@ -84,13 +87,13 @@ static size_t state_size(const struct file_image *file, size_t n)
 	return file->size == n && n == offsetof(struct file_image, state) + size ? size : 0;
 }
 
-/* Of version 3: all but what the counters have had since, and then `nesting`. */
+/* Of version 4: all but what the counters have had since, and the disk. */
 static void take_old(struct run_file *state)
 {
 	struct run_file old = *state;
 
 	memset((char *)state + STATE_PREFIX_OLD, 0, sizeof(*state) - STATE_PREFIX_OLD);
-	memcpy(&state->nesting, (const char *)&old + STATE_PREFIX_OLD, sizeof(state->nesting));
+	memcpy((char *)state + STATE_REST, (const char *)&old + STATE_PREFIX_OLD, STATE_REST_OLD);
 }
 
 static bool load(int dirfd, const char *name, struct run_file *ret)

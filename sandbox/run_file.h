@@ -30,8 +30,9 @@ struct run_file {
 	uint32_t net_slot;
 	struct msg_run_ended final;
 	uint64_t nesting;
-	/* Version 3 ended here, and `final` was shorter. */
 	struct net_account net_account;
+	/* Version 4 ended here, and `final` was shorter. */
+	struct io_disk disk; /* the one that it is on */
 };
 
 /* Replaces the run's file. dirfd is the `runs` directory. Returns 0 or -errno. */

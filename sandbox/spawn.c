@@ -105,6 +105,7 @@ static int make_cgroup(struct build *b, struct err *err)
 	int r;
 
 	b->has_cgroup = true;
+	b->file.disk = cgroup_io_disk(root);
 	r = cgroup_make(root, &b->cgroup, err);
 	if (r == 0)
 		r = cgroup_set_limits(root, &b->cgroup, &msg->limits, msg->oom_group, false, err);

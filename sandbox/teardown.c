@@ -27,7 +27,7 @@ static int read_counters(struct teardown_request *rq, const struct cgroup_id *id
 
 	if (r < 0)
 		return r;
-	r = counter_files_open(kind, dirs, &files, err);
+	r = counter_files_open(kind, dirs, &rq->file.disk, &files, err);
 	if (r == 0)
 		r = counters_read(files, &final->counters, err);
 	if (r == 0 && fstat(dirs[0], &st) == 0)

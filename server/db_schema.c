@@ -230,9 +230,16 @@ static const char full_disks[] =
 	" tenant_uid TEXT NOT NULL REFERENCES tenants(uid) ON DELETE CASCADE) WITHOUT ROWID;"
 	"CREATE INDEX full_disks_by_tenant ON full_disks(tenant_uid);";
 
+/* I/O (struct io_usage). What containers had before is not known. */
+static const char io_totals[] =
+	"ALTER TABLE totals ADD COLUMN io_read INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN io_read_ops INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN io_write INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE totals ADD COLUMN io_write_ops INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
-	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks};
+	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks, io_totals};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

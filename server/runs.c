@@ -36,8 +36,8 @@ void run_set_base(struct run *run, const struct net_base *base)
 }
 
 /* Opens the counters behind the directories, which are closed. Returns the cgroup's inode. */
-static uint64_t adopt_counters(
-	struct server *server, struct run *run, const int *dirs, const char *whose)
+static uint64_t adopt_counters(struct server *server, struct run *run, const int *dirs,
+	const struct io_disk *disk, const char *whose)
 {
 	enum cgroup_kind kind = link_cgroup_kind(server->link);
 	struct counter_files *files;
@@ -46,7 +46,7 @@ static uint64_t adopt_counters(
 	int r;
 
 	fstat(dirs[0], &st);
-	r = counter_files_open(kind, dirs, &files, &err);
+	r = counter_files_open(kind, dirs, disk, &files, &err);
 	if (r == 0) {
 		run_close(run);
 		run->files = files;
@@ -109,7 +109,7 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 		link_close_fds(fds, n_fds);
 		return;
 	}
-	run->cgroup_inode = adopt_counters(server, run, fds, c->name);
+	run->cgroup_inode = adopt_counters(server, run, fds, &started->disk, c->name);
 	output = n_fds > n_dirs ? fds[n_dirs] : -1;
 	console = n_fds > n_dirs + 1 ? fds[n_dirs + 1] : -1;
 	if (n_fds > n_dirs + 2)
@@ -149,7 +149,7 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 		if (run->files)
 			link_close_fds(fds, n_fds);
 		else
-			adopt_counters(server, run, fds, t->name);
+			adopt_counters(server, run, fds, NULL, t->name);
 		return;
 	}
 	tx = db_tx_new_essential();
@@ -160,7 +160,7 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 	run->start_wall_usec = clock_wall_usec();
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
-	run->cgroup_inode = adopt_counters(server, run, fds, t->name);
+	run->cgroup_inode = adopt_counters(server, run, fds, NULL, t->name);
 	store_add_run(tx, run, t, NULL);
 	store_confirm_run(tx, run);
 	db_commit(server->db, tx, NULL, NULL);

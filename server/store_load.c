@@ -355,6 +355,10 @@ static int load_totals_row(sqlite3_stmt *row, void *arg, struct err *err)
 	t->net.all_out = column_traffic(row, 13);
 	t->net.outside_in = column_traffic(row, 15);
 	t->net.outside_out = column_traffic(row, 17);
+	t->io.read_bytes = db_column_u64(row, 19);
+	t->io.read_ops = db_column_u64(row, 20);
+	t->io.write_bytes = db_column_u64(row, 21);
+	t->io.write_ops = db_column_u64(row, 22);
 	return 0;
 }
 
@@ -364,7 +368,8 @@ static int load_totals(struct db *db, const char *uid, struct usage_totals *ret,
 		"SELECT cpu, throttled, memory_high, memory_low, memory_peak, pids_peak,"
 		" pids_denied, oom_kills, at_limit, running, runs, net_in, net_in_packets,"
 		" net_out, net_out_packets, net_outside_in, net_outside_in_packets,"
-		" net_outside_out, net_outside_out_packets FROM totals WHERE uid=?1",
+		" net_outside_out, net_outside_out_packets, io_read, io_read_ops, io_write,"
+		" io_write_ops FROM totals WHERE uid=?1",
 		load_totals_row, ret, err, "s", uid);
 }
 

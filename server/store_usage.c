@@ -19,7 +19,7 @@ static void put_value(struct db_tx *tx, const struct run *run, const struct usag
 void store_sample(struct db_tx *tx, const struct run *run, const struct usage_point *point)
 {
 	for (size_t i = 0; i < USAGE_COUNTERS; i++)
-		if (!usage_counters[i].net || point->counters.has_net)
+		if (usage_has(&point->counters, usage_counters[i].group))
 			put_value(tx, run, point, &usage_counters[i]);
 }
 
@@ -30,7 +30,7 @@ void store_base(struct db_tx *tx, const struct run *run)
 		.counters = {.has_net = 1, .net = run->net_base.usage}};
 
 	for (size_t i = 0; run->net_base.valid && i < USAGE_COUNTERS; i++)
-		if (usage_counters[i].net)
+		if (usage_counters[i].group == USAGE_NET)
 			put_value(tx, run, &start, &usage_counters[i]);
 }
 
@@ -50,16 +50,18 @@ void store_totals(struct db_tx *tx, const char *uid, const struct usage_totals *
 		"INSERT OR REPLACE INTO totals (uid, cpu, throttled, memory_high, memory_low,"
 		" memory_peak, pids_peak, pids_denied, oom_kills, at_limit, running, runs,"
 		" net_in, net_in_packets, net_out, net_out_packets, net_outside_in,"
-		" net_outside_in_packets, net_outside_out, net_outside_out_packets)"
+		" net_outside_in_packets, net_outside_out, net_outside_out_packets, io_read,"
+		" io_read_ops, io_write, io_write_ops)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-		" ?17, ?18, ?19, ?20)",
-		"suuuuuuuuuuuuuuuuuuu", uid, t->cpu_usec, t->throttled_usec,
+		" ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+		"suuuuuuuuuuuuuuuuuuuuuuu", uid, t->cpu_usec, t->throttled_usec,
 		(uint64_t)(t->memory_kib_usec >> 64), (uint64_t)t->memory_kib_usec,
 		t->memory_peak_bytes, t->pids_peak, t->pids_denied, t->oom_kills,
 		t->memory_at_limit, t->running_usec, t->runs, t->net.all_in.bytes,
 		t->net.all_in.packets, t->net.all_out.bytes, t->net.all_out.packets,
 		t->net.outside_in.bytes, t->net.outside_in.packets, t->net.outside_out.bytes,
-		t->net.outside_out.packets);
+		t->net.outside_out.packets, t->io.read_bytes, t->io.read_ops, t->io.write_bytes,
+		t->io.write_ops);
 }
 
 const char *store_own_uid(const struct tenant *tenant, char out[static OWN_UID_SIZE])

@@ -93,6 +93,10 @@ static void fill_usage(
 	out->net_ingress_outside_packets = totals->net.outside_in.packets;
 	out->net_egress_outside_bytes = totals->net.outside_out.bytes;
 	out->net_egress_outside_packets = totals->net.outside_out.packets;
+	out->io_read_bytes = totals->io.read_bytes;
+	out->io_read_ops = totals->io.read_ops;
+	out->io_write_bytes = totals->io.write_bytes;
+	out->io_write_ops = totals->io.write_ops;
 }
 
 static void query_free(struct usage_query *q)
@@ -354,7 +358,7 @@ static int send_record(
 
 static bool has_meter(const struct export_run *run, size_t meter)
 {
-	return !usage_meters[meter].net || run->window.end.counters.has_net;
+	return usage_has(&run->window.end.counters, usage_meters[meter].group);
 }
 
 static void export_go_on(struct export *e);

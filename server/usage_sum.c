@@ -5,11 +5,15 @@
 
 #define COUNTER(id_, field, cumulative_)                                                           \
 	{                                                                                          \
-		id_, offsetof(struct counters, field), cumulative_, false                          \
+		id_, offsetof(struct counters, field), cumulative_, USAGE_CGROUP                   \
 	}
 #define TRAFFIC(id_, field)                                                                        \
 	{                                                                                          \
-		id_, offsetof(struct counters, net.field), true, true                              \
+		id_, offsetof(struct counters, net.field), true, USAGE_NET                         \
+	}
+#define IO(id_, field)                                                                             \
+	{                                                                                          \
+		id_, offsetof(struct counters, io.field), true, USAGE_IO                           \
 	}
 
 const struct usage_counter usage_counters[USAGE_COUNTERS] = {
@@ -31,26 +35,34 @@ const struct usage_counter usage_counters[USAGE_COUNTERS] = {
 	TRAFFIC(16, outside_in.packets),
 	TRAFFIC(17, outside_out.bytes),
 	TRAFFIC(18, outside_out.packets),
+	IO(19, read_bytes),
+	IO(20, read_ops),
+	IO(21, write_bytes),
+	IO(22, write_ops),
 };
 
 const struct usage_meter usage_meters[USAGE_METERS] = {
-	{"cpu.used", "us", "sum", 1, false},
-	{"cpu.throttled", "us", "sum", 2, false},
-	{"memory.used", "KiB.s", "time_weighted", 0, false},
-	{"memory.peak", "bytes", "max", 5, false},
-	{"memory.at_limit", "count", "sum", 6, false},
-	{"memory.oom", "count", "sum", 7, false},
-	{"pids.peak", "count", "max", 9, false},
-	{"pids.denied", "count", "sum", 10, false},
-	{"running", "us", "sum", 0, false},
-	{"net.ingress", "bytes", "sum", 11, true},
-	{"net.ingress.packets", "packets", "sum", 12, true},
-	{"net.egress", "bytes", "sum", 13, true},
-	{"net.egress.packets", "packets", "sum", 14, true},
-	{"net.ingress.outside", "bytes", "sum", 15, true},
-	{"net.ingress.outside.packets", "packets", "sum", 16, true},
-	{"net.egress.outside", "bytes", "sum", 17, true},
-	{"net.egress.outside.packets", "packets", "sum", 18, true},
+	{"cpu.used", "us", "sum", 1, USAGE_CGROUP},
+	{"cpu.throttled", "us", "sum", 2, USAGE_CGROUP},
+	{"memory.used", "KiB.s", "time_weighted", 0, USAGE_CGROUP},
+	{"memory.peak", "bytes", "max", 5, USAGE_CGROUP},
+	{"memory.at_limit", "count", "sum", 6, USAGE_CGROUP},
+	{"memory.oom", "count", "sum", 7, USAGE_CGROUP},
+	{"pids.peak", "count", "max", 9, USAGE_CGROUP},
+	{"pids.denied", "count", "sum", 10, USAGE_CGROUP},
+	{"running", "us", "sum", 0, USAGE_CGROUP},
+	{"net.ingress", "bytes", "sum", 11, USAGE_NET},
+	{"net.ingress.packets", "packets", "sum", 12, USAGE_NET},
+	{"net.egress", "bytes", "sum", 13, USAGE_NET},
+	{"net.egress.packets", "packets", "sum", 14, USAGE_NET},
+	{"net.ingress.outside", "bytes", "sum", 15, USAGE_NET},
+	{"net.ingress.outside.packets", "packets", "sum", 16, USAGE_NET},
+	{"net.egress.outside", "bytes", "sum", 17, USAGE_NET},
+	{"net.egress.outside.packets", "packets", "sum", 18, USAGE_NET},
+	{"io.read", "bytes", "sum", 19, USAGE_IO},
+	{"io.read.ops", "count", "sum", 20, USAGE_IO},
+	{"io.write", "bytes", "sum", 21, USAGE_IO},
+	{"io.write.ops", "count", "sum", 22, USAGE_IO},
 };
 
 uint64_t usage_counter_get(const struct counters *counters, const struct usage_counter *counter)
@@ -67,6 +79,8 @@ bool usage_counter_set(struct counters *counters, int id, uint64_t value)
 		if (usage_counters[i].id != id)
 			continue;
 		memcpy((char *)counters + usage_counters[i].offset, &value, sizeof(value));
+		if (usage_counters[i].group == USAGE_IO)
+			counters->has_io = 1;
 		return true;
 	}
 	return false;
@@ -82,11 +96,10 @@ static uint64_t greater(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Of the cgroup's, or of the traffic's. */
-static bool any_fell(const struct counters *from, const struct counters *to, bool net)
+static bool any_fell(const struct counters *from, const struct counters *to, enum usage_group group)
 {
 	for (size_t i = 0; i < USAGE_COUNTERS; i++)
-		if (usage_counters[i].cumulative && usage_counters[i].net == net &&
+		if (usage_counters[i].cumulative && usage_counters[i].group == group &&
 			usage_counter_get(to, &usage_counters[i]) <
 				usage_counter_get(from, &usage_counters[i]))
 			return true;
@@ -128,6 +141,35 @@ static void subtract_traffic(struct net_usage *from, const struct net_usage *n)
 	from->outside_out = less(from->outside_out, n->outside_out);
 }
 
+static void add_io_usage(struct io_usage *to, const struct io_usage *n)
+{
+	to->read_bytes += n->read_bytes;
+	to->read_ops += n->read_ops;
+	to->write_bytes += n->write_bytes;
+	to->write_ops += n->write_ops;
+}
+
+static void subtract_io_usage(struct io_usage *from, const struct io_usage *n)
+{
+	from->read_bytes -= n->read_bytes;
+	from->read_ops -= n->read_ops;
+	from->write_bytes -= n->write_bytes;
+	from->write_ops -= n->write_ops;
+}
+
+/* They begin at 0 with the cgroup, and go alone when the disk does. */
+static unsigned add_io(
+	struct usage_totals *totals, const struct counters *a, const struct counters *b)
+{
+	if (!b->has_io)
+		return 0;
+	if (any_fell(a, b, USAGE_IO))
+		return USAGE_COUNTER_FELL;
+	add_io_usage(&totals->io, &b->io);
+	subtract_io_usage(&totals->io, &a->io);
+	return 0;
+}
+
 /* They lie in one place of the kernel's, as the cgroup's do, and begin anew together. */
 static unsigned add_net(
 	struct usage_totals *totals, const struct counters *a, const struct counters *b)
@@ -135,7 +177,7 @@ static unsigned add_net(
 	/* Without a base there is nothing to take a difference to. */
 	if (!a->has_net || !b->has_net)
 		return 0;
-	if (any_fell(a, b, true))
+	if (any_fell(a, b, USAGE_NET))
 		return USAGE_COUNTER_FELL;
 	add_traffic(&totals->net, &b->net);
 	subtract_traffic(&totals->net, &a->net);
@@ -146,7 +188,7 @@ static unsigned add_cgroup(
 	struct usage_totals *totals, const struct counters *a, const struct counters *b)
 {
 	/* One cgroup holds them all: when one began anew, all did. */
-	if (any_fell(a, b, false))
+	if (any_fell(a, b, USAGE_CGROUP))
 		return USAGE_COUNTER_FELL;
 	totals->cpu_usec += b->cpu_usec - a->cpu_usec;
 	totals->throttled_usec += b->cpu_throttled_usec - a->cpu_throttled_usec;
@@ -174,15 +216,24 @@ unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
 					    1024) *
 			span;
 	add_peaks(totals, b);
-	return flags | add_cgroup(totals, a, b) | add_net(totals, a, b);
+	return flags | add_cgroup(totals, a, b) | add_net(totals, a, b) | add_io(totals, a, b);
 }
 
 void usage_carry(struct usage_point *to, const struct usage_point *from)
 {
-	if (to->counters.has_net)
-		return;
-	to->counters.has_net = from->counters.has_net;
-	to->counters.net = from->counters.net;
+	if (!to->counters.has_net) {
+		to->counters.has_net = from->counters.has_net;
+		to->counters.net = from->counters.net;
+	}
+	if (!to->counters.has_io) {
+		to->counters.has_io = from->counters.has_io;
+		to->counters.io = from->counters.io;
+	}
+}
+
+bool usage_has(const struct counters *counters, enum usage_group group)
+{
+	return group == USAGE_CGROUP || (group == USAGE_NET ? counters->has_net : counters->has_io);
 }
 
 void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from)
@@ -198,6 +249,7 @@ void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from
 	to->running_usec += from->running_usec;
 	to->runs += from->runs;
 	add_traffic(&to->net, &from->net);
+	add_io_usage(&to->io, &from->io);
 }
 
 void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part)
@@ -211,6 +263,7 @@ void usage_totals_subtract(struct usage_totals *from, const struct usage_totals 
 	from->running_usec -= part->running_usec;
 	from->runs -= part->runs;
 	subtract_traffic(&from->net, &part->net);
+	subtract_io_usage(&from->io, &part->io);
 }
 
 void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int64_t to_wall_usec,
@@ -278,8 +331,16 @@ unsigned __int128 usage_quantity(const struct usage_totals *totals, size_t i)
 		return totals->net.outside_in.packets;
 	case 15:
 		return totals->net.outside_out.bytes;
-	default:
+	case 16:
 		return totals->net.outside_out.packets;
+	case 17:
+		return totals->io.read_bytes;
+	case 18:
+		return totals->io.read_ops;
+	case 19:
+		return totals->io.write_bytes;
+	default:
+		return totals->io.write_ops;
 	}
 }
 

@@ -15,21 +15,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is read at once, begins anew at once, and is there or not. */
+enum usage_group {
+	USAGE_CGROUP,
+	USAGE_NET, /* its traffic: of a run with a network */
+	USAGE_IO,  /* its I/O: where the host counts it */
+};
+
 /* The raw counters of a sample: `id` is what the ledger keeps, and never changes its meaning. */
 struct usage_counter {
 	int id;
 	size_t offset; /* in struct counters */
 	bool cumulative;
-	bool net; /* of its traffic: only a run with a network has it */
+	enum usage_group group;
 };
 
-#define USAGE_COUNTERS	18
+#define USAGE_COUNTERS	22
 #define USAGE_NET_FIRST 11 /* ids of its traffic's */
 #define USAGE_NET_LAST	18
 extern const struct usage_counter usage_counters[USAGE_COUNTERS];
 
 uint64_t usage_counter_get(const struct counters *counters, const struct usage_counter *counter);
-/* Sets the counter with this id; false when there is none. */
+/* Sets the counter with this id (one of I/O: and that it is known); false when there is none. */
 bool usage_counter_set(struct counters *counters, int id, uint64_t value);
 
 struct usage_point {
@@ -51,10 +58,11 @@ struct usage_totals {
 	uint64_t running_usec;
 	uint64_t runs;
 	struct net_usage net;
+	struct io_usage io;
 };
 
 enum usage_flag {
-	USAGE_COUNTER_FELL = 1, /* of the cgroup, or of the traffic: those add nothing */
+	USAGE_COUNTER_FELL = 1, /* of one group: its counters add nothing */
 	USAGE_GAP = 2,		/* the interval was longer than gap_usec */
 };
 
@@ -62,9 +70,12 @@ enum usage_flag {
 unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
 	const struct usage_point *to, uint64_t gap_usec);
 
+/* True when a group's counters are known at that point. */
+bool usage_has(const struct counters *counters, enum usage_group group);
+
 /*
- * Where the traffic was not read (nobody could, just then), the later point has what the earlier
- * one had, so that the next one spans both intervals.
+ * Where the traffic or the I/O was not read (nobody could, just then), the later point has what the
+ * earlier one had, so that the next one spans both intervals.
  */
 void usage_carry(struct usage_point *to, const struct usage_point *from);
 
@@ -97,10 +108,10 @@ struct usage_meter {
 	const char *unit;
 	const char *aggregation;
 	int counter_id; /* the raw counter behind it; 0: none */
-	bool net;	/* only a run with a network has it */
+	enum usage_group group;
 };
 
-#define USAGE_METERS 17
+#define USAGE_METERS 21
 extern const struct usage_meter usage_meters[USAGE_METERS];
 
 /* The quantity of meter i, a whole number in the meter's unit. */

@@ -11,6 +11,7 @@ struct fixture {
 	char path[64];
 	int dir;
 	int dirs[COUNTER_DIR_N];
+	struct io_disk disk;
 	struct err err;
 };
 
@@ -26,7 +27,8 @@ static void put(const struct fixture *f, const char *file, const char *text)
 static const char *const files[] = {"cpu.stat", "memory.current", "memory.stat", "memory.peak",
 	"memory.events", "pids.current", "pids.peak", "pids.events", "cpuacct.usage",
 	"memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt",
-	"memory.oom_control", "payload/memory.oom_control", "payload/pids.events"};
+	"memory.oom_control", "payload/memory.oom_control", "payload/pids.events", "io.stat",
+	"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"};
 
 static int setup(void **state)
 {
@@ -87,7 +89,7 @@ static void put_hybrid(const struct fixture *f)
 static int read_all(struct fixture *f, enum cgroup_kind kind, struct counters *ret)
 {
 	struct counter_files *opened;
-	int r = counter_files_open(kind, f->dirs, &opened, &f->err);
+	int r = counter_files_open(kind, f->dirs, &f->disk, &opened, &f->err);
 
 	if (r < 0)
 		return r;
@@ -229,9 +231,66 @@ static void test_parse(void **state)
 	assert_true(value == UINT64_MAX);
 }
 
+static void assert_io(const struct counters *c, uint64_t read, uint64_t written)
+{
+	assert_int_equal(c->has_io, 1);
+	assert_int_equal(c->io.read_bytes, read);
+	assert_int_equal(c->io.read_ops, read / 4096);
+	assert_int_equal(c->io.write_bytes, written);
+	assert_int_equal(c->io.write_ops, written / 4096);
+}
+
+/* One disk's, whichever others there are: what lies on it would be counted twice. */
+static void io_is_counted_of_one_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct counters c;
+
+	f->disk = (struct io_disk){7, 1};
+	put_unified(f);
+	put(f, "io.stat",
+		"17:1 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n"
+		"7:1 rbytes=8192 wbytes=40960 rios=2 wios=10 dbytes=4096 dios=1\n"
+		"7:10 rbytes=9 wbytes=9 rios=9 wios=9 dbytes=9 dios=9\n");
+	assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), 0);
+	assert_io(&c, 8192, 40960);
+	put(f, "io.stat", "7:10 rbytes=9 wbytes=9 rios=9 wios=9\n7:1 \n");
+	assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), 0);
+	assert_io(&c, 0, 0);
+	put_hybrid(f);
+	put(f, "blkio.throttle.io_service_bytes_recursive",
+		"7:10 Read 9\n7:10 Write 9\n7:1 Read 8192\n7:1 Write 40960\n7:1 Sync 1\n"
+		"7:1 Total 49152\nTotal 49170\n");
+	put(f, "blkio.throttle.io_serviced_recursive", "7:1 Read 2\n7:1 Write 10\nTotal 12\n");
+	assert_int_equal(read_all(f, CGROUP_HYBRID, &c), 0);
+	assert_io(&c, 8192, 40960);
+}
+
+static void io_that_is_not_counted_is_not_known(void **state)
+{
+	struct fixture *f = *state;
+	struct counters c;
+
+	f->disk = (struct io_disk){7, 1};
+	put_hybrid(f);
+	put(f, "blkio.throttle.io_service_bytes_recursive", "7:1 Read 8192\n7:1 Write 4096\n");
+	assert_int_equal(read_all(f, CGROUP_HYBRID, &c), 0);
+	assert_int_equal(c.has_io | c.io.read_bytes, 0);
+	put_unified(f);
+	assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), 0);
+	assert_int_equal(c.has_io, 0);
+	put(f, "io.stat", "7:1 rbytes=1 wbytes=2 rios=3 wios=4\n");
+	f->disk = (struct io_disk){0};
+	assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), 0);
+	assert_int_equal(c.has_io | c.io.read_bytes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(io_is_counted_of_one_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			io_that_is_not_counted_is_not_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unified, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hybrid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hybrid_without_payload, setup, teardown),

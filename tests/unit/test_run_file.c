@@ -205,35 +205,41 @@ static void put_version(struct fixture *f, uint8_t *data, size_t size, uint32_t 
 	put(f, "acme.web", data, size);
 }
 
-/* 3 is what a supervisor wrote that counted no traffic: its runs live through the upgrade. */
+/* 4 is what a supervisor wrote that counted no I/O: its runs live through the upgrade. */
 static void the_version_before_is_read(void **state)
 {
 	struct fixture *f = *state;
 	const size_t header = 4 * sizeof(uint32_t);
-	/* As it was then: the counters ended earlier, and one number followed them. */
+	/* As it was then: the counters ended earlier, and the disk did not follow. */
 	const size_t cut = offsetof(struct run_file, final) +
 			   offsetof(struct msg_run_ended, counters) +
-			   offsetof(struct counters, has_net);
+			   offsetof(struct counters, has_io);
+	const size_t rest = offsetof(struct run_file, final) +
+			    offsetof(struct msg_run_ended, net_base);
+	const size_t rest_size = offsetof(struct run_file, disk) - rest;
 	struct run_file web = make("acme", "web");
 	uint8_t data[8192];
 	size_t size;
-	size_t before = header + cut + sizeof(web.nesting);
+	size_t before = header + cut + rest_size;
 
 	web.nesting = 1;
 	web.final.counters.pids_denied = 7;
+	web.final.counters.net.outside_out.packets = 8;
+	web.final.net_base.valid = 1;
+	web.net_account.base.usage.outside_out.packets = 9;
 	save(f, &web);
 	size = read_file(f, data, sizeof(data));
-	memcpy(data + header + cut, &web.nesting, sizeof(web.nesting));
-	put_version(f, data, before, 3);
+	memcpy(data + header + cut, (const char *)&web + rest, rest_size);
+	put_version(f, data, before, 4);
 	read_all(f);
 	assert_int_equal(f->n_seen, 1);
 	assert_memory_equal(&f->seen[0], &web, sizeof(web));
 	/* Neither version in the other's length. */
-	put_version(f, data, before, 4);
+	put_version(f, data, before, 5);
 	assert_bad(f, "acme.web");
-	put_version(f, data, size, 3);
+	put_version(f, data, size, 4);
 	assert_bad(f, "acme.web");
-	put_version(f, data, before, 2);
+	put_version(f, data, before, 3);
 	assert_bad(f, "acme.web");
 }
 

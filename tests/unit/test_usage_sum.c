@@ -156,8 +156,8 @@ static void every_counter_is_kept_under_its_own_id(void **state)
 		assert_true(usage_counter_set(&counters, usage_counters[i].id, 100 + i));
 		assert_int_equal(usage_counter_get(&counters, &usage_counters[i]), 100 + i);
 	}
-	/* And has_net, which says whether some of them are known. */
-	assert_int_equal((USAGE_COUNTERS + 1) * sizeof(uint64_t), sizeof(struct counters));
+	/* And has_net and has_io, which say whether some of them are known. */
+	assert_int_equal((USAGE_COUNTERS + 2) * sizeof(uint64_t), sizeof(struct counters));
 	assert_false(usage_counter_set(&counters, 999, 1));
 }
 
@@ -190,6 +190,53 @@ static void traffic_begins_at_its_base(void **state)
 	assert_int_equal(totals.net.all_in.bytes, 1400);
 	usage_totals_subtract(&totals, &totals);
 	assert_int_equal(totals.net.all_in.bytes, 0);
+}
+
+static struct usage_point with_io(uint64_t sequence, uint64_t second, uint64_t bytes)
+{
+	struct usage_point point = at(sequence, second, 10 * sequence, 0);
+
+	point.counters.has_io = 1;
+	point.counters.io = (struct io_usage){bytes, bytes / 10, 2 * bytes, bytes / 5};
+	return point;
+}
+
+static void io_begins_with_the_run(void **state)
+{
+	struct usage_point start = at(0, 0, 0, 0);
+	struct usage_point end = with_io(1, 10, 700);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	assert_int_equal(usage_add(&totals, &start, &end, UINT64_MAX), 0);
+	assert_int_equal(totals.io.read_bytes, 700);
+	assert_int_equal(totals.io.read_ops, 70);
+	assert_int_equal(totals.io.write_bytes, 1400);
+	assert_int_equal(totals.io.write_ops, 140);
+	usage_totals_merge(&totals, &totals);
+	assert_int_equal(totals.io.write_ops, 280);
+	usage_totals_subtract(&totals, &totals);
+	assert_int_equal(totals.io.read_bytes, 0);
+}
+
+/* What was not read is in the next sample; a disk that went takes no CPU time with it. */
+static void io_goes_alone(void **state)
+{
+	struct usage_point first = with_io(1, 10, 700);
+	struct usage_point blind = at(2, 20, 20, 0);
+	struct usage_point later = with_io(3, 30, 900);
+	struct usage_point fell = with_io(4, 40, 100);
+	struct usage_totals totals = {0};
+
+	(void)state;
+	usage_carry(&blind, &first);
+	assert_int_equal(usage_add(&totals, &first, &blind, UINT64_MAX), 0);
+	assert_int_equal(totals.io.read_bytes, 0);
+	assert_int_equal(usage_add(&totals, &blind, &later, UINT64_MAX), 0);
+	assert_int_equal(totals.io.read_bytes, 200);
+	assert_int_equal(usage_add(&totals, &later, &fell, UINT64_MAX), USAGE_COUNTER_FELL);
+	assert_int_equal(totals.io.read_bytes, 200);
+	assert_int_equal(totals.cpu_usec, 30);
 }
 
 static void without_a_base_no_traffic_is_billed(void **state)
@@ -306,6 +353,8 @@ int main(void)
 		cmocka_unit_test(a_window_is_half_open),
 		cmocka_unit_test(every_counter_is_kept_under_its_own_id),
 		cmocka_unit_test(traffic_begins_at_its_base),
+		cmocka_unit_test(io_begins_with_the_run),
+		cmocka_unit_test(io_goes_alone),
 		cmocka_unit_test(without_a_base_no_traffic_is_billed),
 		cmocka_unit_test(traffic_and_cgroup_fall_apart),
 		cmocka_unit_test(traffic_that_was_not_read_is_not_lost),

@@ -133,12 +133,13 @@ static inline const char *read_file(const struct fixture *f, enum cgroup_control
 static inline struct counters read_counters(struct fixture *f, const struct cgroup_id *id)
 {
 	struct counter_files *files;
+	struct io_disk disk = cgroup_io_disk(f->root);
 	struct counters counters;
 	int dirs[COUNTER_DIR_N];
 	size_t n = counters_n_dirs(cgroup_root_kind(f->root));
 
 	assert_ok(f, cgroup_open_dirs(f->root, id, dirs, &f->err));
-	assert_ok(f, counter_files_open(cgroup_root_kind(f->root), dirs, &files, &f->err));
+	assert_ok(f, counter_files_open(cgroup_root_kind(f->root), dirs, &disk, &files, &f->err));
 	assert_ok(f, counters_read(files, &counters, &f->err));
 	counter_files_close(files);
 	for (size_t i = 0; i < n; i++)
