@@ -14,21 +14,19 @@ V2 = kernel.driver() == "unified"
 
 
 def counted(box, name):
-    """(bytes read, bytes written) by the kernel's own account, of the disk with the most."""
-    cgroup = box.cgroup(name)
-    disks = {}
-    if V2:
-        for line in cgroup.read("io", "io.stat").splitlines():
-            words = dict(w.split("=") for w in line.split()[1:])
-            disks[line.split()[0]] = (int(words["rbytes"]), int(words["wbytes"]))
-    else:
-        for line in cgroup.read("blkio", "blkio.throttle.io_service_bytes_recursive").splitlines():
-            words = line.split()
-            if words[1:2] == ["Read"]:
-                disks[words[0]] = (int(words[2]), disks.get(words[0], (0, 0))[1])
-            elif words[1:2] == ["Write"]:
-                disks[words[0]] = (disks.get(words[0], (0, 0))[0], int(words[2]))
-    return max(disks.values(), default=(0, 0))
+    """(bytes read, bytes written) by the kernel's own account, of the pool's loop device: the disk
+    under it may be counted, too."""
+    loop, = kernel.loops_of(box.base)
+    with open(f"/sys/block/{loop}/dev", encoding="ascii") as f:
+        disk = f.read().strip()
+    file = ("io", "io.stat") if V2 else ("blkio", "blkio.throttle.io_service_bytes_recursive")
+    found = {}
+    for line in box.cgroup(name).read(*file).splitlines():
+        words = line.split()
+        if words[0] == disk:
+            found.update([words[1:3]] if not V2 else (w.split("=") for w in words[1:]))
+    read, written = ("rbytes", "wbytes") if V2 else ("Read", "Write")
+    return int(found.get(read, 0)), int(found.get(written, 0))
 
 
 def bill(box, uid):
