@@ -52,7 +52,7 @@ static int setup_pool(void **state)
 		return -1;
 	}
 	pool.disk = pool_disk(pool.pool);
-	pool.root_fd = fd_open_dir_at(pool.config.state_fd, "pool");
+	pool.root_fd = openat(pool.config.state_fd, "pool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return pool.root_fd < 0 ? -1 : 0;
 }
 
