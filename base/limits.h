@@ -43,12 +43,13 @@ enum limit_id {
 #define NET_RATE_MAX (UINT64_C(1) << 40)
 
 /*
- * Of a pool's device. Who has to wait for it may hold a lock of the file system meanwhile, for
- * which its neighbours wait: below these it would be for too long (ADR 71).
+ * Of a pool's device. Who has to wait for it may hold what its neighbours wait for, a lock of the
+ * file system or a page of an image, for as long as its own queue is: below these for far too long
+ * (ADR 71).
  */
-#define IO_RATE_MIN (UINT64_C(1) << 20)
+#define IO_RATE_MIN (UINT64_C(8) << 20)
 #define IO_RATE_MAX (UINT64_C(1) << 40)
-#define IO_OPS_MIN  64u
+#define IO_OPS_MIN  500u
 #define IO_OPS_MAX  1000000000u
 
 /* Fixed size: it is part of wire messages and state files. */

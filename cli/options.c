@@ -47,8 +47,9 @@ static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_CONTAINERS] = "how many containers the tenant may have",
 	[LIMIT_RATE_IN] = "network traffic towards it in bytes a second, such as 10MiB",
 	[LIMIT_RATE_OUT] = "network traffic from it in bytes a second, such as 10MiB",
-	[LIMIT_IO_READ] = "reading from the disk: 10MiB a second, 500iops, or 10MiB,500iops",
-	[LIMIT_IO_WRITE] = "writing to the disk, likewise (cgroup v2 only)",
+	[LIMIT_IO_READ] =
+		"reading from the disk: 10MiB a second, 500iops, or both, as 10MiB,500iops",
+	[LIMIT_IO_WRITE] = "writing to the disk, likewise (on cgroup v2); both are for operators",
 	[LIMIT_LOG] = "how much is kept of the output, such as 4M",
 };
 

@@ -169,9 +169,27 @@ int cgroup_thaw(struct cgroup_root *root, const struct cgroup_id *id, struct err
 	return control(root, id, "cgroup.freeze", "0", err);
 }
 
+/*
+ * What waits for the disk dies when it has been served, which under a limit takes as long as its
+ * queue is: so a container that is to die is held no longer. Nor is this a reason not to kill it.
+ */
+static void lift_io_limits(const struct cgroup_root *root, const struct cgroup_id *id)
+{
+	struct limits none;
+	char dir[CGROUP_DIR_SIZE];
+
+	limits_init(&none);
+	if (root->has_io_limit && id->container[0] && cgroup_dir_of(id, dir, NULL) == 0)
+		root->ops->write_io(root, dir, &none, NULL);
+}
+
 int cgroup_kill(struct cgroup_root *root, const struct cgroup_id *id, struct err *err)
 {
-	return control(root, id, "cgroup.kill", "1", err);
+	int r = control(root, id, "cgroup.kill", "1", err);
+
+	if (r == 0)
+		lift_io_limits(root, id);
+	return r;
 }
 
 int cgroup_is_frozen(struct cgroup_root *root, const struct cgroup_id *id)

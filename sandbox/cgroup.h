@@ -141,7 +141,10 @@ int cgroup_join_self(const struct cgroup_join *join);
  */
 int cgroup_mount_inside(enum cgroup_kind kind, const char *target, struct err *err);
 
-/* Through cgroup2's cgroup.freeze and cgroup.kill on both drivers. */
+/*
+ * Through cgroup2's cgroup.freeze and cgroup.kill on both drivers. Killing a container also lifts
+ * its limits of I/O, which its processes would have to wait for until they can die.
+ */
 int cgroup_freeze(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 int cgroup_thaw(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 int cgroup_kill(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);

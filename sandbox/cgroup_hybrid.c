@@ -155,6 +155,7 @@ const struct cgroup_ops cgroup_hybrid_ops = {
 	.read_limits = cgroup_hybrid_read_limits,
 	.reclaim = NULL,
 	.write_limits = cgroup_hybrid_write_limits,
+	.write_io = cgroup_hybrid_write_io,
 	.show_quota = cgroup_hybrid_show_quota,
 	.write_oom_group = write_oom_group,
 	.set_devices = set_devices,

@@ -103,6 +103,9 @@ struct cgroup_ops {
 	/* Writes and reads back each value in which want differs from now. */
 	int (*write_limits)(const struct cgroup_root *root, const char *dir,
 		const struct limits *now, const struct limits *want, bool force, struct err *err);
+	/* The same of the limits of I/O alone. */
+	int (*write_io)(const struct cgroup_root *root, const char *dir, const struct limits *want,
+		struct err *err);
 	/* Puts the quota into a payload for lxcfs to see (LIMIT_UNSET: takes it away). */
 	void (*show_quota)(
 		const struct cgroup_root *root, const char *payload, uint64_t quota_milli);

@@ -1,8 +1,8 @@
 /*
  * The driver for cgroup v2. Controllers are enabled for a tenant's children. payload has two of
  * them, for lxcfs to read, and may pass none on: nobody could join a cgroup that has. With nesting
- * it has all, and may. The limits stay in the container's directory, above all that the container
- * can write.
+ * it has all but I/O, and may. The limits stay in the container's directory, above all that the
+ * container can write.
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -39,8 +39,8 @@ static const enum cgroup_controller controllers[] = {
 #define ENABLE_SIZE 64
 
 /* "+cpu +memory ..." of the first n that the host has and are not in `enabled`; "" when all are. */
-static void format_missing(const struct cgroup_root *root, const char *enabled, size_t n,
-	char ret[static ENABLE_SIZE])
+static void format_missing(
+	const struct cgroup_root *root, const char *enabled, size_t n, char ret[static ENABLE_SIZE])
 {
 	size_t len = 0;
 
@@ -409,6 +409,7 @@ const struct cgroup_ops cgroup_unified_ops = {
 	.read_limits = read_limits,
 	.reclaim = reclaim,
 	.write_limits = write_limits,
+	.write_io = cgroup_unified_write_io,
 	.show_quota = show_quota,
 	.write_oom_group = write_oom_group,
 	.set_devices = set_devices,

@@ -62,6 +62,25 @@ int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *metho
 	return *method->resource ? check_owner(t, resource, err) : 0;
 }
 
+int auth_check_io_limits(const struct grpc_peer *peer, const struct limits *before,
+	const struct limits *after, struct err *err)
+{
+	if (is_operator(peer))
+		return 0;
+	for (int i = 0; i < LIMIT_N; i++) {
+		const struct limit_rule *rule = limit_rule((enum limit_id)i);
+		bool is_io = rule->kind == LIMIT_KIND_IO || rule->kind == LIMIT_KIND_OPS;
+
+		if (is_io && after->value[i] != (before ? before->value[i] : LIMIT_UNSET))
+			return err_set_subject(err, ERR_PERMISSION_DENIED, "OPERATORS_ONLY",
+				rule->name,
+				"only operators may change %s: who waits for the disk may hold "
+				"what others wait for",
+				rule->name);
+	}
+	return 0;
+}
+
 int auth_tenant_of(const struct server *server, const struct grpc_peer *peer, struct tenant **ret,
 	struct err *err)
 {

@@ -11,6 +11,14 @@ int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *metho
 	const char *resource, void *app, struct err *err);
 
 /*
+ * Limits of I/O are the operators' to change, of containers too: who is held by one can hold up
+ * others, and so must not be able to hold itself (ADR 71). Returns 0 or PERMISSION_DENIED /
+ * OPERATORS_ONLY with the limit as subject. before NULL: there was none.
+ */
+int auth_check_io_limits(const struct grpc_peer *peer, const struct limits *before,
+	const struct limits *after, struct err *err);
+
+/*
  * For methods without a resource: whose things the caller may see. Returns 0 with NULL for an
  * operator and else the caller's tenant.
  */

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "server/auth.h"
 #include "server/container_new.h"
 #include "server/convert.h"
 #include "server/details.h"
@@ -302,9 +303,12 @@ static int check_share(const struct server *server, const char *parent, struct e
 	return 0;
 }
 
-static int check(struct server *server, const Croft__V1__ImportContainerRequest *request,
-	struct container **ret, struct err *err)
+static int check(struct server *server, const struct grpc_peer *peer,
+	const Croft__V1__ImportContainerRequest *request, struct container **ret, struct err *err)
 {
+	struct container *c;
+	int r;
+
 	if (request->kind_case != CROFT__V1__IMPORT_CONTAINER_REQUEST__KIND_START)
 		return err_set(err, ERR_INVALID_ARGUMENT, "START_MISSING",
 			"the first request of an import is its start");
@@ -314,7 +318,16 @@ static int check(struct server *server, const Croft__V1__ImportContainerRequest 
 			IMPORTS_MAX);
 	if (check_share(server, request->start->parent, err) < 0)
 		return -EBUSY;
-	return container_new_own(server, request->start, NULL, ret, err);
+	r = container_new_own(server, request->start, NULL, &c, err);
+	if (r < 0)
+		return r;
+	r = auth_check_io_limits(peer, NULL, &c->limits, err);
+	if (r < 0) {
+		model_remove_container(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
 }
 
 /* NULL: out of memory. */
@@ -352,7 +365,7 @@ void container_import_start(struct grpc_call *call, const ProtobufCMessage *mess
 
 	if (!m)
 		return;
-	if (check(m->server, request, &c, &err) < 0) {
+	if (check(m->server, grpc_call_peer(call), request, &c, &err) < 0) {
 		mutation_fail(m, &err);
 		return;
 	}

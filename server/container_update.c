@@ -4,6 +4,7 @@
  */
 #include "server/container_update.h"
 
+#include "server/auth.h"
 #include "server/cloud_init.h"
 #include "server/container_pending.h"
 #include "server/convert.h"
@@ -173,6 +174,9 @@ void container_update(struct grpc_call *call, const ProtobufCMessage *message)
 	r = container_op_hold(op, &err);
 	if (r == 0)
 		r = fill(op, request, &err);
+	if (r == 0)
+		r = auth_check_io_limits(
+			grpc_call_peer(call), &op->container->limits, &op->limits, &err);
 	if (r < 0) {
 		container_op_fail(op, &err);
 		return;

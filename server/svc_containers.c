@@ -35,6 +35,11 @@ static struct container_op *begin_new(struct grpc_call *call, const ProtobufCMes
 		mutation_fail(m, &err);
 		return NULL;
 	}
+	if (auth_check_io_limits(grpc_call_peer(call), NULL, &c->limits, &err) < 0) {
+		model_remove_container(c);
+		mutation_fail(m, &err);
+		return NULL;
+	}
 	op = container_op_begin(m, c);
 	if (!op)
 		model_remove_container(c);

@@ -146,11 +146,14 @@ def test_limits_hold_from_a_cgroup_of_its_own(pair):
             # Until who brought this command in has gone too.
             f"n=0; while grep -q . {tree}/cgroup.procs && [ $n -lt 50 ]; do "
             f"sleep 0.1; n=$((n + 1)); done; "
-            f"for c in pids memory cpu; do echo +$c >{tree}/cgroup.subtree_control; done; "
+            f"for c in pids memory cpu io; do echo +$c >{tree}/cgroup.subtree_control; done; "
             f"echo max >{tree}/deep/pids.max; echo max >{tree}/deep/memory.max; true")
     has_own = pair.exec("acme/nest", "/bin/sh", "-c", f"[ -e {tree}/deep/pids.max ]").rc == 0
     # The control: on v2 the tree is its own to divide; a v1 host has nothing there to give.
     assert has_own == (kernel.driver() == "unified")
+    # One of I/O is none that it may have: holding itself to a byte a second, in the middle of the
+    # file system's work, it would hold up everybody.
+    assert pair.exec("acme/nest", "/bin/sh", "-c", f"[ -e {tree}/deep/io.max ]").rc != 0
     # Its own limits, above the tree, are neither there to write nor changed.
     for file in ("pids.max", "memory.max", "cpu.max", "io.max", "cgroup.max.descendants"):
         for where in (f"{tree}/{file}", f"{tree}/../{file}"):

@@ -232,6 +232,36 @@ def test_its_own_fields_only(two):
         assert made.get("uid") != "x"
 
 
+def test_io_limits_are_not_a_tenants_to_set(two):
+    """Who holds itself to little can hold up who waits for the same: a page of an image, a lock."""
+    name, limits = container("acme"), {"ioReadBytes": 8 << 20}
+    new = {"parent": "tenants/acme", "container_id": "new",
+           "container": {"image": "images/busybox", "limits": limits}}
+    imported = dict(new, container={"limits": {"ioReadOps": 500}})
+    asked = [
+        ("Containers/CreateContainer", new),
+        ("Containers/LaunchContainer", new),
+        ("Containers/ImportContainer", {"start": imported}),
+        ("Containers/UpdateContainer", {"container": {"name": name, "limits": limits}}),
+        ("Containers/UpdateContainer", {"container": {"name": name, "limits": limits},
+                                        "update_mask": "limits.ioReadBytes"}),
+    ]
+    for method, code, words, reason in calls(two, ACME, asked):
+        assert (code, reason) == ("PERMISSION_DENIED", "OPERATORS_ONLY"), (method, code, words)
+        assert "io-read" in words
+    two.refused("info", "acme/new", match="no container")
+    # The control: an operator may, and what an operator has set is not a tenant's to take off.
+    two.ok("set", "acme/web", "--io-read", "8MiB,500iops")
+    off = [("Containers/UpdateContainer", {"container": {"name": name}, "update_mask": path})
+           for path in ("limits.ioReadBytes", "limits.ioReadOps")]
+    for method, code, words, _ in calls(two, ACME, off):
+        assert code == "PERMISSION_DENIED", (method, code, words)
+    limits = two.info("acme/web")["limits"]
+    assert (limits["io_read_bytes"], limits["io_read_ops"]) == (8 << 20, 500)
+    # Nor does it keep a tenant from changing the rest.
+    two.ok("set", "acme/web", "--pids", "50", uid=ACME)
+
+
 def test_connections_of_one_user_do_not_shut_out_another(two):
     """A peer has so many connections, and the server keeps some for others."""
     import socket

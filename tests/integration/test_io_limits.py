@@ -13,7 +13,7 @@ import kernel
 
 MIB = 1 << 20
 # The kernel gives some of the first second at once: what is left takes at least so long.
-SIZE_MIB, AT_LEAST = 4, 2.0
+RATE, SIZE_MIB, AT_LEAST = 8 * MIB, 32, 2.0
 
 V2 = kernel.driver() == "unified"
 
@@ -61,13 +61,13 @@ def fill(box, name):
 @pytest.mark.vm
 def test_a_containers_limits_are_held_and_change_live(box):
     box.tenant()
-    box.launch("acme/web", options=["--io-read", "1MiB,500iops"])
-    assert held(box, "acme/web") == {"rbps": MIB, "riops": 500}
+    box.launch("acme/web", options=["--io-read", "8MiB,500iops"])
+    assert held(box, "acme/web") == {"rbps": RATE, "riops": 500}
     fill(box, "acme/web")
     assert seconds_to_read(box, "acme/web") > AT_LEAST
     # What is said is all that holds from then on.
-    box.ok("set", "acme/web", "--io-read", "3MiB")
-    assert held(box, "acme/web") == {"rbps": 3 * MIB}
+    box.ok("set", "acme/web", "--io-read", "24MiB")
+    assert held(box, "acme/web") == {"rbps": 3 * RATE}
     box.ok("set", "acme/web", "--pids", "64")
     box.ok("set", "acme/web", "--io-read", "900iops")
     assert held(box, "acme/web") == {"riops": 900}
@@ -88,15 +88,15 @@ def test_a_containers_limits_are_held_and_change_live(box):
 def test_writing_is_held_or_refused_with_the_reason(box):
     box.tenant()
     if not V2:
-        box.refused("launch", "busybox", "acme/web", "--io-write", "1MiB",
+        box.refused("launch", "busybox", "acme/web", "--io-write", "8MiB",
                     match="io-write cannot be limited here: on cgroup v1")
         box.launch("acme/web")
         box.refused("set", "acme/web", "--io-write", "500iops", match="cgroup v1")
-        box.refused("set", "acme/web", "--io-read", "1MiB", "--io-write", "1MiB", match="v1")
+        box.refused("set", "acme/web", "--io-read", "8MiB", "--io-write", "8MiB", match="v1")
         assert held(box, "acme/web") == {}
         assert "io_read_bytes" not in box.info("acme/web").get("limits", {})
         return
-    box.launch("acme/web", options=["--io-write", "1MiB"])
+    box.launch("acme/web", options=["--io-write", "8MiB"])
     start = time.monotonic()
     # By the cache, of which the kernel knows who filled it.
     box.sh("acme/web", f"dd if=/dev/zero of=/data bs=1M count={SIZE_MIB} conv=fsync 2>/dev/null",
@@ -107,33 +107,33 @@ def test_writing_is_held_or_refused_with_the_reason(box):
 @pytest.mark.vm
 def test_a_tenants_limits_are_of_all_its_containers(box):
     if not V2:
-        box.refused("tenant", "create", "acme", "--io-read", "1MiB",
+        box.refused("tenant", "create", "acme", "--io-read", "8MiB",
                     match="io-read cannot be limited here: on cgroup v1.*each container")
         box.refused("tenant", "show", "acme", match="no tenant")
         box.tenant()
         box.refused("tenant", "set", "acme", "--io-read", "500iops", match="each container")
         assert "io_read_ops" not in box.json("tenant", "show", "acme")["limits"]
         return
-    box.ok("plan", "create", "slow", "--io-read", "1MiB", "--io-write", "8MiB")
+    box.ok("plan", "create", "slow", "--io-read", "8MiB", "--io-write", "8MiB")
     box.ok("tenant", "create", "acme", "--plan", "slow")
     box.launch("acme/web")
-    assert held(box, "acme") == {"rbps": MIB, "wbps": 8 * MIB}
+    assert held(box, "acme") == {"rbps": RATE, "wbps": RATE}
     assert held(box, "acme/web") == {}
     fill(box, "acme/web")
     assert seconds_to_read(box, "acme/web") > AT_LEAST
-    box.refused("set", "acme/web", "--io-read", "2MiB", match="above the tenant's")
-    box.ok("plan", "set", "slow", "--io-read", "16MiB", "--io-write", "none")
-    assert held(box, "acme") == {"rbps": 16 * MIB}
+    box.refused("set", "acme/web", "--io-read", "16MiB", match="above the tenant's")
+    box.ok("plan", "set", "slow", "--io-read", "24MiB", "--io-write", "none")
+    assert held(box, "acme") == {"rbps": 3 * RATE}
     box.ok("tenant", "set", "acme", "--io-read", "500iops")
     assert held(box, "acme") == {"riops": 500}
     box.ok("tenant", "set", "acme", "--reset", "io-read")
-    assert held(box, "acme") == {"rbps": 16 * MIB}
+    assert held(box, "acme") == {"rbps": 3 * RATE}
 
 
 def test_bad_rates(box):
     box.tenant()
     box.launch("acme/web")
-    for rate, words in (("1KiB", "outside 1 MiB/s"), ("63iops", "outside 64 iops"),
+    for rate, words in (("1KiB", "outside 8 MiB/s"), ("499iops", "outside 500 iops"),
                         ("fast", "is not a rate such as"),
                         ("10MiB,20MiB", "is not a rate such as")):
         result = box.croft("set", "acme/web", "--io-read", rate)
@@ -151,7 +151,7 @@ def test_a_pool_on_no_disk_of_its_own(bare_daemon):
         box.start("--pool-driver", "plain")
         box.busybox()
         box.tenant()
-        box.refused("launch", "busybox", "acme/web", "--io-read", "1MiB",
+        box.refused("launch", "busybox", "acme/web", "--io-read", "8MiB",
                     match="io-read cannot be limited here: the pool's file system")
         box.launch("acme/web")
         assert box.json("host", "info")["io_limits"] == "none"

@@ -8,14 +8,21 @@
 #include "base/clock.h"
 #include "sandbox/pool.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
-#define POOL_BYTES (256 * MIB)
+#define POOL_BYTES (512 * MIB)
 /* The kernel gives some of the first second at once; what is left takes at least so long. */
-#define SLOW_BYTES (4 * MIB)
+#define RATE	   IO_RATE_MIN
+#define SLOW_BYTES (4 * RATE)
 #define SLOW_USEC  2000000u
 #define BLOCK	   (64u << 10)
 #define BLOCKS	   (SLOW_BYTES / BLOCK)
+/* More, each of a MiB, than anything here waits for. */
+#define READERS	 512
+#define MUCH_MIB 16
 
 struct pool_fixture {
 	char dir[64];
@@ -176,8 +183,8 @@ static void test_applies_and_lifts(void **state)
 	if (!has_limits(f))
 		skip();
 	for (int i = 0; i < 2; i++) {
-		set(f, &f->web, LIMIT_IO_READ, 3 * MIB);
-		assert_true(held(f, "acme/web", LIMIT_IO_READ) == 3 * MIB);
+		set(f, &f->web, LIMIT_IO_READ, 3 * RATE);
+		assert_true(held(f, "acme/web", LIMIT_IO_READ) == 3 * RATE);
 		assert_true(held(f, "acme/web", LIMIT_IO_READ_OPS) == LIMIT_UNSET);
 	}
 	set(f, &f->web, LIMIT_IO_READ_OPS, 500);
@@ -195,13 +202,13 @@ static void test_is_put_back(void **state)
 
 	if (!has_limits(f))
 		skip();
-	set(f, &f->web, LIMIT_IO_READ, 3 * MIB);
+	set(f, &f->web, LIMIT_IO_READ, 3 * RATE);
 	limits_init(&limits);
 	limits.value[LIMIT_IO_READ] = IO_RATE_MIN - 1;
 	limits.value[LIMIT_PIDS] = 50;
 	assert_refused(f, cgroup_set_limits(f->root, &f->web, &limits, false, false, &f->err),
 		"LIMIT_INVALID", "io-read");
-	assert_true(held(f, "acme/web", LIMIT_IO_READ) == 3 * MIB);
+	assert_true(held(f, "acme/web", LIMIT_IO_READ) == 3 * RATE);
 	assert_true(held(f, "acme/web", LIMIT_PIDS) == LIMIT_UNSET);
 }
 
@@ -211,7 +218,7 @@ static void test_holds_reading(void **state)
 
 	if (!has_limits(f))
 		skip();
-	set(f, &f->web, LIMIT_IO_READ, MIB);
+	set(f, &f->web, LIMIT_IO_READ, RATE);
 	for (int direct = 0; direct < 2; direct++) {
 		bool arg = direct;
 		uint64_t took;
@@ -233,7 +240,7 @@ static void test_holds_requests(void **state)
 	if (!has_limits(f))
 		skip();
 	fill_file("data");
-	/* Each round reads 64 blocks; the second, third and fourth cannot all be of one second. */
+	/* Each round reads about so many blocks; the later ones cannot all be of one second. */
 	set(f, &f->web, LIMIT_IO_READ_OPS, IO_OPS_MIN);
 	for (int i = 0; i < 4; i++)
 		took += time_of(f, &f->web, do_read, &direct);
@@ -249,11 +256,11 @@ static void test_holds_writing(void **state)
 	if (!has_limits(f))
 		skip();
 	if (!is_v2(f)) {
-		refused(f, &f->web, LIMIT_IO_WRITE, MIB, "LIMIT_UNSUPPORTED", "cgroup v1");
+		refused(f, &f->web, LIMIT_IO_WRITE, RATE, "LIMIT_UNSUPPORTED", "cgroup v1");
 		refused(f, &f->web, LIMIT_IO_WRITE_OPS, 500, "LIMIT_UNSUPPORTED", "cgroup v1");
 		return;
 	}
-	set(f, &f->web, LIMIT_IO_WRITE, MIB);
+	set(f, &f->web, LIMIT_IO_WRITE, RATE);
 	assert_true(time_of(f, &f->web, do_write, &wait) > SLOW_USEC);
 	/* Nor does it matter who has the cache written out, and that the writer is gone. */
 	wait = false;
@@ -271,16 +278,78 @@ static void test_a_tenant_s_holds_all(void **state)
 	if (!has_limits(f))
 		skip();
 	if (!is_v2(f)) {
-		refused(f, &f->tenant, LIMIT_IO_READ, MIB, "LIMIT_UNSUPPORTED", "each container");
+		refused(f, &f->tenant, LIMIT_IO_READ, RATE, "LIMIT_UNSUPPORTED", "each container");
 		return;
 	}
-	set(f, &f->tenant, LIMIT_IO_READ, MIB);
-	refused(f, &f->web, LIMIT_IO_READ, 2 * MIB, "LIMIT_ABOVE_TENANT", "above the tenant's");
+	set(f, &f->tenant, LIMIT_IO_READ, RATE);
+	refused(f, &f->web, LIMIT_IO_READ, 2 * RATE, "LIMIT_ABOVE_TENANT", "above the tenant's");
 	fill_file("data");
 	assert_true(time_of(f, &f->web, do_read, &direct) > SLOW_USEC);
-	set(f, &f->tenant, LIMIT_IO_READ, 3 * MIB);
-	set(f, &f->web, LIMIT_IO_READ, 2 * MIB);
-	refused(f, &f->tenant, LIMIT_IO_READ, MIB, "LIMIT_BELOW_CHILD", "container web");
+	set(f, &f->tenant, LIMIT_IO_READ, 3 * RATE);
+	set(f, &f->web, LIMIT_IO_READ, 2 * RATE);
+	refused(f, &f->tenant, LIMIT_IO_READ, RATE, "LIMIT_BELOW_CHILD", "container web");
+}
+
+static void fill_much(void)
+{
+	_cleanup_close_ int fd = openat(pool.root_fd, "much", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	static char block[MIB];
+
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < MUCH_MIB; i++) {
+		memset(block, (int)i + 1, sizeof(block));
+		assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
+	}
+	assert_int_equal(fsync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
+/* A MiB of it in one call, which no signal ends: the pages to read into are there already. */
+static void *read_part(void *arg)
+{
+	_cleanup_close_ int fd = openat(pool.root_fd, "much", O_RDONLY | O_CLOEXEC | O_DIRECT);
+	static char to[MIB] __attribute__((aligned(4096)));
+	off_t part = (*(atomic_int *)arg)++;
+
+	to[0] = 1;
+	return pread(fd, to, sizeof(to), part % MUCH_MIB * (off_t)MIB) < 0 ? arg : NULL;
+}
+
+static int read_much(void *arg)
+{
+	pthread_t thread;
+
+	for (size_t i = 0; i < READERS; i++)
+		if (pthread_create(&thread, NULL, read_part, arg) != 0)
+			return 1;
+	pause();
+	return 0;
+}
+
+/* Even of who queued up for its disk; a kill that is none of Croft's shows how long that takes. */
+static void test_who_waits_can_die(void **state)
+{
+	struct fixture *f = *state;
+	atomic_int *parts;
+	pid_t pid;
+
+	if (!has_limits(f))
+		skip();
+	parts = mmap(
+		NULL, sizeof(*parts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(parts != MAP_FAILED);
+	fill_much();
+	set(f, &f->web, LIMIT_IO_READ, RATE);
+	pid = spawn_in(f, &f->web, read_much, parts);
+	assert_true(pid > 0);
+	while (*parts < READERS)
+		sched_yield();
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(cgroup_wait_empty(f->root, &f->web, 3000, NULL), -ETIMEDOUT);
+	assert_ok(f, cgroup_kill(f->root, &f->web, &f->err));
+	assert_ok(f, cgroup_wait_empty(f->root, &f->web, WAIT_MS, &f->err));
+	wait_last(f);
+	munmap(parts, sizeof(*parts));
 }
 
 /* A limit of a disk where the pool has been before goes with the next change. */
@@ -293,11 +362,11 @@ static void test_follows_the_pool(void **state)
 	if (!has_limits(f))
 		skip();
 	cgroup_limit_io_of(f->root, &before);
-	set(f, &f->web, LIMIT_IO_READ, 5 * MIB);
+	set(f, &f->web, LIMIT_IO_READ, 5 * RATE);
 	cgroup_limit_io_of(f->root, &now);
 	assert_true(held(f, "acme/web", LIMIT_IO_READ) == LIMIT_UNSET);
-	set(f, &f->web, LIMIT_IO_READ, 5 * MIB);
-	assert_true(held(f, "acme/web", LIMIT_IO_READ) == 5 * MIB);
+	set(f, &f->web, LIMIT_IO_READ, 5 * RATE);
+	assert_true(held(f, "acme/web", LIMIT_IO_READ) == 5 * RATE);
 	cgroup_limit_io_of(f->root, &before);
 	assert_true(held(f, "acme/web", LIMIT_IO_READ) == LIMIT_UNSET);
 }
@@ -308,12 +377,12 @@ static void test_refuses_without_a_disk(void **state)
 	struct block_device none = {.unknown = "the pool is on no disk"};
 
 	if (!has_limits(f)) {
-		refused(f, &f->web, LIMIT_IO_READ, MIB, "LIMIT_UNSUPPORTED", "kernel");
+		refused(f, &f->web, LIMIT_IO_READ, RATE, "LIMIT_UNSUPPORTED", "kernel");
 		return;
 	}
-	set(f, &f->web, LIMIT_IO_READ, 5 * MIB);
+	set(f, &f->web, LIMIT_IO_READ, 5 * RATE);
 	cgroup_limit_io_of(f->root, &none);
-	refused(f, &f->web, LIMIT_IO_READ, MIB, "LIMIT_UNSUPPORTED", "the pool is on no disk");
+	refused(f, &f->web, LIMIT_IO_READ, RATE, "LIMIT_UNSUPPORTED", "the pool is on no disk");
 	/* Nor is what is there in the way of anything else. */
 	set(f, &f->web, LIMIT_PIDS, 50);
 }
@@ -340,6 +409,7 @@ int main(void)
 		CASE(test_holds_requests),
 		CASE(test_holds_writing),
 		CASE(test_a_tenant_s_holds_all),
+		CASE(test_who_waits_can_die),
 		CASE(test_follows_the_pool),
 		CASE(test_refuses_without_a_disk),
 		CASE(test_tells_what_is_on_no_disk),
