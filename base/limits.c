@@ -202,6 +202,18 @@ void limits_merge(struct limits *to, const struct limits *from)
 	}
 }
 
+bool limit_is_io(enum limit_id id)
+{
+	return rules[id].kind == LIMIT_KIND_IO || rules[id].kind == LIMIT_KIND_OPS;
+}
+
+void limits_take_io(struct limits *to, const struct limits *from)
+{
+	for (int i = 0; i < LIMIT_N; i++)
+		if (limit_is_io((enum limit_id)i))
+			to->value[i] = from->value[i];
+}
+
 /* Digits only: strtoull() would take signs and leading space. */
 static int parse_digits(const char *text, char **ret_end, uint64_t *ret)
 {

@@ -127,6 +127,11 @@ int limits_check_within(
 /* Sets in `to` every value that is set in `from` (a core list replaces a number, and back). */
 void limits_merge(struct limits *to, const struct limits *from);
 
+/* Takes over those of I/O, set or not. */
+void limits_take_io(struct limits *to, const struct limits *from);
+/* Whether it is one of I/O. */
+bool limit_is_io(enum limit_id id);
+
 /*
  * Reads one limit as the CLI writes it: "0.5" cores, "64M", "500"; for LIMIT_CORES also "0,2-3"; of
  * LIMIT_KIND_IO "10MiB", "500iops" or "10MiB,500iops", and what is not named of the two is unset.

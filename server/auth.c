@@ -68,15 +68,14 @@ int auth_check_io_limits(const struct grpc_peer *peer, const struct limits *befo
 	if (is_operator(peer))
 		return 0;
 	for (int i = 0; i < LIMIT_N; i++) {
-		const struct limit_rule *rule = limit_rule((enum limit_id)i);
-		bool is_io = rule->kind == LIMIT_KIND_IO || rule->kind == LIMIT_KIND_OPS;
+		const char *name = limit_rule((enum limit_id)i)->name;
 
-		if (is_io && after->value[i] != (before ? before->value[i] : LIMIT_UNSET))
-			return err_set_subject(err, ERR_PERMISSION_DENIED, "OPERATORS_ONLY",
-				rule->name,
+		if (limit_is_io((enum limit_id)i) &&
+			after->value[i] != (before ? before->value[i] : LIMIT_UNSET))
+			return err_set_subject(err, ERR_PERMISSION_DENIED, "OPERATORS_ONLY", name,
 				"only operators may change %s: who waits for the disk may hold "
 				"what others wait for",
-				rule->name);
+				name);
 	}
 	return 0;
 }

@@ -88,6 +88,7 @@ static int apply_restore(struct pending *p, const char *name, struct err *err)
 {
 	struct container *c = p->container;
 	const struct snapshot *s = snapshot_any(c, name);
+	struct limits limits;
 	char **args = NULL;
 	size_t n = 0;
 	int r;
@@ -104,7 +105,10 @@ static int apply_restore(struct pending *p, const char *name, struct err *err)
 	c->init_args = args;
 	memcpy(c->image, s->image, sizeof(c->image));
 	memcpy(c->policy, s->policy, sizeof(c->policy));
-	c->limits = s->limits;
+	/* Those of I/O are the operators', not of the container's past. */
+	limits = s->limits;
+	limits_take_io(&limits, &c->limits);
+	c->limits = limits;
 	c->with_init = s->with_init;
 	c->oom_group = s->oom_group;
 	/* Chosen when it starts. */

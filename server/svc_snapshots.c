@@ -145,7 +145,9 @@ static int check_restore(
 	struct server *server, const struct snapshot *s, struct container *c, struct err *err)
 {
 	const struct image *image = container_base(&server->model, c, s->image);
+	struct limits limits = s->limits;
 
+	limits_take_io(&limits, &c->limits);
 	if (s->dropping)
 		return err_set(err, ERR_FAILED_PRECONDITION, "SNAPSHOT_DELETING",
 			"snapshot %s of %s/%s is being deleted", s->name, c->tenant->name, c->name);
@@ -154,7 +156,7 @@ static int check_restore(
 	if (!image || !image->visible || image->deleting)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_NOT_FOUND",
 			"its image %s is gone", s->image);
-	return container_check_limits(c->tenant, &s->limits, err);
+	return container_check_limits(c->tenant, &limits, err);
 }
 
 static void restore_snapshot(struct grpc_call *call, const ProtobufCMessage *message)

@@ -130,6 +130,21 @@ def test_a_tenants_limits_are_of_all_its_containers(box):
     assert held(box, "acme") == {"rbps": 3 * RATE}
 
 
+def test_a_restore_takes_none_off(box):
+    """They are the operator's, not of the container's past."""
+    box.tenant()
+    box.launch("acme/web")
+    box.ok("snapshot", "create", "acme/web", "before")
+    box.ok("set", "acme/web", "--io-read", "8MiB", "--pids", "50")
+    box.ok("kill", "acme/web")
+    box.wait_state("acme/web", "STOPPED", 60)
+    box.ok("snapshot", "restore", "acme/web", "before")
+    box.ok("start", "acme/web")
+    limits = box.info("acme/web")["limits"]
+    assert limits["io_read_bytes"] == RATE and "pids" not in limits
+    assert held(box, "acme/web") == {"rbps": RATE}
+
+
 def test_bad_rates(box):
     box.tenant()
     box.launch("acme/web")
