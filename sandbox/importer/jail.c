@@ -19,16 +19,18 @@
 
 static const struct {
 	rlim_t files;
+	rlim_t file_bytes;
 	uint64_t capabilities;
 } kinds[] = {
 	/* To give files to their owners, and to write where those let nobody in. */
-	[JAIL_IMPORTER] = {64, 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER |
-				       1u << CAP_FSETID | UINT64_C(1) << CAP_SETFCAP},
+	[JAIL_IMPORTER] = {64, JAIL_FILE_BYTES_MAX,
+		1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |
+			UINT64_C(1) << CAP_SETFCAP},
 	/* A directory on the way down is a descriptor. */
-	[JAIL_PACKER] = {560, 1u << CAP_DAC_READ_SEARCH},
+	[JAIL_PACKER] = {560, 0, 1u << CAP_DAC_READ_SEARCH},
 };
 
-static int limit_resources(enum jail_kind kind, uint64_t file_bytes_max, struct err *err)
+static int limit_resources(enum jail_kind kind, struct err *err)
 {
 	const struct {
 		__rlimit_resource_t resource;
@@ -36,7 +38,7 @@ static int limit_resources(enum jail_kind kind, uint64_t file_bytes_max, struct 
 	} limits[] = {
 		{RLIMIT_CORE, 0},
 		{RLIMIT_NOFILE, kinds[kind].files},
-		{RLIMIT_FSIZE, file_bytes_max},
+		{RLIMIT_FSIZE, kinds[kind].file_bytes},
 		{RLIMIT_NPROC, 1},
 		{RLIMIT_AS, SANITIZED ? RLIM_INFINITY : MEMORY_MAX},
 	};
@@ -88,13 +90,13 @@ static int drop_capabilities(uint64_t kept, struct err *err)
 	return 0;
 }
 
-int jail_enter(int tree_fd, enum jail_kind kind, uint64_t file_bytes_max, struct err *err)
+int jail_enter(int tree_fd, enum jail_kind kind, struct err *err)
 {
 	int r = change_root(tree_fd, err);
 
 	close(tree_fd);
 	if (r == 0)
-		r = limit_resources(kind, file_bytes_max, err);
+		r = limit_resources(kind, err);
 	if (r == 0)
 		r = drop_capabilities(kinds[kind].capabilities, err);
 	if (r < 0)

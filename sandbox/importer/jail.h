@@ -5,6 +5,12 @@
 
 #include <stdint.h>
 
+/*
+ * Of one file with its holes, packed or unpacked: what each file system of a pool takes. What is in
+ * it has limits of its own.
+ */
+#define JAIL_FILE_BYTES_MAX (UINT64_C(1) << 44)
+
 enum jail_kind {
 	JAIL_IMPORTER, /* makes files, and gives them to their owners */
 	JAIL_PACKER,   /* reads files, whoever may */
@@ -15,7 +21,7 @@ enum jail_kind {
  * only the capabilities that the work needs, and the system calls that it uses. tree_fd is
  * closed. Irreversible. Returns 0 or -errno.
  */
-int jail_enter(int tree_fd, enum jail_kind kind, uint64_t file_bytes_max, struct err *err);
+int jail_enter(int tree_fd, enum jail_kind kind, struct err *err);
 
 /* The system call filter alone; see jail_filter.c. */
 int jail_filter_load(enum jail_kind kind, struct err *err);

@@ -92,7 +92,7 @@ static int import(int argc, char **argv, struct image_report *report,
 	int r = parse_arguments(argc, argv, &config, err);
 
 	if (r == 0)
-		r = jail_enter(IMPORTER_TREE_FD, JAIL_IMPORTER, config.limits.bytes, err);
+		r = jail_enter(IMPORTER_TREE_FD, JAIL_IMPORTER, err);
 	if (r < 0)
 		return r;
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "sandbox/importer/entry_path.h"
+#include "sandbox/importer/jail.h"
 #include "sandbox/importer/metadata.h"
 
 #include <fcntl.h>
@@ -109,16 +110,24 @@ static int pwrite_full(int fd, const char *data, size_t size, off_t offset)
 	return 0;
 }
 
-static int too_large(const struct unpack *u, const char *path, struct err *err)
+/* How far a file may reach. Holes take no room; what is between them is counted as it comes. */
+static uint64_t file_bytes_max(const struct unpack *u, struct archive_entry *entry)
+{
+	return archive_entry_sparse_count(entry) > 0 ? JAIL_FILE_BYTES_MAX
+						     : u->config->limits.bytes;
+}
+
+static int too_large(uint64_t bytes_max, const char *path, struct err *err)
 {
 	char quoted[ENTRY_QUOTED_MAX];
 
 	return err_set(err, ERR_RESOURCE_EXHAUSTED, "IMAGE_TOO_LARGE",
-		"the archive's entry \"%s\" is larger than the %llu bytes that an image may have",
-		entry_path_quote(path, quoted), (unsigned long long)u->config->limits.bytes);
+		"the archive's entry \"%s\" is larger than the %llu bytes that it may have",
+		entry_path_quote(path, quoted), (unsigned long long)bytes_max);
 }
 
-static int write_data(struct unpack *u, int fd, const char *path, struct err *err)
+static int write_data(
+	struct unpack *u, int fd, const char *path, uint64_t bytes_max, struct err *err)
 {
 	const void *data;
 	size_t size;
@@ -132,9 +141,9 @@ static int write_data(struct unpack *u, int fd, const char *path, struct err *er
 		if (r != ARCHIVE_OK)
 			return source_error(u->source, err);
 		/* Checked before it is written: neither a bomb nor an overflow gets to the disk. */
-		if (offset < 0 || (uint64_t)offset > u->config->limits.bytes ||
-			size > u->config->limits.bytes - (uint64_t)offset)
-			return too_large(u, path, err);
+		if (offset < 0 || (uint64_t)offset > bytes_max ||
+			size > bytes_max - (uint64_t)offset)
+			return too_large(bytes_max, path, err);
 		u->report->bytes += size;
 		r = unpack_check_limits(u, err);
 		if (r < 0)
@@ -151,6 +160,7 @@ static int write_data(struct unpack *u, int fd, const char *path, struct err *er
 static int unpack_file(
 	struct unpack *u, struct archive_entry *entry, const struct place *place, struct err *err)
 {
+	uint64_t bytes_max = file_bytes_max(u, entry);
 	la_int64_t size = archive_entry_size(entry);
 	_cleanup_close_ int fd = -1;
 	struct timespec times[2];
@@ -158,12 +168,12 @@ static int unpack_file(
 
 	if (size < 0)
 		return refuse(err, place->path, "has a negative size");
-	if ((uint64_t)size > u->config->limits.bytes)
-		return too_large(u, place->path, err);
+	if ((uint64_t)size > bytes_max)
+		return too_large(bytes_max, place->path, err);
 	r = make_or_replace(place, make_file, NULL, &fd, err);
 	if (r < 0)
 		return r;
-	r = write_data(u, fd, place->path, err);
+	r = write_data(u, fd, place->path, bytes_max, err);
 	if (r < 0)
 		return r;
 	/* A sparse file may end in a hole. */

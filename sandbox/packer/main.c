@@ -55,7 +55,7 @@ static int begin(struct pack *pack, bool with_list, struct err *err)
 
 static int pack_all(struct pack *pack, bool with_list, struct err *err)
 {
-	int r = jail_enter(JAILED_TREE_FD, JAIL_PACKER, 0, err);
+	int r = jail_enter(JAILED_TREE_FD, JAIL_PACKER, err);
 
 	if (r == 0)
 		r = begin(pack, with_list, err);

@@ -5,6 +5,7 @@
 #include "sandbox/packer/pack.h"
 
 #include "base/cleanup.h"
+#include "sandbox/importer/jail.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -19,8 +20,7 @@
 #include <unistd.h>
 
 #define BLOCK_SIZE   (1u << 20)
-#define SEGMENTS_MAX 65536		/* of one file; behind them holes are packed as zeros */
-#define FILE_MAX     (INT64_C(1) << 44) /* of one file with its holes */
+#define SEGMENTS_MAX 65536 /* of one file; behind them holes are packed as zeros */
 #define ACL_MAX	     4096
 
 /* --- attributes --- */
@@ -250,7 +250,7 @@ static int pack_file(struct pack *pack, int fd, const struct stat *st, struct er
 {
 	int r;
 
-	if (st->st_size > FILE_MAX)
+	if ((uint64_t)st->st_size > JAIL_FILE_BYTES_MAX)
 		return pack_refuse(pack, err, "it is larger than 16 TiB with its holes");
 	archive_entry_set_size(pack->entry, st->st_size);
 	r = add_segments(pack, fd, st->st_size, err);

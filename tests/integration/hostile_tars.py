@@ -352,6 +352,13 @@ def sparse_bomb():
         "GNU.sparse.map": "0,512"}))
 
 
+@case(OK)
+def sparse_and_little_in_it():
+    return tar(entry("sparse", b"x" * 512, pax_headers={
+        "GNU.sparse.size": str(1 << 40), "GNU.sparse.numblocks": "1",
+        "GNU.sparse.map": "0,512"}))
+
+
 @case(TOO_LARGE)
 def sparse_far_block():
     return tar(entry("sparse", b"x" * 512, pax_headers={

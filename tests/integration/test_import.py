@@ -71,6 +71,21 @@ def test_moves_to_another_host(box, other, tmp_path):
     assert box.sh("acme/back", "cat /file") == "kept\nmore\n"
 
 
+def test_holes_take_no_room(box, tmp_path):
+    """A file may be larger than its container's disk limit: what counts is what is in it."""
+    box.tenant()
+    box.launch("acme/web")
+    box.sh("acme/web", "echo begin >/holes; echo end | dd of=/holes bs=1M seek=65536 2>/dev/null;"
+                       "truncate -s 100G /holes")
+    file = exported(box, tmp_path / "holes.tar.zst")
+    box.ok("import", "acme/back", str(file), "--disk", "64MiB", timeout=120)
+    st = os.lstat(os.path.join(pool(box, "tenants", "acme", "back", "upper"), b"holes"))
+    assert st.st_size == 100 << 30 and st.st_blocks * 512 < MIB
+    box.ok("start", "acme/back")
+    assert box.sh("acme/back", "head -n 1 /holes; dd if=/holes bs=1M skip=65536 count=1 "
+                               "2>/dev/null | head -c 4") == "begin\nend\n"
+
+
 @pytest.mark.vm
 def test_lives_like_any_other(box, tmp_path):
     box.tenant()

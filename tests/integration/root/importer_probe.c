@@ -102,7 +102,7 @@ static void check_jail(void)
 	struct stat st;
 	int fd;
 
-	if (jail_enter(IMPORTER_TREE_FD, JAIL_IMPORTER, 1 << 20, &err) < 0) {
+	if (jail_enter(IMPORTER_TREE_FD, JAIL_IMPORTER, &err) < 0) {
 		complain("jail: %s", err.msg);
 		return;
 	}
