@@ -15,8 +15,9 @@ BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchiv
 	protobuf-c-compiler protobuf-compiler python3 python3-protobuf
 # And to test it.
 TEST_DEPS := acl binutils clang clang-format-14 crun groff iperf3 iproute2 libclang-rt-14-dev \
-	lxcfs mandoc mmdebstrap nftables nghttp2-client openssh-client podman python3-grpcio \
-	python3-h2 python3-pytest qemu-system-x86 runc skopeo uidmap umoci xfsprogs xz-utils zstd
+	lxcfs lxd mandoc mmdebstrap nftables nghttp2-client openssh-client podman \
+	python3-grpcio python3-h2 python3-pytest qemu-system-x86 runc skopeo uidmap umoci \
+	xfsprogs xz-utils zstd
 COVER_DEPS := gcovr
 
 # Installs what is missing of a list of packages; one dpkg-query when nothing is.
@@ -98,6 +99,7 @@ images: deps ## the images that tests boot and run, in build/images/
 	@tests/images/build
 	@tests/images/build-shell
 	@tests/images/build-apps
+	@tests/images/build-lxd
 	@tests/images/build-nesting
 	@exec tests/images/build-distributions cloud
 

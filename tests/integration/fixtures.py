@@ -187,3 +187,12 @@ def app_images():
     if not os.path.isdir(path):
         pytest.skip("build/images/apps is not there; make images")
     return path
+
+
+@pytest.fixture(scope="session")
+def lxd_images():
+    """A directory with images that LXD has exported: `published`, and one in `halves`."""
+    path = os.path.join(IMAGES, "lxd")
+    if not os.path.isdir(path):
+        pytest.skip("build/images/lxd is not there; make images")
+    return path

@@ -1,6 +1,7 @@
 """Images of all kinds: what is detected by what it holds, how applications run, what is refused.
 
-The archives of test_other_tools are made by tests/images/build-apps; those of the others here.
+The archives of test_other_tools are made by tests/images/build-apps, those of
+test_exports_of_lxd by build-lxd; those of the others here.
 """
 
 import gzip
@@ -439,3 +440,18 @@ def test_other_tools(box, app_images, archive):
     assert "gone" not in listed and "deep" not in listed and ".wh." not in listed
     box.ok("stop", "acme/app")
     assert box.info("acme/app")["run"]["exit"] == {"kind": "EXITED", "status": 7}
+
+
+@pytest.mark.parametrize("archives", [["published.tar.gz"], ["halves", "halves.root"]],
+                         ids=["published", "halves"])
+def test_exports_of_lxd(box, lxd_images, archives):
+    """`lxc image export`: of a container that LXD published, and of an image in two halves."""
+    box.ok("image", "import", "web", *[os.path.join(lxd_images, name) for name in archives])
+    box.tenant()
+    box.launch("acme/web", image="web")
+    assert box.sh("acme/web", "cat /www/page; wget -qO- 127.0.0.1/page") == (
+        "a page from inside\n" * 2)
+    if archives == ["published.tar.gz"]:
+        assert box.sh("acme/web", "stat -c '%u:%g %a' /srv/deep/note; cat /srv/deep/note") == (
+            "1000:1001 640\nput there by LXD\n")
+    box.ok("stop", "acme/web")

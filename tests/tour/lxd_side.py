@@ -42,8 +42,10 @@ def kernel_hierarchies():
 class LxdSide:
     name = "LXD"
 
-    def __init__(self, lab):
-        self.lab = lab
+    def __init__(self, lab=None):
+        """In the lab's host, or alone: without a network."""
+        self.network = ["/usr/bin/nsenter", f"--net=/run/netns/{lab.host}", "--"] if lab else [
+            "/usr/bin/unshare", "--net", "--"]
         self.base = tempfile.mkdtemp(prefix="lxd-tour-", dir="/tmp")
         os.chmod(self.base, 0o711)
         self.env = {"LXD_DIR": f"{self.base}/lxd", "LXD_CONF": f"{self.base}/conf",
@@ -63,8 +65,8 @@ class LxdSide:
     def start_daemon(self):
         os.makedirs(self.env["LXD_DIR"])
         self.daemon = self.reaper.start(
-            ["/usr/bin/nsenter", f"--net=/run/netns/{self.lab.host}", "--", "/usr/bin/unshare",
-             "--mount", "--propagation", "private", "--", shutil.which("lxd"), "--group", "root"],
+            [*self.network, "/usr/bin/unshare", "--mount", "--propagation", "private", "--",
+             shutil.which("lxd"), "--group", "root"],
             f"{self.base}/log", self.env)
         wait_until("its socket is there",
                    lambda: os.path.exists(f"{self.env['LXD_DIR']}/unix.socket"), 30, 0.005)
