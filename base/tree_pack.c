@@ -6,6 +6,7 @@
 #include "base/tree_pack.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/tar.h"
 
 #include <dirent.h>
@@ -76,25 +77,6 @@ static int put_content(struct pack *p, int fd, struct err *err)
 	return r < 0 ? r : put(p, zeros, tar_padding(p->entry.size), err);
 }
 
-/* Reads up to `size` bytes. Returns their number or -errno. */
-static ssize_t read_up_to(int fd, uint8_t *buf, size_t size)
-{
-	size_t got = 0;
-
-	while (got < size) {
-		ssize_t n = read(fd, buf + got, size - got);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
-}
-
 static int put_whole(struct pack *p, const uint8_t *data, size_t size, struct err *err)
 {
 	static const uint8_t zeros[TAR_BLOCK];
@@ -122,7 +104,7 @@ static int pack_unsized(struct pack *p, int fd, struct err *err)
 		p->unsized = malloc(TREE_UNSIZED_MAX + 1);
 	if (!p->unsized)
 		return err_oom(err);
-	n = read_up_to(fd, p->unsized, TREE_UNSIZED_MAX + 1);
+	n = fd_read_full(fd, p->unsized, TREE_UNSIZED_MAX + 1);
 	if (n < 0 && !p->depth)
 		return failed(p, (int)-n, err);
 	if (n > (ssize_t)TREE_UNSIZED_MAX && !p->depth)
@@ -146,7 +128,7 @@ static int pack_file(struct pack *p, int fd, struct err *err)
 		return pack_unsized(p, fd, err);
 	if (p->entry.size <= CHUNK) {
 		/* Also what says more than it has, as sysfs does. */
-		n = read_up_to(fd, p->chunk, (size_t)p->entry.size);
+		n = fd_read_full(fd, p->chunk, (size_t)p->entry.size);
 		return n < 0 ? failed(p, (int)-n, err) : put_whole(p, p->chunk, (size_t)n, err);
 	}
 	r = put_header(p, err);

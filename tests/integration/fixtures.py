@@ -71,10 +71,10 @@ def fresh_box(daemon):
 
 class Kept:
     """An instance with the image busybox that tests use one after the other. One that a test
-    has spoilt is thrown away, so that the next does not fail for it."""
+    has spoilt is thrown away, so that the next does not fail for it. Options are croftd's."""
 
-    def __init__(self, schema):
-        self.schema, self.daemon = schema, None
+    def __init__(self, schema, *options):
+        self.schema, self.options, self.daemon = schema, options, None
 
     def make(self):
         return Daemon(self.schema)
@@ -83,7 +83,7 @@ class Kept:
         if not self.daemon:
             self.daemon = self.make()
             try:
-                self.daemon.start()
+                self.daemon.start(*self.options)
                 self.daemon.busybox()
             except BaseException:
                 self.drop()

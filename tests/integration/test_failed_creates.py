@@ -11,24 +11,10 @@ from fixtures import Kept, keep
 AGAIN = 5
 
 
-class KeptPlain(Kept):
-    """With a pool that takes a test's directories for its own."""
-
-    def get(self):
-        if not self.daemon:
-            self.daemon = self.make()
-            try:
-                self.daemon.start("--pool-driver", "plain")
-                self.daemon.busybox()
-            except BaseException:
-                self.drop()
-                raise
-        return self.daemon
-
-
 @pytest.fixture(scope="module")
 def kept(schema):
-    yield from keep(KeptPlain(schema))
+    """With a pool that takes a test's directories for its own."""
+    yield from keep(Kept(schema, "--pool-driver", "plain"))
 
 
 def plant(box, *path):

@@ -10,25 +10,12 @@ from croft_harness import wait_until
 from fixtures import Kept, keep
 
 
-class KeptPlain(Kept):
-    """On a pool that has to copy: what is killed is killed in the middle."""
-
-    def get(self):
-        if not self.daemon:
-            self.daemon = self.make()
-            try:
-                self.daemon.start("--pool-driver", "plain")
-                self.daemon.busybox()
-            except BaseException:
-                self.drop()
-                raise
-        return self.daemon
-
-
 @pytest.fixture(scope="module", params=[
     "btrfs", pytest.param("plain", marks=pytest.mark.native("a copy, on any kernel"))])
 def kept(request, schema):
-    yield from keep(KeptPlain(schema) if request.param == "plain" else Kept(schema))
+    """Also on a pool that has to copy: what is killed is killed in the middle."""
+    options = ("--pool-driver", "plain") if request.param == "plain" else ()
+    yield from keep(Kept(schema, *options))
 
 
 def names(daemon, name="acme/web"):
