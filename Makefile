@@ -9,15 +9,15 @@ PREFIX ?= /usr/local
 
 # What it takes to build everything and to run `make demo`.
 BUILD_DEPS := btrfs-progs busybox-static e2fsprogs gcc grpc-proto kmod libarchive-dev \
-	libc6-dev libcap-dev libcmocka-dev libevent-dev libjansson-dev libmnl-dev \
-	libnftables-dev libnghttp2-dev nettle-dev libprotobuf-c-dev libprotobuf-dev \
-	libseccomp-dev libsmartcols-dev libsqlite3-dev libssl-dev meson ninja-build pkg-config \
-	protobuf-c-compiler protobuf-compiler python3 python3-protobuf
+	libc6-dev libcap-dev libcmocka-dev libcurl4-openssl-dev libevent-dev libjansson-dev \
+	libmnl-dev libnftables-dev libnghttp2-dev nettle-dev libprotobuf-c-dev \
+	libprotobuf-dev libseccomp-dev libsmartcols-dev libsqlite3-dev libssl-dev meson \
+	ninja-build pkg-config protobuf-c-compiler protobuf-compiler python3 python3-protobuf
 # And to test it.
 TEST_DEPS := acl binutils clang clang-format-14 crun groff iperf3 iproute2 libclang-rt-14-dev \
-	lxcfs lxd mandoc mmdebstrap nftables nghttp2-client openssh-client podman \
-	python3-grpcio python3-h2 python3-pytest qemu-system-x86 runc skopeo uidmap umoci \
-	xfsprogs xz-utils zstd
+	lxcfs lxd mandoc mmdebstrap nftables nghttp2-client openssh-client openssl podman \
+	python3-grpcio python3-h2 python3-prometheus-client python3-pytest qemu-system-x86 runc \
+	skopeo sqlite3 uidmap umoci xfsprogs xz-utils zstd
 COVER_DEPS := gcovr
 
 # Installs what is missing of a list of packages; one dpkg-query when nothing is.
@@ -38,6 +38,12 @@ if [ -n "$$missing" ]; then \
 fi
 endef
 
+# promtool alone, out of Debian's package of Prometheus, which would start a service where it is
+# installed.
+define install_promtool
+@[ -x build/tools/promtool ] || { $(MAKE) --no-print-directory deps-promtool; }
+endef
+
 # Debian's node has npm in a package of its own; others bring it along.
 define install_npm
 @command -v npm >/dev/null || { $(MAKE) --no-print-directory deps-npm; }
@@ -46,7 +52,7 @@ endef
 .DEFAULT_GOAL := build
 .PHONY: help build build-clang test test-unit test-root test-images test-vm bench fuzz \
 	lint format san cover demo tour install clean deps deps-build deps-npm deps-cover \
-	images
+	deps-promtool 	images
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -76,7 +82,10 @@ test-images: deps build ## other distributions: Debian 11 and 13, sysvinit, runi
 test-vm: deps build ## limits, isolation, kill -9, usage and systemd on cgroup v2, in a machine
 	@exec /usr/bin/python3 tests/run --only vm
 
-bench: deps build ## figures beside crun and runc, as ratios; never pass or fail
+bench: deps build ## figures, as ratios to crun and runc; never pass or fail
+	@build/tests/bench/abuse_sweep
+	@dir=$$(mktemp -d) && build/tests/bench/ledger_year $$dir/croft.db 1000 8760; rm -rf $$dir
+	@dir=$$(mktemp -d) && build/tests/bench/sample_sweep $$dir/croft.db 1000 60; rm -rf $$dir
 	@exec /usr/bin/python3 tests/bench/run
 
 fuzz: deps ## libFuzzer on every parser, FUZZ_SECONDS each (default 60)
@@ -118,12 +127,26 @@ clean: ## removes build directories
 deps: deps-build ## installs what building and testing need
 	$(call install,$(TEST_DEPS))
 	$(install_npm)
+	$(install_promtool)
 
 deps-build: ## installs what building needs
 	$(call install,$(BUILD_DEPS))
 
 deps-cover:
 	$(call install,$(COVER_DEPS))
+
+# In a directory of its own, as another make may fetch it at the same moment; what goes wrong at the
+# second attempt is shown.
+deps-promtool:
+	@echo "fetching: promtool"
+	@mkdir -p build/tools && dir=$$(mktemp -d build/tools/deb-XXXXXX) && \
+	trap "rm -rf $$PWD/$$dir" EXIT && cd $$dir && \
+	download() { apt-get -qq -o APT::Sandbox::User=root download prometheus; } && \
+	{ download 2>/dev/null || { \
+		apt-get -qq -o DPkg::Lock::Timeout=300 update && download; }; } && \
+	dpkg-deb --fsys-tarfile prometheus_*.deb | \
+		tar -x --strip-components=3 ./usr/bin/promtool && \
+	mv promtool ..
 
 deps-npm:
 	$(call install,npm)

@@ -79,6 +79,12 @@ int fd_close_all_but(struct fd_list *list);
 int fd_set_nonblock(int fd, bool on);
 
 /*
+ * Takes the exclusive flock(2) lock of an open file, waiting for whoever has it. Held until every
+ * descriptor of that opening is closed. Returns 0 or -errno.
+ */
+int fd_lock(int fd);
+
+/*
  * A sealed memfd (no write, grow, shrink or further seal) with these bytes, offset 0.
  * Returns the descriptor, owned by the caller, or -errno.
  */

@@ -17,6 +17,8 @@
 #define GIB (MIB * 1024)
 #define TIB (GIB * 1024)
 
+#define TRAFFIC_MAX (TIB << 20)
+
 /*
  * Floors: pids 4 and memory 4 MiB are what building a container's namespaces takes; cpu 10 is the
  * kernel's smallest quota (1 ms in a period of 100 ms); disk 16 MiB is what btrfs needs to commit.
@@ -46,6 +48,10 @@ static const struct limit_rule rules[LIMIT_N] = {
 		0},
 	[LIMIT_IO_WRITE_OPS] = {"io-write-ops", LIMIT_KIND_OPS, IO_OPS_MIN, IO_OPS_MAX, LIMIT_UNSET,
 		0},
+	[LIMIT_TRAFFIC] = {"traffic", LIMIT_KIND_SIZE, MIB, TRAFFIC_MAX, LIMIT_UNSET, 1},
+	[LIMIT_TRAFFIC_OUT] = {"traffic-out", LIMIT_KIND_SIZE, MIB, TRAFFIC_MAX, LIMIT_UNSET, 1},
+	[LIMIT_TRAFFIC_RATE] = {"traffic-rate", LIMIT_KIND_RATE, NET_RATE_MIN, NET_RATE_MAX,
+		LIMIT_UNSET, 1},
 };
 
 const struct limit_rule *limit_rule(enum limit_id id)
@@ -91,12 +97,12 @@ int limits_equal(const struct limits *a, const struct limits *b)
 	       !memcmp(a->core_mask, b->core_mask, sizeof(a->core_mask));
 }
 
-static uint64_t mask_count(const uint64_t mask[static LIMITS_CPU_WORDS])
+unsigned limits_count_cores(const uint64_t mask[static LIMITS_CPU_WORDS])
 {
-	uint64_t n = 0;
+	unsigned n = 0;
 
 	for (int i = 0; i < LIMITS_CPU_WORDS; i++)
-		n += (uint64_t)__builtin_popcountll(mask[i]);
+		n += (unsigned)__builtin_popcountll(mask[i]);
 	return n;
 }
 
@@ -108,7 +114,8 @@ int limits_check(const struct limits *l, struct err *err)
 		char value[LIMIT_TEXT_MAX];
 
 		if (l->value[i] == LIMIT_UNSET ||
-			(l->value[i] >= rules[i].min && l->value[i] <= rules[i].max))
+			(l->value[i] >= rules[i].min && l->value[i] <= rules[i].max) ||
+			(i == LIMIT_CORES && l->value[i] == LIMIT_CORES_AUTO))
 			continue;
 		if (i == LIMIT_CORES)
 			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
@@ -140,13 +147,20 @@ int limits_check_disk(const struct disk_limits *disk, struct err *err)
 	return limits_check(&limits, err);
 }
 
+/* How many cores are asked for; LIMIT_UNSET where no number is: `auto` takes no more than it may.
+ */
+static uint64_t cores_asked(const struct limits *l)
+{
+	if (limits_has_core_mask(l))
+		return limits_count_cores(l->core_mask);
+	return l->value[LIMIT_CORES] == LIMIT_CORES_AUTO ? LIMIT_UNSET : l->value[LIMIT_CORES];
+}
+
 static int cores_check_within(
 	const struct limits *container, const struct limits *tenant, struct err *err)
 {
-	uint64_t asked = limits_has_core_mask(container) ? mask_count(container->core_mask)
-							 : container->value[LIMIT_CORES];
-	uint64_t allowed = limits_has_core_mask(tenant) ? mask_count(tenant->core_mask)
-							: tenant->value[LIMIT_CORES];
+	uint64_t asked = cores_asked(container);
+	uint64_t allowed = cores_asked(tenant);
 
 	if (limits_has_core_mask(tenant))
 		for (int i = 0; i < LIMITS_CPU_WORDS; i++)
@@ -187,6 +201,19 @@ int limits_check_within(
 		"first",
 		rules[id].name, limit_format(id, container->value[id], asked),
 		limit_format(id, tenant->value[id], allowed));
+}
+
+void limits_fit_within(struct limits *container, const struct limits *tenant)
+{
+	enum limit_id id;
+
+	while ((id = limits_first_above(container, tenant)) != LIMIT_N)
+		container->value[id] = tenant->value[id];
+	/* Of other cores than those it had, the tenant's are as good as any. */
+	if (cores_check_within(container, tenant, NULL) < 0) {
+		memset(container->core_mask, 0, sizeof(container->core_mask));
+		container->value[LIMIT_CORES] = LIMIT_UNSET;
+	}
 }
 
 void limits_merge(struct limits *to, const struct limits *from)
@@ -362,9 +389,15 @@ static int parse_cores_limit(struct limits *l, const char *text)
 	uint64_t count;
 	char *end;
 
+	if (!strcmp(text, "auto")) {
+		memset(l->core_mask, 0, sizeof(l->core_mask));
+		l->value[LIMIT_CORES] = LIMIT_CORES_AUTO;
+		return 0;
+	}
 	if (parse_digits(text, &end, &count) == 0 && !*end) {
 		memset(l->core_mask, 0, sizeof(l->core_mask));
-		l->value[LIMIT_CORES] = count;
+		/* The values that stand for something else cannot be asked for as numbers. */
+		l->value[LIMIT_CORES] = count < LIMIT_CORES_AUTO ? count : LIMIT_CORES_AUTO - 1;
 		return 0;
 	}
 	l->value[LIMIT_CORES] = LIMIT_UNSET;
@@ -376,15 +409,13 @@ static int parse_io(struct limits *l, enum limit_id id, const char *text)
 {
 	static const char unit[] = "iops";
 	char copy[LIMIT_TEXT_MAX];
-	char *comma;
+	char *rest = copy;
+	char *part;
 
 	if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy))
 		return -EINVAL;
 	l->value[id] = l->value[rules[id].ops] = LIMIT_UNSET;
-	comma = strchr(copy, ',');
-	if (comma)
-		*comma = '\0';
-	for (char *part = copy; part; part = part == copy && comma ? comma + 1 : NULL) {
+	while ((part = strsep(&rest, ","))) {
 		size_t len = strlen(part);
 		bool is_ops = len > strlen(unit) && !strcmp(part + len - strlen(unit), unit);
 		uint64_t *value = &l->value[is_ops ? rules[id].ops : id];
@@ -433,7 +464,8 @@ int limits_parse(struct limits *l, enum limit_id id, const char *text, struct er
 	static const char *const forms[] = {
 		[LIMIT_KIND_COUNT] = "a whole number",
 		[LIMIT_KIND_SIZE] = "a size such as 64M, 64MiB or 2G",
-		[LIMIT_KIND_CORES] = "a number of cores, or a list of them such as 0-0 or 0,2-3",
+		[LIMIT_KIND_CORES] =
+			"a number of cores, a list of them such as 0-0 or 0,2-3, or auto",
 		[LIMIT_KIND_MILLI] = "a number of cores such as 0.5",
 		[LIMIT_KIND_RATE] = "bytes a second, such as 10MiB",
 		[LIMIT_KIND_IO] = "a rate such as 10MiB (a second), 500iops or 10MiB,500iops",
@@ -465,6 +497,8 @@ const char *limit_format(enum limit_id id, uint64_t value, char out[static LIMIT
 
 	if (value == LIMIT_UNSET)
 		snprintf(out, LIMIT_TEXT_MAX, "none");
+	else if (id == LIMIT_CORES && value == LIMIT_CORES_AUTO)
+		snprintf(out, LIMIT_TEXT_MAX, "auto");
 	else if (rules[id].kind == LIMIT_KIND_SIZE)
 		size_format(value, out);
 	else if (rules[id].kind == LIMIT_KIND_OPS)

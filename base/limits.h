@@ -15,7 +15,8 @@ enum limit_id {
 	LIMIT_CPU,	   /* quota: thousandths of a core */
 	LIMIT_CPU_WEIGHT,  /* share under contention: 1 to 10000, 100 is the default (as cgroup v2)
 			    */
-	LIMIT_CORES,	   /* a number of cores that Croft chooses; a list goes into core_mask */
+	LIMIT_CORES,	   /* a number of cores that Croft chooses, or LIMIT_CORES_AUTO; a list goes
+			      into core_mask */
 	LIMIT_MEMORY,	   /* bytes, without swap */
 	LIMIT_SWAP,	   /* bytes of swap beside the memory */
 	LIMIT_PIDS,	   /* tasks: processes and threads, init and exec included */
@@ -29,11 +30,16 @@ enum limit_id {
 	LIMIT_IO_WRITE,	   /* the other way */
 	LIMIT_IO_READ_OPS, /* the same in requests a second */
 	LIMIT_IO_WRITE_OPS,
+	LIMIT_TRAFFIC,	    /* bytes exchanged with outside in a period; see allowance.h */
+	LIMIT_TRAFFIC_OUT,  /* of these, bytes that were sent */
+	LIMIT_TRAFFIC_RATE, /* bytes a second each way when one of them is used up */
 	LIMIT_N,
 };
 
-#define LIMIT_UNSET	 UINT64_MAX /* no limit of its own: held by the tenant's, or by none */
-#define LIMITS_CPUS_MAX	 1024	    /* highest CPU number + 1 that a list can name */
+#define LIMIT_UNSET UINT64_MAX /* no limit of its own: held by the tenant's, or by none */
+/* Of LIMIT_CORES: as many as the CPU limit can keep busy, of Croft's choice. */
+#define LIMIT_CORES_AUTO (LIMIT_UNSET - 1)
+#define LIMITS_CPUS_MAX	 1024 /* highest CPU number + 1 that a list can name */
 #define LIMITS_CPU_WORDS (LIMITS_CPUS_MAX / 64)
 
 #define CPU_WEIGHT_DEFAULT 100
@@ -99,6 +105,9 @@ void limits_init(struct limits *l);
 /* The plan `default`: what a tenant gets that asks for nothing. */
 void limits_init_tenant_default(struct limits *l);
 
+/* How many CPUs are set in a mask. */
+unsigned limits_count_cores(const uint64_t mask[static LIMITS_CPU_WORDS]);
+
 /* True when a core list is set. */
 int limits_has_core_mask(const struct limits *l);
 
@@ -124,6 +133,9 @@ enum limit_id limits_first_above(const struct limits *container, const struct li
 int limits_check_within(
 	const struct limits *container, const struct limits *tenant, struct err *err);
 
+/* Takes what exceeds the tenant's down to it, so that limits_check_within() says yes. */
+void limits_fit_within(struct limits *container, const struct limits *tenant);
+
 /* Sets in `to` every value that is set in `from` (a core list replaces a number, and back). */
 void limits_merge(struct limits *to, const struct limits *from);
 
@@ -133,9 +145,9 @@ void limits_take_io(struct limits *to, const struct limits *from);
 bool limit_is_io(enum limit_id id);
 
 /*
- * Reads one limit as the CLI writes it: "0.5" cores, "64M", "500"; for LIMIT_CORES also "0,2-3"; of
- * LIMIT_KIND_IO "10MiB", "500iops" or "10MiB,500iops", and what is not named of the two is unset.
- * "none" unsets it. Returns 0 or -EINVAL with a sentence.
+ * Reads one limit as the CLI writes it: "0.5" cores, "64M", "500"; for LIMIT_CORES also "0,2-3" and
+ * "auto"; of LIMIT_KIND_IO "10MiB", "500iops" or "10MiB,500iops", and what is not named of the two
+ * is unset. "none" unsets it. Returns 0 or -EINVAL with a sentence.
  */
 int limits_parse(struct limits *l, enum limit_id id, const char *text, struct err *err);
 

@@ -25,15 +25,18 @@ bool name_field_is_valid(const char field[static NAME_SIZE])
 	return memchr(field, '\0', NAME_SIZE) && name_is_valid(field);
 }
 
+/* More than that of what was typed would hide the rest of the sentence. */
+#define SHOWN_MAX 40
+
 int name_check(const char *what, const char *name, struct err *err)
 {
 	if (name_is_valid(name))
 		return 0;
 	return err_set_subject(err, ERR_INVALID_ARGUMENT, "INVALID_NAME", what,
-		"\"%.40s\" is not %s %s name: use a to z, 0 to 9 and -, beginning with a letter, "
-		"at "
-		"most 32 characters (and not \"tasks\")",
-		name, strchr("aeiou", what[0]) ? "an" : "a", what);
+		"\"%.*s%s\" is not %s %s name: use a to z, 0 to 9 and -, beginning with a letter, "
+		"at most 32 characters (and not \"tasks\")",
+		SHOWN_MAX, name, strlen(name) > SHOWN_MAX ? "..." : "",
+		strchr("aeiou", what[0]) ? "an" : "a", what);
 }
 
 /* Copies the path segment at *p into out and moves *p behind its slash, or to the end. */

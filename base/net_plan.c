@@ -294,6 +294,15 @@ int net_parse_pool(const char *text, struct net_address *ret)
 	return 0;
 }
 
+bool net_address_holds(const struct net_address *network, const uint8_t *address)
+{
+	size_t whole = network->prefix / 8;
+	uint8_t mask = (uint8_t)(0xff00u >> network->prefix % 8);
+
+	return !memcmp(network->bytes, address, whole) &&
+	       (!mask || !((network->bytes[whole] ^ address[whole]) & mask));
+}
+
 const char *net_format(const struct net_address *a, char out[static NET_TEXT_MAX])
 {
 	if (!a->size ||

@@ -115,6 +115,8 @@ bool net_prefix_name_is_valid(const char *name);
 int net_parse_pool(const char *text, struct net_address *ret);
 /* Reads an address alone. Returns 0 or -EINVAL. */
 int net_parse_address(const char *text, struct net_address *ret);
+/* Whether an address of the same family lies within the first one's prefix. */
+bool net_address_holds(const struct net_address *network, const uint8_t *address);
 /* "10.80.0.2", with its prefix length "10.80.0.2/24"; "" for none. Returns out. */
 const char *net_format(const struct net_address *address, char out[static NET_TEXT_MAX]);
 const char *net_format_prefix(const struct net_address *address, char out[static NET_TEXT_MAX]);

@@ -9,3 +9,9 @@
  * "a croftd". Returns 0 with the descriptor, which is the caller's to keep open, or -errno.
  */
 int pid_file_take(int dir_fd, const char *name, const char *who, int *ret_fd, struct err *err);
+
+/*
+ * Removes a file that was taken, while its lock is still held, and closes it. Nothing for an fd of
+ * -1. Needs the right to change the directory, which croftd gives up once it has started.
+ */
+void pid_file_remove(int dir_fd, const char *name, int *fd);

@@ -6,8 +6,20 @@
 
 #include "base/err.h"
 
+#include <linux/audit.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* This machine's own ABI, as seccomp names it. */
+#if defined(__x86_64__)
+#define SYSCALL_FILTER_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define SYSCALL_FILTER_ARCH AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define SYSCALL_FILTER_ARCH AUDIT_ARCH_RISCV64
+#else
+#error "name this machine's AUDIT_ARCH_ here"
+#endif
 
 #define SYSCALL_FILTER_CALLS_MAX 64
 #define SYSCALL_FILTER_RULES_MAX 8

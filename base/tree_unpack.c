@@ -28,9 +28,13 @@ static int failed(const char *path, int e, struct err *err)
 	case ELOOP:
 	case ENOTDIR:
 	case EXDEV:
-	case ENOENT:
 		return err_set(err, ERR_FAILED_PRECONDITION, "PATH_BLOCKED",
 			"%.300s: what should be a directory on the way is not one", path);
+	/* Of a directory that was removed, and of one in which the kernel makes all files. */
+	case ENOENT:
+		return err_set(err, ERR_FAILED_PRECONDITION, "PATH_BLOCKED",
+			"%.300s: its directory takes no files, as those of /proc, or is gone",
+			path);
 	case EACCES:
 	case EPERM:
 	case EROFS:
@@ -97,7 +101,9 @@ static int open_parent(struct tree_unpack *u, const char *path, struct err *err)
 	snprintf(u->name, sizeof(u->name), "%s", slash ? slash + 1 : path);
 	cleanup_close(&u->parent_fd);
 	u->parent_fd = open_beneath(u->dirfd, parent);
-	return u->parent_fd < 0 ? failed(path, -u->parent_fd, err) : 0;
+	if (u->parent_fd < 0)
+		return failed(path, u->parent_fd == -ENOENT ? ENOTDIR : -u->parent_fd, err);
+	return 0;
 }
 
 static int make_directory(struct tree_unpack *u, const struct tar_entry *e, struct err *err)

@@ -240,6 +240,11 @@ int cli_plan_name(const char *text, char ret[static RESOURCE_SIZE], struct err *
 	return single_name("plan", "plans", text, ret, err);
 }
 
+int cli_webhook_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err)
+{
+	return single_name("webhook", "webhooks", text, ret, err);
+}
+
 int cli_policy_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err)
 {
 	return single_name("policy", "policies", text, ret, err);

@@ -62,6 +62,7 @@ int cli_tenant_name(const char *text, char ret[static RESOURCE_SIZE], struct err
 int cli_container_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err);
 int cli_image_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err);
 int cli_plan_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err);
+int cli_webhook_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err);
 int cli_policy_name(const char *text, char ret[static RESOURCE_SIZE], struct err *err);
 /* Splits "TENANT/NAME" into the tenant's resource name and the container's id. */
 int cli_split_container(const char *text, char ret_parent[static RESOURCE_SIZE],

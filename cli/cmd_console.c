@@ -41,7 +41,8 @@ static const struct option_rule options[] = {
 
 const struct command cmd_console = {
 	.name = "console",
-	.summary = "Look at a container's console and type into it; Ctrl-a q leaves.",
+	.summary = "Look at a container's console and type into it; Ctrl-a q or the end of input "
+		   "leaves.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}},
 	.options = options,
 	.run = console,

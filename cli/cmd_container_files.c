@@ -77,6 +77,7 @@ static int rebuild(struct cli *cli, struct err *err)
 		r = cli_image_name(cli_arg(cli, 1), image, err);
 	request.name = name;
 	request.image = image;
+	request.force = options_has(&cli->options, "force");
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "RebuildContainer", &request.base, &reply, err);
 	return r < 0 ? r
@@ -106,10 +107,16 @@ const struct command cmd_rename = {
 	.run = rename_container,
 };
 
+static const struct option_rule rebuild_options[] = {
+	{.name = "force", .help = "also while its tenant is suspended for abuse"},
+	{0},
+};
+
 const struct command cmd_rebuild = {
 	.name = "rebuild",
 	.summary = "Begin a stopped container's files anew from an image; its settings stay.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER},
 		{.name = "IMAGE", .kind = WORD_IMAGE}},
+	.options = rebuild_options,
 	.run = rebuild,
 };

@@ -16,6 +16,8 @@ const struct column event_columns[] = {
 	{"resource", "resource", "resource", COLUMN_RESOURCE, NULL},
 	{"run_id", "run", "run_id", COLUMN_PLAIN, NULL},
 	{"message", "message", "message", COLUMN_PLAIN, NULL},
+	{"actor", NULL, "actor", COLUMN_PLAIN, NULL},
+	{"actor_role", NULL, "actor_role", COLUMN_PLAIN, NULL},
 	{"details_json", NULL, "details_json", COLUMN_PLAIN, NULL},
 	{0},
 };

@@ -53,7 +53,7 @@ const struct column plan_columns[] = {
 	{"tenant_count", "tenants", "tenant_count", COLUMN_PLAIN, NULL},
 	{"behind", "behind it", .kind = COLUMN_CUSTOM, .text = behind_text},
 	COLUMNS_LIMITS,
-	{"max_containers", "max containers", .kind = COLUMN_CUSTOM, .text = columns_max_containers},
+	COLUMNS_TENANT_LIMITS,
 	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
 	{0},
 };

@@ -80,6 +80,7 @@ static int restore(struct cli *cli, struct err *err)
 	int r = snapshot_name(cli, name, err);
 
 	request.name = name;
+	request.force = options_has(&cli->options, "force");
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "RestoreSnapshot", &request.base, &reply, err);
 	return r < 0 ? r
@@ -137,10 +138,16 @@ const struct command cmd_snapshot_list = {
 	.run = list,
 };
 
+static const struct option_rule restore_options[] = {
+	{.name = "force", .help = "also while its tenant is suspended for abuse"},
+	{0},
+};
+
 const struct command cmd_snapshot_restore = {
 	.name = "snapshot restore",
 	.summary = "Take a stopped container back to a snapshot: files, image and settings.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}, {.name = "SNAPSHOT"}},
+	.options = restore_options,
 	.run = restore,
 };
 

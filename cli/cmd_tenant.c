@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "cli/holds.h"
 #include "cli/limits_message.h"
 #include "cli/list.h"
 #include "cli/usage.h"
@@ -60,6 +61,7 @@ const struct column tenant_list_columns[] = {
 	{"pids", "PIDS", .kind = COLUMN_CUSTOM, .text = columns_pids},
 	{"disk_bytes", "DISK", .kind = COLUMN_CUSTOM, .text = columns_disk},
 	{"account_ref", NULL, "account_ref", COLUMN_PLAIN, NULL},
+	{"holds", NULL, .kind = COLUMN_CUSTOM, .text = holds_text},
 	{0},
 };
 
@@ -67,7 +69,10 @@ const struct column tenant_columns[] = {
 	{"name", "tenant", "name", COLUMN_RESOURCE, NULL},
 	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
 	{"state", "state", .kind = COLUMN_CUSTOM, .text = state_text},
-	{"suspend_reason", "reason", "suspend_reason", COLUMN_PLAIN, NULL},
+	{"holds", "holds", .kind = COLUMN_CUSTOM, .text = holds_text},
+	{"billing_hold", "billing hold", .kind = COLUMN_CUSTOM, .text = holds_billing},
+	{"abuse_hold", "abuse hold", .kind = COLUMN_CUSTOM, .text = holds_abuse},
+	{"operator_hold", "operator hold", .kind = COLUMN_CUSTOM, .text = holds_operator},
 	{"plan", "plan", "plan", COLUMN_PLAIN, NULL},
 	{"own_limits", "own limits", .kind = COLUMN_CUSTOM, .text = own_text},
 	{"account_ref", "account", "account_ref", COLUMN_PLAIN, NULL},
@@ -77,12 +82,33 @@ const struct column tenant_columns[] = {
 	{"running_count", "running", "running_count", COLUMN_PLAIN, NULL},
 	{"bound_uids", "local uids", .kind = COLUMN_CUSTOM, .text = uids_text},
 	COLUMNS_LIMITS,
+	{"cores_now", "cores now", "cores", COLUMN_PLAIN, NULL},
 	{"disk_limit_enforced", "disk limit holds", "disk_limit_enforced", COLUMN_PLAIN, NULL},
-	{"max_containers", "max containers", .kind = COLUMN_CUSTOM, .text = columns_max_containers},
+	COLUMNS_TENANT_LIMITS,
 	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
 	{"log_used_bytes", "log used", "log_used_bytes", COLUMN_SIZE, NULL},
+	{"traffic_reset_day", "traffic reset day", "traffic_reset_day", COLUMN_PLAIN, NULL},
+	{"traffic_period_start", "traffic since", "traffic.period_start", COLUMN_TIME, NULL},
+	{"traffic_period_end", "traffic until", "traffic.period_end", COLUMN_TIME, NULL},
+	{"traffic_in_bytes", "traffic in", "traffic.in_bytes", COLUMN_SIZE, NULL},
+	{"traffic_out_used_bytes", "traffic sent", "traffic.out_bytes", COLUMN_SIZE, NULL},
+	{"traffic_percent_used", "traffic used %", "traffic.percent_used", COLUMN_PLAIN, NULL},
+	{"traffic_slowed_to_bytes", "slowed to", "traffic.slowed_to_bytes", COLUMN_SIZE, NULL},
 	{0},
 };
+
+/* 0 where the option is not given. */
+static int read_reset_day(const struct options *options, uint32_t *ret, struct err *err)
+{
+	const char *text = options_get(options, "traffic-reset-day");
+	uint64_t day = 0;
+	int r = text ? cli_number("--traffic-reset-day", text, UINT32_MAX, &day, err) : 0;
+
+	if (r == 0 && text && !day)
+		return usage_error(err, "--traffic-reset-day 0: days of a month begin with 1");
+	*ret = (uint32_t)day;
+	return r;
+}
 
 static int create(struct cli *cli, struct err *err)
 {
@@ -97,6 +123,8 @@ static int create(struct cli *cli, struct err *err)
 
 	if (r == 0)
 		r = limits_message_read(&cli->options, false, &limits, err);
+	if (r == 0)
+		r = read_reset_day(&cli->options, &tenant.traffic_reset_day, err);
 	if (r < 0)
 		return r;
 	tenant.limits = &limits.message;
@@ -131,30 +159,36 @@ static int show(struct cli *cli, struct err *err)
 }
 
 /* The names behind --reset: each a limit's, once. */
+struct resets {
+	const char **names; /* LIMIT_N */
+	size_t n;
+	uint32_t seen; /* 1 << limit_id */
+};
+
+static void reset(struct resets *resets, enum limit_id id)
+{
+	if (!(resets->seen & (1u << id)))
+		resets->names[resets->n++] = limit_rule(id)->name;
+	resets->seen |= 1u << id;
+}
+
 static int read_resets(const struct options *options, const char *ret_names[static LIMIT_N],
 	size_t *ret_n, struct err *err)
 {
+	struct resets resets = {.names = ret_names};
 	const char *name;
-	uint32_t seen = 0;
 	size_t pos = 0;
-	size_t n = 0;
 
 	while ((name = options_next(options, "reset", &pos))) {
 		enum limit_id id;
 
 		if (limit_find(name, &id) < 0)
 			return usage_error(err, "--reset %.40s: there is no such limit", name);
-		if (!(seen & (1u << id)))
-			ret_names[n++] = name;
-		seen |= 1u << id;
-		if (limit_rule(id)->kind != LIMIT_KIND_IO)
-			continue;
-		id = limit_rule(id)->ops;
-		if (!(seen & (1u << id)))
-			ret_names[n++] = limit_rule(id)->name;
-		seen |= 1u << id;
+		reset(&resets, id);
+		if (limit_rule(id)->kind == LIMIT_KIND_IO)
+			reset(&resets, limit_rule(id)->ops);
 	}
-	*ret_n = n;
+	*ret_n = resets.n;
 	return 0;
 }
 
@@ -167,7 +201,7 @@ static int set(struct cli *cli, struct err *err)
 	const char *account = options_get(&cli->options, "account");
 	const char *plan = options_get(&cli->options, "plan");
 	const char *nesting = options_get(&cli->options, "nesting");
-	const char *paths[LIMIT_N + 4];
+	const char *paths[LIMIT_N + 5];
 	const char *resets[LIMIT_N];
 	char name[RESOURCE_SIZE];
 	struct limits_message limits;
@@ -178,6 +212,8 @@ static int set(struct cli *cli, struct err *err)
 		r = limits_message_read(&cli->options, true, &limits, err);
 	if (r == 0 && nesting)
 		r = cli_switch("nesting", nesting, &on, err);
+	if (r == 0)
+		r = read_reset_day(&cli->options, &tenant.traffic_reset_day, err);
 	if (r < 0)
 		return r;
 	memcpy(paths, limits.paths, limits.n_paths * sizeof(*paths));
@@ -194,6 +230,8 @@ static int set(struct cli *cli, struct err *err)
 		tenant.nesting = on;
 		paths[mask.n_paths++] = "nesting";
 	}
+	if (tenant.traffic_reset_day)
+		paths[mask.n_paths++] = "traffic_reset_day";
 	r = read_resets(&cli->options, resets, &request.n_reset_limits, err);
 	if (r < 0)
 		return r;
@@ -210,40 +248,6 @@ static int set(struct cli *cli, struct err *err)
 	return r < 0 ? r
 		     : cli_report(
 			       cli, tenant_columns, reply, err, "set tenant %s", cli_arg(cli, 0));
-}
-
-static int suspend(struct cli *cli, struct err *err)
-{
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
-	Croft__V1__SuspendTenantRequest request = CROFT__V1__SUSPEND_TENANT_REQUEST__INIT;
-	const char *reason = options_get(&cli->options, "reason");
-	char name[RESOURCE_SIZE];
-	int r = cli_tenant_name(cli_arg(cli, 0), name, err);
-
-	if (r == 0 && (!reason || !*reason))
-		return usage_error(err, "--reason is missing: say why the tenant is suspended");
-	request.name = name;
-	request.reason = (char *)reason;
-	if (r == 0)
-		r = cli_call(cli, SERVICE, "SuspendTenant", &request.base, &reply, err);
-	return r < 0 ? r
-		     : cli_report(cli, tenant_columns, reply, err, "suspended tenant %s",
-			       cli_arg(cli, 0));
-}
-
-static int resume(struct cli *cli, struct err *err)
-{
-	_cleanup_message_ ProtobufCMessage *reply = NULL;
-	Croft__V1__ResumeTenantRequest request = CROFT__V1__RESUME_TENANT_REQUEST__INIT;
-	char name[RESOURCE_SIZE];
-	int r = cli_tenant_name(cli_arg(cli, 0), name, err);
-
-	request.name = name;
-	if (r == 0)
-		r = cli_call(cli, SERVICE, "ResumeTenant", &request.base, &reply, err);
-	return r < 0 ? r
-		     : cli_report(cli, tenant_columns, reply, err, "resumed tenant %s",
-			       cli_arg(cli, 0));
 }
 
 static int bind_uid(struct cli *cli, struct err *err)
@@ -285,6 +289,9 @@ static const struct option_rule create_options[] = {
 		.help = "the plan whose limits it has",
 		.kind = WORD_PLAN},
 	{.name = "account", .value = "REF", .help = "your own customer reference, kept on usage"},
+	{.name = "traffic-reset-day",
+		.value = "DAY",
+		.help = "day of the month on which its traffic counts from 0 again (default 1)"},
 	{.name = "nesting", .help = "its containers may have containers inside (launch --nesting)"},
 	{0},
 };
@@ -299,16 +306,14 @@ static const struct option_rule set_options[] = {
 		.help = "a limit of its own (cpu, memory...) that goes back to its plan's",
 		.repeated = true},
 	{.name = "account", .value = "REF", .help = "your own customer reference, kept on usage"},
+	{.name = "traffic-reset-day",
+		.value = "DAY",
+		.help = "day of the month on which its traffic counts from 0 again (default 1)"},
 	{.name = "nesting",
 		.value = "on|off",
 		.kind = WORD_CHOICE,
 		.help = "whether its containers may have containers inside"},
 	{.name = "force", .help = "lower memory and disk below what is in use"},
-	{0},
-};
-
-static const struct option_rule suspend_options[] = {
-	{.name = "reason", .value = "TEXT", .help = "why; the tenant is told (required)"},
 	{0},
 };
 
@@ -346,21 +351,6 @@ const struct command cmd_tenant_set = {
 	.options = set_options,
 	.limits = COMMAND_LIMITS_TENANT,
 	.run = set,
-};
-
-const struct command cmd_tenant_suspend = {
-	.name = "tenant suspend",
-	.summary = "Freeze all that a tenant runs, and refuse every start.",
-	.args = {{.name = "NAME", .kind = WORD_TENANT}},
-	.options = suspend_options,
-	.run = suspend,
-};
-
-const struct command cmd_tenant_resume = {
-	.name = "tenant resume",
-	.summary = "Let a suspended tenant go on.",
-	.args = {{.name = "NAME", .kind = WORD_TENANT}},
-	.run = resume,
 };
 
 const struct command cmd_tenant_bind = {

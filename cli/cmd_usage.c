@@ -1,6 +1,6 @@
 /*
- * croft usage ...: what the kernel counted. The columns of the export are an interface that
- * invoices are made from: add at the end, never reorder or rename.
+ * croft usage show: what the kernel counted; and the columns of records. Those of the export are an
+ * interface that invoices are made from: add at the end, never reorder or rename.
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -9,6 +9,8 @@
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "cli/usage.h"
+#include "cli/usage_months.h"
+#include "cli/usage_resource.h"
 #include "croft/v1/usage.pb-c.h"
 
 #include <string.h>
@@ -93,6 +95,17 @@ const struct column usage_record_columns[] = {
 	{"counter_end", "counter_end", "counter_end", COLUMN_PLAIN, NULL},
 	{"samples", "samples", "samples", COLUMN_PLAIN, NULL},
 	{"final", "final", "final", COLUMN_PLAIN, NULL},
+	{"host", "host", "host", COLUMN_PLAIN, NULL},
+	{"plan", "plan", "plan", COLUMN_PLAIN, NULL},
+	{"kind", "kind", "kind", COLUMN_PLAIN, NULL},
+	{"corrects", "corrects", "corrects", COLUMN_PLAIN, NULL},
+	{"revision", "revision", "revision", COLUMN_PLAIN, NULL},
+	{"reason", "reason", "reason", COLUMN_PLAIN, NULL},
+	{"finalized_at", "finalized_at", "finalized_at", COLUMN_TIME, NULL},
+	{"prev_hash", "prev_hash", "prev_hash", COLUMN_PLAIN, NULL},
+	{"record_hash", "record_hash", "record_hash", COLUMN_PLAIN, NULL},
+	{"slots", "slots", "slots", COLUMN_PLAIN, NULL},
+	{"tenant_uid", "tenant_uid", "tenant_uid", COLUMN_PLAIN, NULL},
 	{0},
 };
 
@@ -146,39 +159,24 @@ static int print_usage(const ProtobufCMessage *usage, struct err *err)
 	return r < 0 ? r : output_flush(stdout, err);
 }
 
-#define UID_LEN 32
-
-/* "TENANT/UID", as records have it in resource_uid: what is gone may share its name with others. */
-static bool names_uid(const char *arg)
-{
-	const char *slash = strchr(arg, '/');
-
-	return slash && strlen(slash + 1) == UID_LEN &&
-	       strspn(slash + 1, "0123456789abcdef") == UID_LEN;
-}
-
-/* Fills the request's names from TENANT, TENANT/NAME or TENANT/UID. */
-static int name_resource(char *arg, char name[static RESOURCE_SIZE],
-	Croft__V1__GetUsageRequest *request, struct err *err)
-{
-	const char *slash = strchr(arg, '/');
-	char tenant[NAME_SIZE];
-
-	request->name = name;
-	if (!names_uid(arg))
-		return slash ? cli_container_name(arg, name, err) : cli_tenant_name(arg, name, err);
-	snprintf(tenant, sizeof(tenant), "%.*s", (int)(slash - arg), arg);
-	request->container_uid = (char *)slash + 1;
-	return cli_tenant_name(tenant, name, err);
-}
-
 static int show(struct cli *cli, struct err *err)
 {
 	_cleanup_message_ ProtobufCMessage *reply = NULL;
 	Croft__V1__GetUsageRequest request = CROFT__V1__GET_USAGE_REQUEST__INIT;
 	char name[RESOURCE_SIZE];
-	int r = name_resource((char *)cli_arg(cli, 0), name, &request, err);
+	const char *months = options_get(&cli->options, "months");
+	const char *uid;
+	int r = usage_resource_read(cli_arg(cli, 0), name, &uid, err);
+	uint64_t n = 0;
 
+	if (r == 0 && months)
+		r = cli_number("--months", months, USAGE_MONTHS_MAX, &n, err);
+	if (r == 0 && months && (!n || *uid))
+		r = usage_error(err, "--months takes a number from 1, of a TENANT or TENANT/NAME");
+	if (r == 0 && n)
+		return usage_months_show(cli, name, (unsigned)n, err);
+	request.name = name;
+	request.container_uid = (char *)uid;
 	if (r == 0)
 		r = cli_call(cli, SERVICE, "GetUsage", &request.base, &reply, err);
 	if (r < 0)
@@ -188,97 +186,10 @@ static int show(struct cli *cli, struct err *err)
 		       : output_one(cli->format, usage_columns, reply, stdout, err);
 }
 
-/* Reads an option's RFC 3339 time into t and returns it; NULL when it was not given. */
-static int read_time(const struct cli *cli, const char *option, Google__Protobuf__Timestamp *t,
-	Google__Protobuf__Timestamp **ret, struct err *err)
-{
-	const char *text = options_get(&cli->options, option);
-	int64_t usec;
-
-	*ret = NULL;
-	if (!text)
-		return 0;
-	if (clock_parse(text, &usec) < 0)
-		return usage_error(err, "--%s \"%.40s\" is not a time such as 2026-01-31T00:00:00Z",
-			option, text);
-	google__protobuf__timestamp__init(t);
-	t->seconds = usec / 1000000;
-	t->nanos = (int32_t)(usec % 1000000 * 1000);
-	if (t->nanos < 0) {
-		t->nanos += 1000000000;
-		t->seconds--;
-	}
-	*ret = t;
-	return 0;
-}
-
-static int export_format(const struct cli *cli, enum output_format *ret, struct err *err)
-{
-	const char *format = options_get(&cli->options, "format");
-
-	if (!format)
-		*ret = cli->format == OUTPUT_JSON ? OUTPUT_JSON : OUTPUT_CSV;
-	else if (!strcmp(format, "csv"))
-		*ret = OUTPUT_CSV;
-	else if (!strcmp(format, "jsonl"))
-		*ret = OUTPUT_JSON;
-	else if (!strcmp(format, "focus") || !strcmp(format, "cloudevents"))
-		return usage_error(
-			err, "--format %s is not supported in this version of croft", format);
-	else
-		return usage_error(err, "--format takes csv or jsonl, not \"%.40s\"", format);
-	return 0;
-}
-
-static int print_records(
-	struct cli *cli, struct call *call, enum output_format format, struct err *err)
-{
-	_cleanup_output_ struct output *output = NULL;
-	int r = output_create(format, usage_record_columns, stdout, &output, err);
-
-	while (r == 0) {
-		_cleanup_message_ ProtobufCMessage *record = NULL;
-
-		r = cli_receive(cli, call, &record, err);
-		if (r == CALL_END)
-			return output_end(output, err);
-		if (r == CALL_MESSAGE)
-			r = output_add(output, record, err);
-	}
-	return r;
-}
-
-static int export_records(struct cli *cli, struct err *err)
-{
-	Croft__V1__ExportUsageRequest request = CROFT__V1__EXPORT_USAGE_REQUEST__INIT;
-	const char *tenant = options_get(&cli->options, "tenant");
-	_cleanup_call_ struct call *call = NULL;
-	Google__Protobuf__Timestamp from;
-	Google__Protobuf__Timestamp to;
-	enum output_format format = OUTPUT_CSV;
-	char name[RESOURCE_SIZE] = "";
-	int r = export_format(cli, &format, err);
-
-	if (r == 0 && tenant)
-		r = cli_tenant_name(tenant, name, err);
-	if (r == 0)
-		r = read_time(cli, "from", &from, &request.from, err);
-	if (r == 0)
-		r = read_time(cli, "to", &to, &request.to, err);
-	request.tenant = name;
-	if (r == 0)
-		r = cli_stream(cli, SERVICE, "ExportUsage", &request.base, &call, err);
-	return r < 0 ? r : print_records(cli, call, format, err);
-}
-
-static const struct option_rule export_options[] = {
-	{.name = "from", .value = "TIME", .help = "only what was used from then on (RFC 3339)"},
-	{.name = "to", .value = "TIME", .help = "only what was used before then (RFC 3339)"},
-	{.name = "tenant", .value = "TENANT", .kind = WORD_TENANT, .help = "only this tenant's"},
-	{.name = "format",
-		.value = "csv|jsonl",
-		.kind = WORD_CHOICE,
-		.help = "the export's form (default: csv)"},
+static const struct option_rule show_options[] = {
+	{.name = "months",
+		.value = "N",
+		.help = "sums by meter of this calendar month (UTC) and the N-1 before"},
 	{0},
 };
 
@@ -286,12 +197,6 @@ const struct command cmd_usage_show = {
 	.name = "usage show",
 	.summary = "Show what a tenant or container uses now, and has used in all.",
 	.args = {{.name = "TENANT[/NAME|/UID]", .kind = WORD_HOLDER}},
+	.options = show_options,
 	.run = show,
-};
-
-const struct command cmd_usage_export = {
-	.name = "usage export",
-	.summary = "Print usage records, one for each run and meter.",
-	.options = export_options,
-	.run = export_records,
 };

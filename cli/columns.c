@@ -17,15 +17,30 @@ static const char *limit_text(const ProtobufCMessage *m, const char *path, enum 
 	return buf;
 }
 
-const char *columns_cpu(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.cpu_milli", LIMIT_CPU, human, buf);
-}
-
-const char *columns_weight(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.cpu_weight", LIMIT_CPU_WEIGHT, human, buf);
-}
+/* What a message says of one of its limits. */
+#define LIMIT_COLUMN(column, field, limit)                                                         \
+	const char *columns_##column(                                                              \
+		const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])           \
+	{                                                                                          \
+		return limit_text(m, "limits." field, limit, human, buf);                          \
+	}
+LIMIT_COLUMN(cpu, "cpu_milli", LIMIT_CPU)
+LIMIT_COLUMN(weight, "cpu_weight", LIMIT_CPU_WEIGHT)
+LIMIT_COLUMN(memory, "memory_bytes", LIMIT_MEMORY)
+LIMIT_COLUMN(pids, "pids", LIMIT_PIDS)
+LIMIT_COLUMN(disk, "disk_bytes", LIMIT_DISK)
+LIMIT_COLUMN(rate_in, "rate_in_bytes", LIMIT_RATE_IN)
+LIMIT_COLUMN(rate_out, "rate_out_bytes", LIMIT_RATE_OUT)
+LIMIT_COLUMN(log, "log_bytes", LIMIT_LOG)
+LIMIT_COLUMN(io_read, "io_read_bytes", LIMIT_IO_READ)
+LIMIT_COLUMN(io_read_ops, "io_read_ops", LIMIT_IO_READ_OPS)
+LIMIT_COLUMN(io_write, "io_write_bytes", LIMIT_IO_WRITE)
+LIMIT_COLUMN(io_write_ops, "io_write_ops", LIMIT_IO_WRITE_OPS)
+LIMIT_COLUMN(inodes, "inodes", LIMIT_INODES)
+LIMIT_COLUMN(traffic, "traffic_bytes", LIMIT_TRAFFIC)
+LIMIT_COLUMN(traffic_out, "traffic_out_bytes", LIMIT_TRAFFIC_OUT)
+LIMIT_COLUMN(traffic_rate, "traffic_rate_bytes", LIMIT_TRAFFIC_RATE)
+LIMIT_COLUMN(max_containers, "containers", LIMIT_CONTAINERS)
 
 const char *columns_cores(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {
@@ -33,12 +48,9 @@ const char *columns_cores(const ProtobufCMessage *m, bool human, char buf[static
 
 	if (message_find(m, "limits.core_list", &value))
 		return message_string(&value);
+	if (message_find(m, "limits.core_auto", &value))
+		return "auto";
 	return limit_text(m, "limits.core_count", LIMIT_CORES, human, buf);
-}
-
-const char *columns_memory(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.memory_bytes", LIMIT_MEMORY, human, buf);
 }
 
 const char *columns_swap(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
@@ -47,64 +59,4 @@ const char *columns_swap(const ProtobufCMessage *m, bool human, char buf[static 
 
 	/* Unlike the others, left out it is not unlimited. */
 	return human && !strcmp(text, "none") ? "0" : text;
-}
-
-const char *columns_pids(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.pids", LIMIT_PIDS, human, buf);
-}
-
-const char *columns_disk(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.disk_bytes", LIMIT_DISK, human, buf);
-}
-
-const char *columns_rate_in(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.rate_in_bytes", LIMIT_RATE_IN, human, buf);
-}
-
-const char *columns_rate_out(
-	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.rate_out_bytes", LIMIT_RATE_OUT, human, buf);
-}
-
-const char *columns_log(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.log_bytes", LIMIT_LOG, human, buf);
-}
-
-const char *columns_io_read(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.io_read_bytes", LIMIT_IO_READ, human, buf);
-}
-
-const char *columns_io_read_ops(
-	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.io_read_ops", LIMIT_IO_READ_OPS, human, buf);
-}
-
-const char *columns_io_write(
-	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.io_write_bytes", LIMIT_IO_WRITE, human, buf);
-}
-
-const char *columns_io_write_ops(
-	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.io_write_ops", LIMIT_IO_WRITE_OPS, human, buf);
-}
-
-const char *columns_inodes(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.inodes", LIMIT_INODES, human, buf);
-}
-
-const char *columns_max_containers(
-	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
-{
-	return limit_text(m, "limits.containers", LIMIT_CONTAINERS, human, buf);
 }

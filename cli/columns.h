@@ -9,7 +9,11 @@ extern const struct column plan_list_columns[], plan_columns[];
 extern const struct column container_list_columns[], container_columns[];
 extern const struct column image_list_columns[], image_columns[];
 extern const struct column volume_list_columns[], volume_columns[];
-extern const struct column usage_columns[], usage_record_columns[];
+extern const struct column webhook_list_columns[], webhook_columns[];
+extern const struct column abuse_list_columns[], abuse_columns[], abuse_rule_columns[],
+	abuse_evidence_columns[];
+extern const struct column usage_columns[], usage_record_columns[], live_usage_columns[],
+	noisy_columns[];
 extern const struct column network_columns[], forward_columns[], event_columns[], policy_columns[],
 	host_columns[], version_columns[], finding_columns[];
 
@@ -35,8 +39,26 @@ const char *columns_io_read_ops(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_io_write_ops(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_traffic(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_traffic_out(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+const char *columns_traffic_rate(
+	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
 const char *columns_max_containers(
 	const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX]);
+
+/* Of limits that only tenants and plans have. */
+#define COLUMNS_TENANT_LIMITS                                                                      \
+	{"max_containers", "max containers", .kind = COLUMN_CUSTOM,                                \
+		.text = columns_max_containers},                                                   \
+		{"traffic_bytes", "traffic", .kind = COLUMN_CUSTOM, .text = columns_traffic},      \
+		{"traffic_out_bytes", "traffic out", .kind = COLUMN_CUSTOM,                        \
+			.text = columns_traffic_out},                                              \
+	{                                                                                          \
+		"traffic_rate_bytes", "traffic rate", .kind = COLUMN_CUSTOM,                       \
+						      .text = columns_traffic_rate                 \
+	}
 
 /* The columns of limits that both tenants and containers have, in the order of the API. */
 #define COLUMNS_LIMITS                                                                             \

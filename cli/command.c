@@ -41,10 +41,6 @@ static int unknown_command(const char *text, const char *group, struct err *err)
 	struct suggest suggest;
 	size_t n = 0;
 
-	for (const char *const *later = commands_later; *later; later++)
-		if (!strcmp(*later, text))
-			return usage_error(
-				err, "\"%s\" is not supported in this version of croft", text);
 	suggest_init(&suggest, text, strlen(text));
 	for (const struct command *const *c = commands; *c && n < 64; c++) {
 		size_t len = group ? strlen((*c)->name) : strcspn((*c)->name, " ");

@@ -24,7 +24,10 @@ enum word_kind {
 	WORD_IMAGE,
 	WORD_POLICY,
 	WORD_PLAN,
-	WORD_CHOICE, /* one of option_rule.value or argument.name, which lists them: "a|b|c" */
+	WORD_WEBHOOK,
+	/* One of option_rule.value or argument.name, which lists them: "a|b|c"; a word in capitals
+	   stands for something else that it may be. */
+	WORD_CHOICE,
 };
 
 struct option_rule {

@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/usage.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define LISTS_MAX 2
@@ -27,18 +28,28 @@ static const struct {
 	[WORD_IMAGE] = {"image", {"image list"}},
 	[WORD_POLICY] = {"policy", {"policy list"}},
 	[WORD_PLAN] = {"plan", {"plan list"}},
+	[WORD_WEBHOOK] = {"webhook", {"webhook list"}},
 	[WORD_CHOICE] = {"choice", {NULL}},
 };
+
+/* "a|N|b" as " a b". */
+static void print_choices(const char *placeholder, FILE *out)
+{
+	while (*placeholder) {
+		size_t len = strcspn(placeholder, "|");
+
+		if (!isupper((unsigned char)*placeholder))
+			fprintf(out, " %.*s", (int)len, placeholder);
+		placeholder += len + (placeholder[len] == '|');
+	}
+}
 
 /* "a|b" as "choice a b", else the kind's name. */
 static void print_kind(enum word_kind kind, const char *placeholder, FILE *out)
 {
 	fputs(kinds[kind].name, out);
-	if (kind != WORD_CHOICE)
-		return;
-	fputc(' ', out);
-	for (; *placeholder; placeholder++)
-		fputc(*placeholder == '|' ? ' ' : *placeholder, out);
+	if (kind == WORD_CHOICE)
+		print_choices(placeholder, out);
 }
 
 /* In single quotes, in which every shell here takes all but a quote as it is. */
@@ -301,8 +312,7 @@ static void print_fish_offer(enum word_kind kind, const char *placeholder, FILE 
 		fputs(" -F", out);
 	} else if (kind == WORD_CHOICE) {
 		fputs(" -xa '", out);
-		for (; *placeholder; placeholder++)
-			fputc(*placeholder == '|' ? ' ' : *placeholder, out);
+		print_choices(placeholder, out);
 		fputc('\'', out);
 	} else if (kinds[kind].lists[0]) {
 		fputs(" -xa '", out);

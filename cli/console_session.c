@@ -6,6 +6,7 @@
 #include "cli/console_session.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/detach.h"
 #include "cli/terminal.h"
 
@@ -17,6 +18,13 @@
 
 #define INPUT_CHUNK   4096
 #define SIGNAL_STATUS 128 /* + the signal's number, as shells have it */
+
+/*
+ * After the end of the input, what it led to is still shown: until nothing has come for so long. A
+ * console that is never quiet is left all the same.
+ */
+#define QUIET_USEC  2000000u
+#define LINGER_USEC 10000000u
 
 enum { POLL_SIGNAL, POLL_INPUT, POLL_OUTPUT, POLL_N };
 
@@ -34,8 +42,11 @@ struct session {
 	ProtobufCMessage *message;
 	const ProtobufCBinaryData *output;
 	size_t written;
-	int status;	     /* -1: it goes on */
-	const char *goodbye; /* a sentence for people, once the terminal is theirs again */
+	/* CLOCK_BOOTTIME; 0 before the console has taken the last input. */
+	uint64_t quiet_usec;  /* it is left when nothing comes until then */
+	uint64_t linger_usec; /* or then */
+	int status;	      /* -1: it goes on */
+	const char *goodbye;  /* a sentence for people, once the terminal is theirs again */
 };
 
 static void drop_output(struct session *s)
@@ -60,20 +71,11 @@ static void session_finish(struct session *s)
 	close_fd(&s->signal_fd);
 }
 
-/* Signals become readable bytes, so that none can end croft with the terminal still raw. */
 static int open_signals(struct session *s, struct err *err)
 {
 	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH};
-	sigset_t set;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
-		sigaddset(&set, wanted[i]);
-	signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(err, errno, "hold signals back");
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? err_sys(err, errno, "receive signals") : 0;
+	return terminal_open_signals(wanted, ARRAY_SIZE(wanted), &s->signal_fd, err);
 }
 
 static int send_size(struct session *s, struct err *err)
@@ -123,8 +125,7 @@ static int take_input(struct session *s, struct err *err)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
 	if (n <= 0) {
-		/* Also an error, such as EIO of a terminal that is gone. What comes is still shown.
-		 */
+		/* Also an error, such as EIO of a terminal that is gone. */
 		s->input_open = false;
 		return call_half_close(s->call, err);
 	}
@@ -136,6 +137,12 @@ static int take_input(struct session *s, struct err *err)
 		drop_output(s);
 	}
 	return send_input(s, out, n_out, err);
+}
+
+/* Something came, or went on: the quiet begins anew. */
+static void note_life(struct session *s)
+{
+	s->quiet_usec = clock_boot_usec() + QUIET_USEC;
 }
 
 static int put_output(struct session *s, struct err *err)
@@ -154,6 +161,7 @@ static int put_output(struct session *s, struct err *err)
 	if (n < 0)
 		return err_sys(err, errno, "write the console's output");
 	s->written += (size_t)n;
+	note_life(s);
 	if (s->written == s->output->len)
 		drop_output(s);
 	return 0;
@@ -172,7 +180,12 @@ static void take_response(struct session *s, ProtobufCMessage *message)
 			break;
 		s->output = &response->output;
 		s->message = message;
+		note_life(s);
 		return;
+	case CROFT__V1__CONSOLE_RESPONSE__KIND_INPUT_TAKEN:
+		s->linger_usec = clock_boot_usec() + LINGER_USEC;
+		note_life(s);
+		break;
 	case CROFT__V1__CONSOLE_RESPONSE__KIND_SKIPPED_BYTES:
 		fprintf(stderr, "%scroft: %" PRIu64 " bytes of output were skipped%s\n",
 			s->terminal.raw ? "\r\n" : "", response->skipped_bytes,
@@ -205,6 +218,22 @@ static int take_responses(struct session *s, struct err *err)
 	return 0;
 }
 
+/* How long to wait for what comes next; leaves when the time after the last input is over. */
+static int time_left_ms(struct session *s)
+{
+	uint64_t now = clock_boot_usec();
+	uint64_t end = s->quiet_usec < s->linger_usec ? s->quiet_usec : s->linger_usec;
+
+	/* Who does not take what there is yet is given the time. */
+	if (!s->linger_usec || s->message)
+		return -1;
+	if (now < end)
+		return (int)((end - now) / 1000) + 1;
+	s->status = 0;
+	s->goodbye = "runs on";
+	return 0;
+}
+
 static int step(struct session *s, struct err *err)
 {
 	bool want_input = s->input_open && s->attached && call_is_writable(s->call);
@@ -213,7 +242,7 @@ static int step(struct session *s, struct err *err)
 		[POLL_INPUT] = {.fd = want_input ? STDIN_FILENO : -1, .events = POLLIN},
 		[POLL_OUTPUT] = {.fd = s->message ? STDOUT_FILENO : -1, .events = POLLOUT},
 	};
-	int r = client_wait(s->client, fds, POLL_N, -1, err);
+	int r = client_wait(s->client, fds, POLL_N, time_left_ms(s), err);
 
 	if (r == 0 && fds[POLL_SIGNAL].revents)
 		r = take_signals(s, err);

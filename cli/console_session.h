@@ -7,9 +7,10 @@
 #include <stdint.h>
 
 /*
- * Looks at the console until the keys of detach.h are typed, the run has ended or a signal says so.
- * Standard input is put into raw mode when it is a terminal, and restored whatever happens; the
- * console's size follows the local one. `label` is the container as people write it.
+ * Looks at the console until the keys of detach.h are typed, the run has ended, a signal says so,
+ * or standard input has ended and nothing more comes of it. Standard input is put into raw mode
+ * when it is a terminal, and restored whatever happens; the console's size follows the local one.
+ * `label` is the container as people write it.
  *
  * Returns 0 with the exit status to leave with in *ret_status, or -errno and err: the call failed,
  * croftd being restarted among the reasons.

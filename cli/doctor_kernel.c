@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -200,17 +201,17 @@ static void check_namespaces(const struct doctor *d)
 }
 
 /*
- * Asks nf_tables for its generation, see linux/netfilter/nf_tables.h. 0, or the error of a kernel
- * that has no such subsystem; -EPERM is said before that is looked at.
+ * Asks a subsystem of netfilter for what changes nothing. 0, or the error of a kernel that has no
+ * such subsystem, nor a module of it; -EPERM is said before that is looked at.
  */
-static int probe_nf_tables(void)
+static int probe_netfilter(uint16_t message)
 {
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	struct {
 		struct nlmsghdr header;
 		struct nfgenmsg body;
 	} request = {
-		{sizeof(request), NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_REQUEST, 1, 0},
+		{sizeof(request), message, NLM_F_REQUEST, 1, 0},
 		{AF_UNSPEC, NFNETLINK_V0, 0},
 	};
 	const struct timeval patience = {.tv_sec = 5};
@@ -236,17 +237,33 @@ static int probe_nf_tables(void)
 
 static void check_netfilter(const struct doctor *d)
 {
-	int r = probe_nf_tables();
-
-	if (r == -EPERM)
-		doctor_report(d, DOCTOR_WARN, "nftables", "run croft doctor as root",
-			"only root can tell");
-	else if (r < 0)
-		doctor_report(d, DOCTOR_WARN, "nftables",
+	/* The generation of the tables, and how many connections are tracked. */
+	static const struct {
+		const char *name;
+		uint16_t message;
+		const char *advice;
+		const char *without;
+	} parts[] = {
+		{"nftables", NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN,
 			"boot a kernel with nf_tables, or start croftd without address pools",
-			"not there: containers can have no network");
-	else
-		doctor_report(d, DOCTOR_OK, "nftables", NULL, "there");
+			"containers can have no network"},
+		{"ctnetlink", NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS,
+			"boot a kernel with nf_conntrack_netlink (CONFIG_NF_CT_NETLINK)",
+			"forwards cannot be deleted, as nothing can end their connections"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		int r = probe_netfilter(parts[i].message);
+
+		if (r == -EPERM)
+			doctor_report(d, DOCTOR_WARN, parts[i].name, "run croft doctor as root",
+				"only root can tell");
+		else if (r < 0)
+			doctor_report(d, DOCTOR_WARN, parts[i].name, parts[i].advice,
+				"not there: %s", parts[i].without);
+		else
+			doctor_report(d, DOCTOR_OK, parts[i].name, NULL, "there");
+	}
 }
 
 /* Containers start without it: then they see the host's figures. */

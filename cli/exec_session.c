@@ -43,24 +43,14 @@ static void session_finish(struct session *s)
 	close_fd(&s->signal_fd);
 }
 
-/* Signals become readable bytes, so that none can end croft with the terminal still raw. */
 static int open_signals(struct session *s, struct err *err)
 {
-	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
-	sigset_t set;
+	/* The last two are a terminal's. */
+	static const int wanted[] = {
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP};
+	size_t n = ARRAY_SIZE(wanted) - (s->tty ? 0 : 2);
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
-		sigaddset(&set, wanted[i]);
-	if (s->tty) {
-		sigaddset(&set, SIGWINCH);
-		sigaddset(&set, SIGTSTP);
-	}
-	signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(err, errno, "hold signals back");
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? err_sys(err, errno, "receive signals") : 0;
+	return terminal_open_signals(wanted, n, &s->signal_fd, err);
 }
 
 static void drop_output(struct session *s)

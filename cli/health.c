@@ -3,9 +3,9 @@
 
 #include "base/cleanup.h"
 #include "cli/cli.h"
-#include "cli/message.h"
 #include "cli/schedule.h"
 #include "cli/usage.h"
+#include "proto/message.h"
 
 #include <ctype.h>
 #include <inttypes.h>

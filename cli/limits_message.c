@@ -30,6 +30,11 @@ static const struct {
 	[LIMIT_IO_WRITE] = {offsetof(Croft__V1__Limits, io_write_bytes), "limits.io_write_bytes"},
 	[LIMIT_IO_READ_OPS] = {offsetof(Croft__V1__Limits, io_read_ops), "limits.io_read_ops"},
 	[LIMIT_IO_WRITE_OPS] = {offsetof(Croft__V1__Limits, io_write_ops), "limits.io_write_ops"},
+	[LIMIT_TRAFFIC] = {offsetof(Croft__V1__Limits, traffic_bytes), "limits.traffic_bytes"},
+	[LIMIT_TRAFFIC_OUT] = {offsetof(Croft__V1__Limits, traffic_out_bytes),
+		"limits.traffic_out_bytes"},
+	[LIMIT_TRAFFIC_RATE] = {offsetof(Croft__V1__Limits, traffic_rate_bytes),
+		"limits.traffic_rate_bytes"},
 };
 
 /* Swap of 0 is what "none" means; every other 0 would read as "no limit". */
@@ -64,6 +69,11 @@ static void send_one(enum limit_id id, const struct limits *limits, struct limit
 {
 	uint64_t value = limits->value[id] == LIMIT_UNSET ? 0 : limits->value[id];
 
+	if (id == LIMIT_CORES && value == LIMIT_CORES_AUTO) {
+		value = 0;
+		ret->message.core_auto = true;
+		ret->paths[ret->n_paths++] = "limits.core_auto";
+	}
 	memcpy((char *)&ret->message + fields[id].offset, &value, sizeof(value));
 	ret->paths[ret->n_paths++] = fields[id].path;
 }

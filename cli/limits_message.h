@@ -11,7 +11,7 @@
 struct limits_message {
 	Croft__V1__Limits message;
 	char cores[LIMITS_CORES_MAX];
-	const char *paths[LIMIT_N + 1]; /* of a field mask: "limits.pids"; no terminator */
+	const char *paths[LIMIT_N + 2]; /* of a field mask: "limits.pids"; no terminator */
 	size_t n_paths;
 };
 

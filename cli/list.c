@@ -75,7 +75,7 @@ int list_print(struct cli *cli, const ProtobufCServiceDescriptor *service, const
 	return r < 0 ? r : output_end(output, err);
 }
 
-int list_add_tenants(struct cli *cli, list_tenant_fn add, struct output *output, struct err *err)
+int list_each_tenant(struct cli *cli, list_each_tenant_fn each, void *arg, struct err *err)
 {
 	Croft__V1__ListTenantsRequest request = CROFT__V1__LIST_TENANTS_REQUEST__INIT;
 	char token[LIST_TOKEN_MAX] = "";
@@ -90,11 +90,31 @@ int list_add_tenants(struct cli *cli, list_tenant_fn add, struct output *output,
 			&reply, err);
 		page = (const void *)reply;
 		for (size_t i = 0; r == 0 && i < page->n_tenants; i++)
-			r = add(cli, page->tenants[i]->name, output, err);
+			r = each(arg, page->tenants[i], err);
 		if (r == 0)
 			r = list_next_page(page->next_page_token, token, err);
 	} while (r == 0 && *token);
 	return r;
+}
+
+struct adding {
+	struct cli *cli;
+	list_tenant_fn add;
+	struct output *output;
+};
+
+static int add_tenant(void *arg, const Croft__V1__Tenant *tenant, struct err *err)
+{
+	const struct adding *a = arg;
+
+	return a->add(a->cli, tenant->name, a->output, err);
+}
+
+int list_add_tenants(struct cli *cli, list_tenant_fn add, struct output *output, struct err *err)
+{
+	struct adding adding = {cli, add, output};
+
+	return list_each_tenant(cli, add_tenant, &adding, err);
 }
 
 int list_print_tenants(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/cli.h"
+#include "croft/v1/tenants.pb-c.h"
 
 /*
  * Adds the messages of every page to an output. The request's page_size and page_token are filled
@@ -18,6 +19,10 @@ int list_print(struct cli *cli, const ProtobufCServiceDescriptor *service, const
 /* Adds what belongs to a tenant ("tenants/acme") to an output. Returns 0 or -errno. */
 typedef int (*list_tenant_fn)(
 	struct cli *cli, const char *tenant, struct output *output, struct err *err);
+
+/* Calls for each tenant that the caller may see. Returns 0, or -errno, as `each` may do. */
+typedef int (*list_each_tenant_fn)(void *arg, const Croft__V1__Tenant *tenant, struct err *err);
+int list_each_tenant(struct cli *cli, list_each_tenant_fn each, void *arg, struct err *err);
 
 /* Adds what belongs to each tenant that the caller may see. Returns 0 or -errno. */
 int list_add_tenants(struct cli *cli, list_tenant_fn add, struct output *output, struct err *err);

@@ -27,7 +27,7 @@ const struct option_rule options_global[] = {
 static const char *const limit_values[] = {
 	[LIMIT_KIND_COUNT] = "N",
 	[LIMIT_KIND_SIZE] = "SIZE",
-	[LIMIT_KIND_CORES] = "N|LIST",
+	[LIMIT_KIND_CORES] = "N|LIST|auto",
 	[LIMIT_KIND_MILLI] = "N",
 	[LIMIT_KIND_RATE] = "RATE",
 	[LIMIT_KIND_IO] = "RATE",
@@ -38,7 +38,7 @@ static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_CPU] = "CPU quota in cores, such as 0.5",
 	[LIMIT_CPU_WEIGHT] = "share of a busy CPU, 1 to 10000 (default 100)",
 	[LIMIT_CORES] =
-		"a number: so many cores, of Croft's choice; a list such as 0,2-3 or 1-1: those",
+		"N: so many, of Croft's choice; a list, such as 1-1: those; auto: as --cpu needs",
 	[LIMIT_MEMORY] = "memory without swap, such as 256M",
 	[LIMIT_SWAP] = "swap beside the memory (default 0)",
 	[LIMIT_PIDS] = "processes and threads",
@@ -50,6 +50,10 @@ static const char *const limit_help[LIMIT_N] = {
 	[LIMIT_IO_READ] =
 		"reading from the disk: 10MiB a second, 500iops, or both, as 10MiB,500iops",
 	[LIMIT_IO_WRITE] = "writing to the disk, likewise (on cgroup v2); both are for operators",
+	[LIMIT_TRAFFIC] = "traffic with outside in a month, both ways together, such as 2TiB",
+	[LIMIT_TRAFFIC_OUT] = "traffic to outside in a month",
+	[LIMIT_TRAFFIC_RATE] = "what its network is slowed to, each way, when that is used up "
+			       "(default: not at all)",
 	[LIMIT_LOG] = "how much is kept of the output, such as 4M",
 };
 
@@ -66,8 +70,10 @@ static struct option_rule rule_of_limit(enum limit_id id)
 {
 	const struct limit_rule *limit = limit_rule(id);
 
-	return (struct option_rule){
-		.name = limit->name, .value = limit_values[limit->kind], .help = limit_help[id]};
+	return (struct option_rule){.name = limit->name,
+		.value = limit_values[limit->kind],
+		.kind = limit->kind == LIMIT_KIND_CORES ? WORD_CHOICE : WORD_TEXT,
+		.help = limit_help[id]};
 }
 
 bool options_rule_at(const struct command *command, size_t i, struct option_rule *ret)

@@ -6,9 +6,9 @@
 
 #include "base/cleanup.h"
 #include "cli/csv.h"
-#include "cli/json.h"
 #include "cli/table.h"
 #include "google/protobuf/timestamp.pb-c.h"
+#include "proto/json.h"
 
 #include <ctype.h>
 #include <inttypes.h>

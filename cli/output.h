@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "cli/message.h"
+#include "proto/message.h"
 
 #include <stdio.h>
 

@@ -2,9 +2,11 @@
 #include "cli/terminal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 void terminal_init(struct terminal *t)
@@ -33,6 +35,20 @@ void terminal_restore(struct terminal *t)
 		return;
 	tcsetattr(t->fd, TCSADRAIN, &t->saved);
 	t->raw = false;
+}
+
+int terminal_open_signals(const int *signals, size_t n, int *ret_fd, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < n; i++)
+		sigaddset(&set, signals[i]);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_sys(err, errno, "hold signals back");
+	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *ret_fd < 0 ? err_sys(err, errno, "receive signals") : 0;
 }
 
 void terminal_reset_screen(int fd)

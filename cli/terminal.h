@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <termios.h>
 
@@ -19,6 +20,12 @@ void terminal_init(struct terminal *t);
 int terminal_make_raw(struct terminal *t, int fd, struct err *err);
 /* Puts the mode back that terminal_make_raw() found; harmless otherwise, and when repeated. */
 void terminal_restore(struct terminal *t);
+
+/*
+ * Makes signals readable bytes (struct signalfd_siginfo), so that none can end croft with the
+ * terminal still raw; SIGPIPE is ignored. Returns 0 with a non-blocking descriptor, or -errno.
+ */
+int terminal_open_signals(const int *signals, size_t n, int *ret_fd, struct err *err);
 
 /*
  * Undoes what programs behind a terminal may have left on its screen: the other screen, mouse and

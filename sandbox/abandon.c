@@ -96,6 +96,7 @@ void abandon_start(struct container *c, const struct request *request, const str
 		.cgroups = s->cgroups,
 		.runs_fd = s->runs_fd,
 		.fifos_fd = s->fifos_fd,
+		.refused_fd = s->refused_fd,
 		.names_fd = s->names_fd,
 		.ids = s->ids,
 		.id_base = c->file.id_base,

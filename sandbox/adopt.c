@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sandbox/container.h"
+#include "sandbox/refuser.h"
 #include "sandbox/spawn.h"
 #include "sandbox/teardown.h"
 #include "sandbox/view.h"
@@ -149,6 +150,7 @@ static int start_removal(struct adoption *a, const struct cgroup_id *id, struct 
 		.cgroups = s->cgroups,
 		.runs_fd = s->runs_fd,
 		.fifos_fd = s->fifos_fd,
+		.refused_fd = s->refused_fd,
 		.names_fd = s->names_fd,
 		.ids = s->ids,
 	};
@@ -171,19 +173,22 @@ static int look_at_container(const struct cgroup_id *id, void *arg, struct err *
 	return start_removal(a, id, err);
 }
 
-/* The same of an lxcfs. */
+/* The same of an lxcfs, and of croft-refuser. */
 static int look_at_view(const struct cgroup_id *id, void *arg, struct err *err)
 {
 	struct adoption *a = arg;
 
 	if (!id->container[0] || view_is_adopted(a->s, id->container))
 		return 0;
+	if (!strcmp(id->container, CGROUP_REFUSER) && refuser_is_adopted(a->s))
+		return 0;
 	return start_removal(a, id, err);
 }
 
-static void remove_stray_fifos(struct supervisor *s)
+/* Fifos and counts have one name for a container. */
+static void remove_stray_files(struct supervisor *s, int dir_fd)
 {
-	int fd = openat(s->fifos_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
@@ -198,7 +203,7 @@ static void remove_stray_fifos(struct supervisor *s)
 			continue;
 		*dot = '\0';
 		if (!container_find(s, tenant, dot + 1))
-			unlinkat(s->fifos_fd, entry->d_name, 0);
+			unlinkat(dir_fd, entry->d_name, 0);
 	}
 }
 
@@ -224,7 +229,8 @@ int adopt_runs(struct supervisor *s, void (*done)(struct supervisor *s), struct 
 		r = cgroup_for_each_view(s->cgroups, look_at_view, a, err);
 	if (r < 0)
 		return r; /* the supervisor ends: what was begun is left to the next */
-	remove_stray_fifos(s);
+	remove_stray_files(s, s->fifos_fd);
+	remove_stray_files(s, s->refused_fd);
 	if (--a->strays == 0)
 		finish(a);
 	return 0;

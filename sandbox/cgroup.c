@@ -200,6 +200,17 @@ int cgroup_is_frozen(struct cgroup_root *root, const struct cgroup_id *id)
 	return r < 0 ? r : read_event(root, dir, "frozen");
 }
 
+int cgroup_is_told_to_freeze(struct cgroup_root *root, const struct cgroup_id *id)
+{
+	char dir[CGROUP_DIR_SIZE];
+	uint64_t value;
+	int r = cgroup_dir_of(id, dir, NULL);
+
+	if (r == 0)
+		r = cgroup_read_u64(root, CGROUP_CORE, dir, "cgroup.freeze", &value);
+	return r < 0 ? r : value != 0;
+}
+
 static int read_event_fd(int events_fd, const char *key)
 {
 	char text[256];
@@ -307,6 +318,19 @@ int cgroup_set_devices(struct cgroup_root *root, const struct cgroup_id *id, str
 	return r < 0 ? r : root->ops->set_devices(root, dir, err);
 }
 
+int cgroup_inode(struct cgroup_root *root, const struct cgroup_id *id, uint64_t *ret)
+{
+	char dir[CGROUP_DIR_SIZE];
+	struct stat st;
+
+	if (cgroup_dir_of(id, dir, NULL) < 0)
+		return -EINVAL;
+	if (fstatat(cgroup_hierarchy_fd(root, CGROUP_CORE), dir, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	*ret = st.st_ino;
+	return 0;
+}
+
 int cgroup_open_dirs(struct cgroup_root *root, const struct cgroup_id *id,
 	int ret_fds[static COUNTER_DIR_N], struct err *err)
 {
@@ -357,7 +381,7 @@ static int collect_name(const char *name, void *arg)
 {
 	struct name_list *list = arg;
 
-	if (!name_is_valid(name))
+	if (!name_is_valid(name) && strcmp(name, CGROUP_REFUSER) != 0)
 		return 0;
 	if (list->n == list->capacity) {
 		size_t capacity = list->capacity ? list->capacity * 2 : 64;

@@ -25,6 +25,8 @@ struct cgroup_root;
 /* In a tenant's place: what runs for tenants outside of their limits, each with a name as theirs.
  */
 #define CGROUP_VIEWS "_views"
+/* And in there, for all tenants: who answers refused system calls (refuser.h). */
+#define CGROUP_REFUSER "_refused"
 
 /*
  * Which directory: a tenant (container ""), or one of its containers (or "_croft"). The tenant
@@ -48,6 +50,8 @@ int cgroup_root_open(
 void cgroup_root_close(struct cgroup_root *root);
 /* Adds what a worker needs of it. */
 void cgroup_root_list_fds(const struct cgroup_root *root, struct fd_list *list);
+/* How deep the parent directory lies in the host's cgroup2 tree; -ENOENT where that is not seen. */
+int cgroup_root_depth(const struct cgroup_root *root);
 enum cgroup_kind cgroup_root_kind(const struct cgroup_root *root);
 /* Removes the parent directory everywhere; it must be empty. Idempotent. */
 int cgroup_root_remove(struct cgroup_root *root, struct err *err);
@@ -73,7 +77,9 @@ enum io_limits cgroup_io_limits(const struct cgroup_root *root);
  *   kill; if what is left cannot be freed so, it is refused all the same
  * - FAILED_PRECONDITION / LIMIT_BELOW_CHILD (a tenant's limit under a container's, which is named)
  * - INVALID_ARGUMENT / LIMIT_ABOVE_TENANT (a container's limit above its tenant's)
- * - INVALID_ARGUMENT / LIMIT_INVALID (out of bounds, or a core that the host cannot use)
+ * - INVALID_ARGUMENT / LIMIT_INVALID (out of bounds)
+ * - FAILED_PRECONDITION / CORES_OFFLINE (the host has none of the cores; those that it has of them
+ *   are taken where it has some)
  * - UNIMPLEMENTED / LIMIT_UNSUPPORTED (the kernel cannot, e.g. swap without swap accounting; on v1
  *   writes, and what a tenant's containers read together)
  * Use is the working set: the inactive page cache can go. A swap of 0 is accepted where the kernel
@@ -148,8 +154,10 @@ int cgroup_mount_inside(enum cgroup_kind kind, const char *target, struct err *e
 int cgroup_freeze(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 int cgroup_thaw(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
 int cgroup_kill(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
-/* 1 frozen, 0 not, -errno. */
+/* 1 frozen, 0 not, or not all of it for the moment (somebody is just dying), -errno. */
 int cgroup_is_frozen(struct cgroup_root *root, const struct cgroup_id *id);
+/* Whether it was told to freeze, itself: what joins it will stand still. 1, 0, -errno. */
+int cgroup_is_told_to_freeze(struct cgroup_root *root, const struct cgroup_id *id);
 /* Waits until the kernel says that it is frozen, or no longer is. 0, -ETIMEDOUT or -errno. */
 int cgroup_wait_frozen(struct cgroup_root *root, const struct cgroup_id *id, bool frozen,
 	int timeout_ms, struct err *err);
@@ -165,6 +173,12 @@ bool cgroup_exists(struct cgroup_root *root, const struct cgroup_id *id);
  * while a tenant still has containers.
  */
 int cgroup_remove(struct cgroup_root *root, const struct cgroup_id *id, struct err *err);
+
+/*
+ * The inode of a container's cgroup2 directory, by which the kernel knows it as well (cgroup ids of
+ * BPF programs). Returns 0 or -errno.
+ */
+int cgroup_inode(struct cgroup_root *root, const struct cgroup_id *id, uint64_t *ret);
 
 /* Opens the directories behind the counters: counters_n_dirs() descriptors, the caller's. */
 int cgroup_open_dirs(struct cgroup_root *root, const struct cgroup_id *id,

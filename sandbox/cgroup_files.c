@@ -22,7 +22,8 @@ int cgroup_dir_of(const struct cgroup_id *id, char ret[static CGROUP_DIR_SIZE], 
 		r = name_check("tenant", id->tenant, err);
 	if (r < 0)
 		return r;
-	if (id->container[0] && strcmp(id->container, CGROUP_LEAF) != 0) {
+	if (id->container[0] && strcmp(id->container, CGROUP_LEAF) != 0 &&
+		strcmp(id->container, CGROUP_REFUSER) != 0) {
 		r = name_check("container", id->container, err);
 		if (r < 0)
 			return r;

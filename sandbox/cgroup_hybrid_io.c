@@ -37,17 +37,17 @@ const char *cgroup_hybrid_refuse_io(const char *dir, enum limit_id limit)
 	return NULL;
 }
 
-struct line {
-	const struct block_device *wanted;
-	uint64_t value;
-};
-
-static void take_wanted(const struct block_device *disk, const char *rest, void *arg)
+/* Of the disk's line; LIMIT_UNSET without one. */
+static uint64_t find_limit(char *text, const struct block_device *wanted)
 {
-	struct line *line = arg;
+	uint64_t value = LIMIT_UNSET;
+	struct block_device disk;
+	const char *rest;
 
-	if (cgroup_io_same_disk(disk, line->wanted))
-		cgroup_parse_value(rest, &line->value);
+	while (cgroup_io_next_disk(&text, &disk, &rest))
+		if (cgroup_io_same_disk(&disk, wanted))
+			cgroup_parse_value(rest, &value);
+	return value;
 }
 
 /* Opens a limit's file, if dir is that of a container and the kernel has such. -1: it has none. */
@@ -65,7 +65,6 @@ int cgroup_hybrid_read_io(const struct cgroup_root *root, const char *dir, struc
 {
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		_cleanup_close_ int fd = open_limit(root, dir, files[i].file);
-		struct line line = {&root->disk, LIMIT_UNSET};
 		char text[TEXT_SIZE];
 		ssize_t n;
 
@@ -74,8 +73,7 @@ int cgroup_hybrid_read_io(const struct cgroup_root *root, const char *dir, struc
 		n = fd_pread_text(fd, text, sizeof(text));
 		if (n < 0)
 			return (int)n;
-		cgroup_io_each_disk(text, take_wanted, &line);
-		ret->value[files[i].limit] = line.value;
+		ret->value[files[i].limit] = find_limit(text, &root->disk);
 	}
 	return 0;
 }
@@ -89,26 +87,20 @@ static int put(int fd, const struct block_device *disk, uint64_t value)
 	return pwrite(fd, text, (size_t)len, 0) == len ? 0 : -errno;
 }
 
-struct reset {
-	const struct block_device *keep;
-	int fd;
-};
-
 /* One that is gone meanwhile has taken its line with it. */
-static void reset_other(const struct block_device *disk, const char *rest, void *arg)
+static void reset_others(int fd, char *text, const struct block_device *keep)
 {
-	const struct reset *reset = arg;
+	struct block_device disk;
+	const char *rest;
 
-	(void)rest;
-	if (!cgroup_io_same_disk(disk, reset->keep))
-		put(reset->fd, disk, LIMIT_UNSET);
+	while (cgroup_io_next_disk(&text, &disk, &rest))
+		if (!cgroup_io_same_disk(&disk, keep))
+			put(fd, &disk, LIMIT_UNSET);
 }
 
 static int write_one(const struct cgroup_root *root, int fd, enum limit_id limit, uint64_t value,
 	struct err *err)
 {
-	struct reset reset = {&root->disk, fd};
-	struct line line = {&root->disk, LIMIT_UNSET};
 	char text[TEXT_SIZE];
 	ssize_t n = fd_pread_text(fd, text, sizeof(text));
 	int r;
@@ -117,7 +109,7 @@ static int write_one(const struct cgroup_root *root, int fd, enum limit_id limit
 		return err_sys(err, (int)n, "read the limit %s", limit_rule(limit)->name);
 	if (!text[0] && value == LIMIT_UNSET)
 		return 0;
-	cgroup_io_each_disk(text, reset_other, &reset);
+	reset_others(fd, text, &root->disk);
 	if (root->disk.unknown)
 		return 0;
 	r = put(fd, &root->disk, value);
@@ -126,8 +118,7 @@ static int write_one(const struct cgroup_root *root, int fd, enum limit_id limit
 	n = fd_pread_text(fd, text, sizeof(text));
 	if (n < 0)
 		return err_sys(err, (int)n, "read the limit %s", limit_rule(limit)->name);
-	cgroup_io_each_disk(text, take_wanted, &line);
-	return line.value == value ? 0 : cgroup_not_applied(limit, text, err);
+	return find_limit(text, &root->disk) == value ? 0 : cgroup_not_applied(limit, text, err);
 }
 
 int cgroup_hybrid_write_io(

@@ -243,9 +243,11 @@ int cgroup_device_attach_v2(struct cgroup_root *root, const char *dir, struct er
 	(LIMIT_BIT(LIMIT_IO_READ) | LIMIT_BIT(LIMIT_IO_WRITE) | LIMIT_BIT(LIMIT_IO_READ_OPS) |     \
 		LIMIT_BIT(LIMIT_IO_WRITE_OPS))
 
-/* Calls fn for each disk that a control file has a line of, with the rest of the line. */
-void cgroup_io_each_disk(char *text,
-	void (*fn)(const struct block_device *disk, const char *rest, void *arg), void *arg);
+/*
+ * The next disk that a control file has a line of, and the rest of the line. *at is the file's text
+ * at first, which is cut up. False at its end.
+ */
+bool cgroup_io_next_disk(char **at, struct block_device *ret_disk, const char **ret_rest);
 bool cgroup_io_same_disk(const struct block_device *a, const struct block_device *b);
 /* LIMIT_UNSUPPORTED, with the reason, unless each limit of I/O asked for can be held. */
 int cgroup_io_check(const struct cgroup_root *root, const char *dir, const struct limits *want,
@@ -298,6 +300,11 @@ void cgroup_view_hide_quota(const struct cgroup_root *root, const char *dir);
  */
 int cgroup_hybrid_force_memory(const struct cgroup_root *root, const char *dir, uint64_t memory,
 	uint64_t before, struct err *err);
+/* cgroup_unified_cpus.c: a list of all CPUs that there can be reads as none. */
+int cgroup_unified_read_cores(const struct cgroup_root *root, const char *dir,
+	uint64_t ret_mask[static LIMITS_CPU_WORDS]);
+int cgroup_unified_write_cores(const struct cgroup_root *root, const char *dir,
+	const uint64_t mask[static LIMITS_CPU_WORDS], struct err *err);
 /* The parent directory's CPUs and memory nodes, which new directories then take over. */
 int cgroup_hybrid_prepare_cpuset(struct cgroup_root *root, struct err *err);
 /* A list equal to the parent's reads as none. Returns 0 or -errno. */

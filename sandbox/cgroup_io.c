@@ -33,20 +33,22 @@ bool cgroup_io_same_disk(const struct block_device *a, const struct block_device
 	return !a->unknown && !b->unknown && a->major == b->major && a->minor == b->minor;
 }
 
-void cgroup_io_each_disk(char *text,
-	void (*fn)(const struct block_device *disk, const char *rest, void *arg), void *arg)
+bool cgroup_io_next_disk(char **at, struct block_device *ret_disk, const char **ret_rest)
 {
-	char *save = NULL;
+	const char *line;
 
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct block_device disk = {0};
+	while ((line = strsep(at, "\n"))) {
 		int rest = 0;
 
-		if (sscanf(line, "%" SCNu32 ":%" SCNu32 " %n", &disk.major, &disk.minor, &rest) ==
-				2 &&
-			rest)
-			fn(&disk, line + rest, arg);
+		*ret_disk = (struct block_device){0};
+		if (sscanf(line, "%" SCNu32 ":%" SCNu32 " %n", &ret_disk->major, &ret_disk->minor,
+			    &rest) == 2 &&
+			rest) {
+			*ret_rest = line + rest;
+			return true;
+		}
 	}
+	return false;
 }
 
 static int unsupported(enum limit_id limit, const char *why, struct err *err)
@@ -64,14 +66,13 @@ int cgroup_io_check(
 		enum limit_id limit = (enum limit_id)i;
 		const char *why = NULL;
 
-		if (!(LIMIT_BITS_IO & LIMIT_BIT(i)) || want->value[i] == LIMIT_UNSET)
+		if (!limit_is_io(limit) || want->value[i] == LIMIT_UNSET)
 			continue;
 		if (root->ops->refuse_io)
 			why = root->ops->refuse_io(dir, limit);
 		if (!why && !root->has_io_limit)
 			why = "this host's kernel has no such limits (the cgroup controller of "
-			      "I/O, "
-			      "with CONFIG_BLK_DEV_THROTTLING)";
+			      "I/O, with CONFIG_BLK_DEV_THROTTLING)";
 		if (!why)
 			why = root->disk.unknown;
 		if (why)

@@ -37,6 +37,9 @@ static void normalise(struct limits *want, uint64_t page_bytes)
 	want->value[LIMIT_RATE_IN] = LIMIT_UNSET;
 	want->value[LIMIT_RATE_OUT] = LIMIT_UNSET;
 	want->value[LIMIT_LOG] = LIMIT_UNSET;
+	want->value[LIMIT_TRAFFIC] = LIMIT_UNSET;
+	want->value[LIMIT_TRAFFIC_OUT] = LIMIT_UNSET;
+	want->value[LIMIT_TRAFFIC_RATE] = LIMIT_UNSET;
 }
 
 static int read_limits(const struct cgroup_root *root, const char *dir, unsigned which,
@@ -112,27 +115,30 @@ static int check_within_tenant(const struct cgroup_root *root, const char *tenan
 	return r < 0 ? r : limits_check_within(want, &limits, err);
 }
 
-static int check_host_cores(
-	const struct cgroup_root *root, const struct limits *want, struct err *err)
+/*
+ * A list is of cores that there were when it was asked for. One of them may be gone since, with a
+ * boot or by hand: what is left of it holds, alike on both drivers (v1 would refuse it, v2 take
+ * every core when none is left). But nothing left must not become everything.
+ */
+static int leave_out_absent_cores(
+	const uint64_t host[static LIMITS_CPU_WORDS], struct limits *want, struct err *err)
 {
-	uint64_t host[LIMITS_CPU_WORDS];
+	char asked[128];
 	char text[128];
-	int r;
 
-	if (!limits_has_core_mask(want))
+	limits_format_cores(want->core_mask, asked, sizeof(asked));
+	for (int i = 0; i < LIMITS_CPU_WORDS; i++)
+		want->core_mask[i] &= host[i];
+	if (limits_has_core_mask(want))
 		return 0;
-	r = cgroup_read_effective_cpus(root, "", host, err);
-	if (r < 0)
-		return r;
-	if (cgroup_mask_within(want->core_mask, host))
-		return 0;
-	return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
-		"not all of these cores are usable on this host, which has %s",
+	return err_set_subject(err, ERR_FAILED_PRECONDITION, "CORES_OFFLINE", "cores",
+		"none of the cores %s is there now: this host has %s; give others, or none", asked,
 		limits_format_cores(host, text, sizeof(text)));
 }
 
 struct children_check {
 	const struct cgroup_root *root;
+	const uint64_t *host_cpus; /* read when `want` names some */
 	const char *tenant;
 	const struct limits *want;
 	struct err *err;
@@ -173,6 +179,8 @@ static int check_child(const char *name, void *arg)
 		if (held != LIMIT_UNSET && held > check->want->value[bounded[i]])
 			check->result = below_child(check, name, bounded[i], held);
 	}
+	for (int i = 0; i < LIMITS_CPU_WORDS; i++)
+		child.core_mask[i] &= check->host_cpus[i];
 	if (check->result == 0 && limits_has_core_mask(check->want) &&
 		!cgroup_mask_within(child.core_mask, check->want->core_mask))
 		check->result = err_set_subject(check->err, ERR_FAILED_PRECONDITION,
@@ -192,9 +200,11 @@ static bool lowers(const struct limits *now, const struct limits *want)
 }
 
 static int check_children(const struct cgroup_root *root, const char *tenant,
-	const struct limits *now, const struct limits *want, struct err *err)
+	const uint64_t host[static LIMITS_CPU_WORDS], const struct limits *now,
+	const struct limits *want, struct err *err)
 {
-	struct children_check check = {.root = root, .tenant = tenant, .want = want, .err = err};
+	struct children_check check = {
+		.root = root, .host_cpus = host, .tenant = tenant, .want = want, .err = err};
 	int r;
 
 	if (!lowers(now, want))
@@ -239,10 +249,16 @@ static int check_use(const struct cgroup_root *root, const char *dir, const stru
 }
 
 static int check_all(const struct cgroup_root *root, const struct cgroup_id *id, const char *dir,
-	const struct limits *now, const struct limits *want, bool force, struct err *err)
+	const struct limits *now, struct limits *want, bool force, struct err *err)
 {
-	int r = check_host_cores(root, want, err);
+	uint64_t host[LIMITS_CPU_WORDS] = {0};
+	int r = 0;
 
+	if (limits_has_core_mask(want)) {
+		r = cgroup_read_effective_cpus(root, "", host, err);
+		if (r == 0)
+			r = leave_out_absent_cores(host, want, err);
+	}
 	if (r == 0)
 		r = check_supported(root, want, err);
 	if (r == 0)
@@ -250,7 +266,7 @@ static int check_all(const struct cgroup_root *root, const struct cgroup_id *id,
 	if (r == 0 && id->container[0])
 		r = check_within_tenant(root, id->tenant, want, err);
 	else if (r == 0)
-		r = check_children(root, dir, now, want, err);
+		r = check_children(root, dir, host, now, want, err);
 	if (r == 0 && !force)
 		r = check_use(root, dir, now, want, err);
 	return r;

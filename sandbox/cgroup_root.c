@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 
 #define MOUNTINFO_MAX (16 << 20)
+#define TOP_INODE     1 /* of every kernfs, of which cgroup2 is one: __kernfs_new_node() */
+#define DEPTH_MAX     64
 
 /* A file of /proc, whose size is not known beforehand. */
 static int read_proc(const char *path, char **ret, struct err *err)
@@ -175,6 +177,31 @@ void cgroup_root_list_fds(const struct cgroup_root *root, struct fd_list *list)
 		fd_list_add(list, root->mount_fd[i]);
 	}
 	fd_list_add(list, root->device_prog_fd);
+}
+
+/* Upwards, as far as the file system goes; what is mounted may be a part of the tree. */
+int cgroup_root_depth(const struct cgroup_root *root)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	dev_t device;
+
+	if (fstat(cgroup_hierarchy_fd(root, CGROUP_CORE), &st) < 0)
+		return -errno;
+	device = st.st_dev;
+	fd = fcntl(cgroup_hierarchy_fd(root, CGROUP_CORE), F_DUPFD_CLOEXEC, 0);
+	for (int depth = 0; depth < DEPTH_MAX && fd >= 0; depth++) {
+		int up;
+
+		if (st.st_ino == TOP_INODE)
+			return depth;
+		up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close_fd(&fd);
+		fd = up;
+		if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != device)
+			break;
+	}
+	return -ENOENT;
 }
 
 enum cgroup_kind cgroup_root_kind(const struct cgroup_root *root)

@@ -205,15 +205,6 @@ static int read_quota(const struct cgroup_root *root, const char *dir, uint64_t 
 	return 0;
 }
 
-static int read_cores(
-	const struct cgroup_root *root, const char *dir, uint64_t ret_mask[static LIMITS_CPU_WORDS])
-{
-	char text[CGROUP_TEXT_MAX];
-	ssize_t n = cgroup_read_text(root, CGROUP_CPUSET, dir, "cpuset.cpus", text, sizeof(text));
-
-	return n < 0 ? (int)n : cgroup_parse_cpus(text, ret_mask);
-}
-
 /* Without swap accounting there is no file, and nothing to lift or lower: as if it were 0. */
 static int read_swap(const struct cgroup_root *root, const char *dir, uint64_t *ret)
 {
@@ -240,7 +231,7 @@ static int read_limits(
 	if (r == 0 && which & LIMIT_BIT(LIMIT_CPU_WEIGHT))
 		r = cgroup_read_u64(root, CGROUP_CPU, dir, "cpu.weight", &value[LIMIT_CPU_WEIGHT]);
 	if (r == 0 && which & LIMIT_BIT(LIMIT_CORES))
-		r = read_cores(root, dir, ret->core_mask);
+		r = cgroup_unified_read_cores(root, dir, ret->core_mask);
 	if (r == 0 && which & LIMIT_BITS_IO)
 		r = cgroup_unified_read_io(root, dir, ret);
 	return r;
@@ -284,25 +275,6 @@ static void show_quota(const struct cgroup_root *root, const char *payload, uint
 		snprintf(text, sizeof(text), "%" PRIu64 " %d",
 			milli * (CGROUP_VIEW_PERIOD_USEC / 1000), CGROUP_VIEW_PERIOD_USEC);
 	cgroup_write_text(root, CGROUP_CPU, payload, "cpu.max", text);
-}
-
-static int write_cores(const struct cgroup_root *root, const char *dir,
-	const uint64_t mask[static LIMITS_CPU_WORDS], struct err *err)
-{
-	uint64_t got[LIMITS_CPU_WORDS];
-	char back[CGROUP_TEXT_MAX];
-	char text[CGROUP_TEXT_MAX];
-	int r;
-
-	limits_format_cores(mask, text, sizeof(text));
-	/* An empty list means the parent's; an empty write would not reach the kernel. */
-	r = cgroup_write_back(
-		root, CGROUP_CPUSET, dir, "cpuset.cpus", *text ? text : "\n", back, sizeof(back));
-	if (r < 0)
-		return err_sys(err, r, "write %.80s to cpuset.cpus", text);
-	if (cgroup_parse_cpus(back, got) < 0 || memcmp(got, mask, sizeof(got)) != 0)
-		return cgroup_not_applied(LIMIT_CORES, back, err);
-	return 0;
 }
 
 /* The plain numbers; swap goes before memory, so that a lowered memory limit cannot spill over. */
@@ -361,7 +333,7 @@ static int write_limits(const struct cgroup_root *root, const char *dir, const s
 		r = write_quota(root, dir, want->value[LIMIT_CPU], err);
 	cgroup_view_show_quota(root, dir);
 	if (r == 0 && memcmp(want->core_mask, now->core_mask, sizeof(now->core_mask)) != 0)
-		r = write_cores(root, dir, want->core_mask, err);
+		r = cgroup_unified_write_cores(root, dir, want->core_mask, err);
 	return r == 0 ? cgroup_unified_write_io(root, dir, want, err) : r;
 }
 

@@ -27,25 +27,28 @@ static const struct {
 	{LIMIT_IO_WRITE_OPS, "wiops="},
 };
 
-struct line {
-	const struct block_device *wanted;
-	struct limits *limits;
-};
-
-static void take_wanted(const struct block_device *disk, const char *rest, void *arg)
+static void take_words(const char *rest, struct limits *ret)
 {
-	const struct line *line = arg;
 	char copy[LINE_SIZE];
 	char *save = NULL;
 
-	if (!cgroup_io_same_disk(disk, line->wanted))
-		return;
 	snprintf(copy, sizeof(copy), "%s", rest);
 	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 			if (!strncmp(word, keys[i].key, strlen(keys[i].key)))
-				cgroup_parse_value(word + strlen(keys[i].key),
-					&line->limits->value[keys[i].limit]);
+				cgroup_parse_value(
+					word + strlen(keys[i].key), &ret->value[keys[i].limit]);
+}
+
+/* Of the disk's line; left alone without one. */
+static void find_limits(char *text, const struct block_device *wanted, struct limits *ret)
+{
+	struct block_device disk;
+	const char *rest;
+
+	while (cgroup_io_next_disk(&text, &disk, &rest))
+		if (cgroup_io_same_disk(&disk, wanted))
+			take_words(rest, ret);
 }
 
 static int open_limits(const struct cgroup_root *root, const char *dir)
@@ -56,7 +59,6 @@ static int open_limits(const struct cgroup_root *root, const char *dir)
 int cgroup_unified_read_io(const struct cgroup_root *root, const char *dir, struct limits *ret)
 {
 	_cleanup_close_ int fd = open_limits(root, dir);
-	struct line line = {&root->disk, ret};
 	char text[TEXT_SIZE];
 	ssize_t n;
 
@@ -66,7 +68,7 @@ int cgroup_unified_read_io(const struct cgroup_root *root, const char *dir, stru
 	n = fd_pread_text(fd, text, sizeof(text));
 	if (n < 0)
 		return (int)n;
-	cgroup_io_each_disk(text, take_wanted, &line);
+	find_limits(text, &root->disk, ret);
 	return 0;
 }
 
@@ -87,19 +89,15 @@ static int put(int fd, const struct block_device *disk, const struct limits *lim
 	return pwrite(fd, text, (size_t)len, 0) == len ? 0 : -errno;
 }
 
-struct reset {
-	const struct block_device *keep;
-	int fd;
-};
-
 /* One that is gone meanwhile has taken its line with it. */
-static void reset_other(const struct block_device *disk, const char *rest, void *arg)
+static void reset_others(int fd, char *text, const struct block_device *keep)
 {
-	const struct reset *reset = arg;
+	struct block_device disk;
+	const char *rest;
 
-	(void)rest;
-	if (!cgroup_io_same_disk(disk, reset->keep))
-		put(reset->fd, disk, NULL);
+	while (cgroup_io_next_disk(&text, &disk, &rest))
+		if (!cgroup_io_same_disk(&disk, keep))
+			put(fd, &disk, NULL);
 }
 
 /* Which of them the kernel does not hold as wanted; LIMIT_N: it holds all. */
@@ -116,14 +114,13 @@ static int read_back(
 {
 	enum limit_id other;
 	struct limits held;
-	struct line line = {&root->disk, &held};
 	char text[TEXT_SIZE];
 	ssize_t n = fd_pread_text(fd, text, sizeof(text));
 
 	if (n < 0)
 		return err_sys(err, (int)n, "read " IO_FILE);
 	limits_init(&held);
-	cgroup_io_each_disk(text, take_wanted, &line);
+	find_limits(text, &root->disk, &held);
 	other = find_other(want, &held);
 	return other == LIMIT_N ? 0 : cgroup_not_applied(other, text, err);
 }
@@ -132,7 +129,6 @@ int cgroup_unified_write_io(
 	const struct cgroup_root *root, const char *dir, const struct limits *want, struct err *err)
 {
 	_cleanup_close_ int fd = open_limits(root, dir);
-	struct reset reset = {&root->disk, fd};
 	struct limits none;
 	char text[TEXT_SIZE];
 	ssize_t n;
@@ -146,7 +142,7 @@ int cgroup_unified_write_io(
 		return err_sys(err, (int)n, "read " IO_FILE);
 	if (!text[0] && find_other(want, &none) == LIMIT_N)
 		return 0;
-	cgroup_io_each_disk(text, reset_other, &reset);
+	reset_others(fd, text, &root->disk);
 	if (root->disk.unknown)
 		return 0;
 	r = put(fd, &root->disk, want);

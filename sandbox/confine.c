@@ -155,32 +155,62 @@ int confine_prepare(bool nesting, struct err *err)
 	return r;
 }
 
-int confine_close(int keep, int keep_too, struct err *err)
+int confine_close(int keep, int keep_too, int keep_three, struct err *err)
 {
 	struct fd_list kept = {0};
 	int r;
 
 	fd_list_add(&kept, keep);
 	fd_list_add(&kept, keep_too);
+	fd_list_add(&kept, keep_three);
 	r = fd_close_all_but(&kept);
 	if (r == 0 && syscall(SYS_close_range, STDERR_FILENO + 1, INT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
 		r = -errno;
 	return r < 0 ? err_sys(err, r, "close descriptors") : 0;
 }
 
-int confine_seal(const struct confinement *c, int keep, int keep_too, struct err *err)
+static int load_plain(const struct confinement *c, struct err *err)
 {
 	struct sock_fprog program = {
 		.len = c->n_filter,
 		.filter = (struct sock_filter *)c->filter,
 	};
-	int r = confine_close(keep, keep_too, err);
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, c->flags, &program) < 0)
+		return err_sys(err, errno, "load the policy");
+	return 0;
+}
+
+/*
+ * The policy holds when the listener is sent: that is why only one that lets sendmsg(2) through
+ * tells. Should the socket not take it all the same, the plain policy is put on top, whose refusals
+ * come before any listener; and where that is not possible either, the calls answer ENOSYS. A
+ * kernel that has no room for a listener loads the plain one.
+ */
+static int load_telling(const struct confinement *c, int tell_fd, struct err *err)
+{
+	struct sock_fprog program = {
+		.len = c->n_telling,
+		.filter = (struct sock_filter *)c->telling,
+	};
+	int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		c->flags | SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+
+	if (fd < 0)
+		return load_plain(c, err);
+	if (fd_send(tell_fd, "", 1, &fd, 1) < 0)
+		load_plain(c, NULL);
+	close(fd);
+	return 0;
+}
+
+int confine_seal(const struct confinement *c, int keep, int keep_too, int tell_fd, struct err *err)
+{
+	int r = confine_close(keep, keep_too, tell_fd, err);
 
 	if (r == 0)
 		r = ioctl_guard_load(err);
 	if (r < 0)
 		return r;
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, c->flags, &program) < 0)
-		return err_sys(err, errno, "load the policy");
-	return 0;
+	return tell_fd >= 0 && c->telling ? load_telling(c, tell_fd, err) : load_plain(c, err);
 }

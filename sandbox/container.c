@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sandbox/disk_use.h"
+#include "sandbox/fork_count.h"
+#include "sandbox/refuser.h"
 #include "sandbox/syscalls.h"
 #include "sandbox/teardown.h"
 
@@ -110,6 +112,7 @@ struct container *container_new(struct supervisor *s, const char *tenant, const 
 	snprintf(c->cgroup.tenant, sizeof(c->cgroup.tenant), "%s", tenant);
 	snprintf(c->cgroup.container, sizeof(c->cgroup.container), "%s", container);
 	c->pidfd = c->stdout_fd = c->console_fd = -1;
+	c->listener_fd = -1;
 	c->cgroup_watch.oom_fd = -1;
 	c->next = s->containers;
 	s->containers = c;
@@ -124,6 +127,9 @@ static void stop_limit_watches(struct container *c)
 
 static void stop_watching(struct container *c)
 {
+	if (c->fork_id)
+		fork_count_remove(c->s->forks, c->fork_id);
+	c->fork_id = 0;
 	watch_stop(&c->pid_watch);
 	watch_stop(&c->oom_watch);
 	stop_limit_watches(c);
@@ -134,6 +140,7 @@ static void stop_watching(struct container *c)
 	close_fd(&c->pidfd);
 	close_fd(&c->stdout_fd);
 	close_fd(&c->console_fd);
+	close_fd(&c->listener_fd);
 }
 
 void container_forget(struct container *c)
@@ -327,6 +334,20 @@ static int watch_limits(struct container *c, struct err *err)
 	return r;
 }
 
+static void count_forks(struct container *c)
+{
+	uint64_t id;
+	int r = cgroup_inode(c->s->cgroups, &c->cgroup, &id);
+
+	if (r == 0)
+		r = fork_count_add(c->s->forks, id);
+	if (r == 0)
+		c->fork_id = id;
+	else
+		log_warning("forks-not-counted tenant=%s container=%s error=%d", c->file.tenant,
+			c->file.container, -r);
+}
+
 int container_run(struct container *c, const struct run_file *file, int pidfd, bool is_child,
 	int stdout_fd, int console_fd, struct err *err)
 {
@@ -336,6 +357,7 @@ int container_run(struct container *c, const struct run_file *file, int pidfd, b
 	c->stdout_fd = stdout_fd;
 	c->console_fd = console_fd;
 	container_move(c, CONTAINER_RUNNING);
+	count_forks(c);
 	/* A container whose limits cannot be watched is still held by them. */
 	if (watch_limits(c, err) < 0)
 		log_warning("limits not watched tenant=%s container=%s error=\"%s\"", file->tenant,
@@ -415,6 +437,7 @@ static void start_teardown(struct container *c)
 		.end_wall_usec = c->end_wall_usec,
 		.runs_fd = c->s->runs_fd,
 		.fifos_fd = c->s->fifos_fd,
+		.refused_fd = c->s->refused_fd,
 		.names_fd = c->s->names_fd,
 		.cgroups = c->s->cgroups,
 		.ids = c->s->ids,
@@ -463,13 +486,16 @@ void container_started_msg(const struct container *c, struct msg_started *ret)
 }
 
 int container_collect_fds(struct container *c, int ret_fds[static CONTAINER_FDS_MAX],
-	size_t *ret_n_fds, size_t *ret_n_owned, struct err *err)
+	size_t *ret_n_fds, size_t *ret_n_owned, struct msg_started *started, struct err *err)
 {
 	size_t n = counters_n_dirs(cgroup_root_kind(c->s->cgroups));
 	int r = cgroup_open_dirs(c->s->cgroups, &c->cgroup, ret_fds, err);
 
 	if (r < 0)
 		return r;
+	ret_fds[n] = refuser_open_count(c->s->refused_fd, c->cgroup.tenant, c->cgroup.container);
+	started->tells = ret_fds[n] >= 0;
+	n += started->tells;
 	*ret_n_owned = n;
 	if (c->stdout_fd >= 0)
 		ret_fds[n++] = c->stdout_fd;

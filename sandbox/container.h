@@ -39,6 +39,7 @@ struct container {
 	enum container_state state;
 	struct run_file file;
 	struct cgroup_id cgroup;
+	uint64_t fork_id; /* by which its forks are counted; 0: they are not */
 	int pidfd;
 	bool is_child; /* init is ours to wait for, and not yet reaped; an adopted one never is */
 	bool makes_upper;    /* starting: what is lost with its builder, an upper among it */
@@ -48,6 +49,8 @@ struct container {
 	bool paused;	     /* it stands still for a moment, while its directory is copied */
 	int stdout_fd;
 	int console_fd;
+	int listener_fd; /* of its policy (refuser.h); -1: there is none, or not here */
+	bool listener_handed;
 	struct exit_info exit; /* how init ended, once it has */
 	uint64_t end_boot_usec;
 	int64_t end_wall_usec;
@@ -99,10 +102,13 @@ void container_end(struct container *c, const struct exit_info *exit);
 /* Goes on with what a crash interrupted: a run on file that had ended. */
 void container_resume_end(struct container *c, const struct run_file *file);
 
-/* Opens and sends what a MSG_CONTAINER_START reply or MSG_EVENT_CONTAINER carries. */
-#define CONTAINER_FDS_MAX (COUNTER_DIR_N + 2)
+/*
+ * Opens what a MSG_CONTAINER_START reply or MSG_EVENT_CONTAINER carries, and says in `started` what
+ * is among it.
+ */
+#define CONTAINER_FDS_MAX (COUNTER_DIR_N + 3)
 int container_collect_fds(struct container *c, int ret_fds[static CONTAINER_FDS_MAX],
-	size_t *ret_n_fds, size_t *ret_n_owned, struct err *err);
+	size_t *ret_n_fds, size_t *ret_n_owned, struct msg_started *started, struct err *err);
 void container_started_msg(const struct container *c, struct msg_started *ret);
 
 /* Starts to kill everything in it; the end is noticed as any other. */

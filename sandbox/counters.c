@@ -7,16 +7,20 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/refused_count.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define FILES_MAX     12
+#define FILES_MAX     13
 #define DISK_TEXT_MAX 24 /* "4294967295:4294967295 " */
 /* memory.stat has some 60 lines of at most 40 bytes; the other files are a line or two. */
 #define TEXT_MAX 8192
+/* cpuacct.stat counts in USER_HZ, which is 100 on every architecture of Linux' ABI that we build.
+ */
+#define USEC_A_TICK 10000
 
 struct file_row {
 	enum counter_dir dir;
@@ -33,6 +37,7 @@ struct value_row {
 	uint64_t missing;
 	size_t offset;	    /* into struct counters */
 	bool line_optional; /* a kernel may lack the key's line; it reads as `missing` */
+	uint64_t factor;    /* 0: 1 */
 };
 
 /* "M:N ... <word>number ..." of the disk's line; without a line there was no I/O. */
@@ -68,6 +73,7 @@ static const struct io_row unified_io[] = {
 static const struct value_row unified_values[] = {
 	{0, "usage_usec", 1, 0, FIELD(cpu_usec), false},
 	{0, "throttled_usec", 1, 0, FIELD(cpu_throttled_usec), true},
+	{0, "user_usec", 1, COUNTER_UNKNOWN, FIELD(cpu_user_usec), true},
 	{1, NULL, 1, 0, FIELD(memory_bytes), false},
 	{2, "inactive_file", 1, 0, INACTIVE, false},
 	{3, NULL, 1, 0, FIELD(memory_peak_bytes), false},
@@ -79,6 +85,9 @@ static const struct value_row unified_values[] = {
 };
 
 /*
+ * cpuacct.stat is cpuacct.usage divided in the proportion of the ticks (cputime_adjust()), so that
+ * both agree to a tick; cpuacct.usage_user and usage_sys are the ticks as they fell, and do not.
+ *
  * v1 counts an OOM kill and a refused fork only in the cgroup of the process concerned, which is
  * payload, whichever level's limit was met; nothing is summed upwards.
  */
@@ -95,6 +104,7 @@ static const struct file_row hybrid_files[] = {
 	{COUNTER_DIR_PIDS, "payload/pids.events", "pids.events", false},
 	{COUNTER_DIR_IO, "blkio.throttle.io_service_bytes_recursive", NULL, true, true},
 	{COUNTER_DIR_IO, "blkio.throttle.io_serviced_recursive", NULL, true, true},
+	{COUNTER_DIR_CPUACCT, "cpuacct.stat", NULL, true},
 };
 
 static const struct io_row hybrid_io[] = {
@@ -115,6 +125,7 @@ static const struct value_row hybrid_values[] = {
 	{7, NULL, 1, 0, FIELD(pids), false},
 	{8, NULL, 1, UINT64_MAX, FIELD(pids_peak), false},
 	{9, "max", 1, 0, FIELD(pids_denied), false},
+	{12, "user", 1, COUNTER_UNKNOWN, FIELD(cpu_user_usec), true, USEC_A_TICK},
 };
 
 struct driver {
@@ -136,6 +147,7 @@ struct counter_files {
 	const struct driver *driver;
 	int fds[FILES_MAX];	  /* -1: optional and missing */
 	char disk[DISK_TEXT_MAX]; /* "8:16 ": what its lines begin with; "": none counts */
+	int refused_fd;		  /* -1: nobody counts them */
 };
 
 _Static_assert(ARRAY_SIZE(unified_files) <= FILES_MAX, "FILES_MAX");
@@ -174,6 +186,7 @@ int counter_files_open(enum cgroup_kind kind, const int *dirs, const struct io_d
 		return err_oom(err);
 	files->driver = driver_of(kind);
 	files->disk[0] = '\0';
+	files->refused_fd = -1;
 	if (disk && disk->major)
 		snprintf(files->disk, sizeof(files->disk), "%" PRIu32 ":%" PRIu32 " ", disk->major,
 			disk->minor);
@@ -197,7 +210,14 @@ void counter_files_close(struct counter_files *files)
 		return;
 	for (size_t i = 0; i < FILES_MAX; i++)
 		close_fd(&files->fds[i]);
+	close_fd(&files->refused_fd);
 	free(files);
+}
+
+void counter_files_take_refused(struct counter_files *files, int fd)
+{
+	close_fd(&files->refused_fd);
+	files->refused_fd = fd;
 }
 
 /* The key must fill the line up to the space. */
@@ -247,7 +267,7 @@ static int take_value(const char *text, const struct value_row *row, struct coun
 		if (r < 0 && r != -ENOENT)
 			return r;
 		if (r == 0)
-			value /= row->divisor;
+			value = value / row->divisor * (row->factor ? row->factor : 1);
 	}
 	memcpy((char *)counters + row->offset, &value, sizeof(value));
 	return 0;
@@ -321,6 +341,18 @@ static void read_io(const struct counter_files *files, struct counters *counters
 	counters->has_io = 1;
 }
 
+/* What cannot be read is not the run's fault, and counts as nothing. */
+static void read_refused(const struct counter_files *files, struct counters *counters)
+{
+	struct refused_count count;
+
+	if (files->refused_fd < 0 ||
+		pread(files->refused_fd, &count, sizeof(count), 0) != (ssize_t)sizeof(count))
+		return;
+	counters->refused_calls = count.calls;
+	counters->refused_set = count.set;
+}
+
 int counters_read(const struct counter_files *files, struct counters *ret, struct err *err)
 {
 	struct counters counters = {0};
@@ -333,6 +365,7 @@ int counters_read(const struct counter_files *files, struct counters *ret, struc
 			return r;
 	}
 	read_io(files, &counters);
+	read_refused(files, &counters);
 	if (!counters.has_io)
 		memset(&counters.io, 0, sizeof(counters.io));
 	/* The two are not read at one moment, so the cache may seem larger than the whole. */

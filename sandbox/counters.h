@@ -36,6 +36,9 @@ enum counter_dir {
 	COUNTER_DIR_N,
 };
 
+/* Below a tenant's: what is done for it outside its containers. */
+#define COUNTERS_LEAF "_croft"
+
 /* How many directories a driver passes: 1 or COUNTER_DIR_N. */
 size_t counters_n_dirs(enum cgroup_kind kind);
 
@@ -84,7 +87,18 @@ struct counters {
 	struct net_usage net;
 	uint64_t has_io; /* 1: `io` was read, too: the host counts it, and the disk is known */
 	struct io_usage io;
+	/*
+	 * So much of cpu_usec was in user mode, as the kernel estimates it from its ticks and makes
+	 * it fit; COUNTER_UNKNOWN where it does not say. It is no raw counter of the ledger's.
+	 */
+	uint64_t cpu_user_usec;
+	/* Nor are these: tell-tale calls that were refused, and which (refused_count.h); 0 where
+	 * nobody counts them. */
+	uint64_t refused_calls;
+	uint64_t refused_set;
 };
+
+#define COUNTER_UNKNOWN UINT64_MAX
 
 struct counter_files;
 
@@ -96,6 +110,8 @@ struct counter_files;
 int counter_files_open(enum cgroup_kind kind, const int *dirs, const struct io_disk *disk,
 	struct counter_files **ret, struct err *err);
 void counter_files_close(struct counter_files *files);
+/* Has it read the count of refused calls, too: an open refused_count.h, which is its own now. */
+void counter_files_take_refused(struct counter_files *files, int fd);
 
 /*
  * Reads every counter. Returns 0, or -ENODEV when the cgroup was removed, or -errno; *ret is

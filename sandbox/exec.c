@@ -110,7 +110,7 @@ static int run_command(const struct exec *e, struct err *err)
 	if (r == 0)
 		r = connect_stdio(e, err);
 	if (r == 0)
-		r = confine_close(e->status[1], program, err);
+		r = confine_close(e->status[1], program, -1, err);
 	if (r == 0)
 		r = become_find(args.user, &user, err);
 	if (r == 0)
@@ -120,7 +120,7 @@ static int run_command(const struct exec *e, struct err *err)
 	if (r == 0)
 		r = become_set_environment(args.envp, &user, e->request->msg.tty, err);
 	if (r == 0)
-		r = confine_seal(&e->request->confinement, e->status[1], program, err);
+		r = confine_seal(&e->request->confinement, e->status[1], program, -1, err);
 	if (r == 0)
 		r = become_user(&user, err);
 	if (r == 0)

@@ -10,6 +10,7 @@
 #include "sandbox/exec_session.h"
 #include "sandbox/handlers.h"
 #include "sandbox/policies.h"
+#include "sandbox/refuser.h"
 #include "sandbox/tenant_rates.h"
 #include "sandbox/view.h"
 #include "sandbox/volume_mount.h"
@@ -31,7 +32,7 @@ static int check_suspended(struct supervisor *s, const char *name, struct err *e
 	struct cgroup_id tenant = {0};
 
 	snprintf(tenant.tenant, sizeof(tenant.tenant), "%s", name);
-	return cgroup_is_frozen(s->cgroups, &tenant) == 1 ? refuse_suspended(name, err) : 0;
+	return cgroup_is_told_to_freeze(s->cgroups, &tenant) == 1 ? refuse_suspended(name, err) : 0;
 }
 
 static int start(struct task *task, struct job_output *out, struct err *err)
@@ -54,7 +55,7 @@ static void answer_started(struct task *task, struct container *c)
 	struct err err;
 
 	container_started_msg(c, &reply);
-	if (container_collect_fds(c, fds, &n, &n_owned, &err) < 0) {
+	if (container_collect_fds(c, fds, &n, &n_owned, &reply, &err) < 0) {
 		/* It runs; that it cannot be measured must not go unnoticed. */
 		task_fail(task, &err);
 		container_kill(c, NULL);
@@ -98,6 +99,7 @@ static void start_done(struct task *task, struct job_result *result)
 	const struct msg_container_start *msg = &task->u.spawn.msg;
 	struct container *c = container_find(task->s, msg->tenant, msg->container);
 	struct run_file file;
+	int listener_fd = -1;
 	struct err err;
 
 	tenant_rates_check(task->s, msg->tenant, msg->net_number, &task->u.spawn.tenant_rates);
@@ -113,9 +115,12 @@ static void start_done(struct task *task, struct job_result *result)
 		container_kill(c, NULL);
 		return;
 	}
+	if (result->n_fds > SPAWN_FD_LISTENER)
+		listener_fd = take_fd(&result->fds[SPAWN_FD_LISTENER]);
 	log_info("run started tenant=%s container=%s run=%s pid=%d", file.tenant, file.container,
 		file.run_id, file.pid);
 	view_check(task->s, c, task->u.spawn.view_pid);
+	refuser_take(c, listener_fd);
 	answer_started(task, c);
 }
 
@@ -221,6 +226,8 @@ HANDLER(handle_container_start)
 		.libexec_path = s->config.libexec_path,
 		.tenant_rates = tenant_rates_of(s, in->tenant),
 		.views_fd = s->views_fd,
+		/* An engine inside may want a listener of its own, and there can be one alone. */
+		.tells = !in->nesting && confinement.telling && refuser_is_wanted(s),
 	};
 	task->tenant = task->u.spawn.msg.tenant;
 	task->needs_pool = true;
@@ -316,8 +323,12 @@ static void freeze_done(struct task *task, struct job_result *result)
 
 	if (c)
 		c->freezing = false;
-	if (result->r == 0 && msg->frozen && !msg->container[0])
+	/* Also of a tenant that would not freeze in time. */
+	if (msg->frozen && !msg->container[0]) {
 		give_up_starts(task->s, msg->tenant);
+		/* It stands still as well, in the tenant's leaf, and would never end. */
+		jobs_end_work(task->s->jobs, msg->tenant);
+	}
 	handler_answer(task->s, &task->request, result->r, &result->err);
 }
 

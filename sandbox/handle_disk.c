@@ -59,7 +59,7 @@ static int look(struct task *task, struct job_output *out, struct err *err)
 
 	memcpy(out->payload, &reply, sizeof(reply));
 	out->size = sizeof(reply);
-	return pool_fill_look(task->s->pool, tell, out, err);
+	return pool_fill_look(task->s->pool, task->u.look.all, tell, out, err);
 }
 
 static void looked(struct task *task, const void *data, size_t size)
@@ -75,9 +75,9 @@ static void looked(struct task *task, const void *data, size_t size)
 HANDLER(handle_disk_look)
 {
 	static const struct msg_disk_look nothing;
+	const struct msg_look *in = msg;
 	struct task *task;
 
-	(void)msg;
 	(void)fds;
 	(void)n_fds;
 	/* No pool is made, nor attached, for this. */
@@ -88,6 +88,7 @@ HANDLER(handle_disk_look)
 	task = handler_task(s, request, NULL);
 	if (!task)
 		return;
+	task->u.look = *in;
 	task->fn = look;
 	task->progress = looked;
 	task_start(task);

@@ -211,10 +211,7 @@ static void export_done(struct task *task, struct job_result *result)
 {
 	if (result->lost) {
 		task->u.pack.err = result->err;
-		task->fn = clean_up;
-		task->done = cleaned_up;
-		task->timeout_ms = 0;
-		task->again = true;
+		task_take_back(task, clean_up, cleaned_up);
 		return;
 	}
 	let_go(task);
@@ -267,6 +264,7 @@ HANDLER(handle_container_export)
 		task->fds[1] = take_fd(&fds[1]);
 	task->u.pack.msg = *in;
 	task->tenant = task->u.pack.msg.tenant;
+	task->work_of = task->u.pack.msg.tenant;
 	task->timeout_ms = EXPORT_TIMEOUT_MS;
 	task->fn = export;
 	task->done = export_done;

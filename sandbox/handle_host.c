@@ -3,10 +3,12 @@
 #include "base/log.h"
 #include "sandbox/container.h"
 #include "sandbox/exec_session.h"
+#include "sandbox/fork_count.h"
 #include "sandbox/handlers.h"
 #include "sandbox/net_filter.h"
 #include "sandbox/net_names.h"
 #include "sandbox/policies.h"
+#include "sandbox/refuser/refuser_wire.h"
 #include "sandbox/view.h"
 
 #include <fcntl.h>
@@ -18,8 +20,10 @@ static enum run_state run_state_of(struct container *c)
 	case CONTAINER_STARTING:
 		return RUN_STARTING;
 	case CONTAINER_RUNNING:
-		return !c->paused && cgroup_is_frozen(c->s->cgroups, &c->cgroup) == 1 ? RUN_FROZEN
-										      : RUN_RUNNING;
+		/* Its own state: its tenant's is croftd's to know. */
+		return !c->paused && cgroup_is_told_to_freeze(c->s->cgroups, &c->cgroup) == 1
+			       ? RUN_FROZEN
+			       : RUN_RUNNING;
 	case CONTAINER_STOPPING:
 		return RUN_STOPPING;
 	default:
@@ -38,7 +42,7 @@ static void send_container(struct container *c)
 	memcpy(msg.container, c->cgroup.container, sizeof(msg.container));
 	container_started_msg(c, &msg.started);
 	if (c->state == CONTAINER_RUNNING)
-		container_collect_fds(c, fds, &n, &n_owned, NULL);
+		container_collect_fds(c, fds, &n, &n_owned, &msg.started, NULL);
 	peer_event(c->s->peer, MSG_EVENT_CONTAINER, &msg, fds, n);
 	for (size_t i = 0; i < n_owned; i++)
 		close(fds[i]);
@@ -191,6 +195,8 @@ static void clear_run_directory(struct supervisor *s)
 		unlinkat(s->run_fd, files[i], 0);
 	unlinkat(s->run_fd, "fifos", AT_REMOVEDIR);
 	unlinkat(s->run_fd, "views", AT_REMOVEDIR);
+	unlinkat(s->refused_fd, REFUSER_SOCKET, 0);
+	unlinkat(s->run_fd, "refused", AT_REMOVEDIR);
 }
 
 static void host_left(struct task *task, struct job_result *result)
@@ -232,4 +238,15 @@ HANDLER(handle_shutdown)
 	task->fn = leave_host;
 	task->done = host_left;
 	view_last_task(s, task);
+}
+
+HANDLER(handle_forks)
+{
+	static const struct msg_empty empty;
+	int fd = fork_count_fd(s->forks);
+
+	(void)msg;
+	(void)fds;
+	(void)n_fds;
+	peer_reply(s->peer, request, &empty, &fd, fd >= 0);
 }

@@ -92,10 +92,7 @@ static void import_done(struct task *task, struct job_result *result)
 		task_fail(task, &result->err);
 	} else {
 		task->u.import.err = result->err;
-		task->fn = clean_up;
-		task->done = cleaned_up;
-		task->timeout_ms = 0;
-		task->again = true;
+		task_take_back(task, clean_up, cleaned_up);
 	}
 }
 
@@ -137,6 +134,7 @@ HANDLER(handle_image_import)
 	task_claim(task, CLAIM_IMAGE, in->image);
 	task->u.import.msg = *in;
 	task->fds[0] = take_fd(&fds[0]);
+	task->work_of = "";
 	task->needs_pool = true;
 	task->timeout_ms = IMPORT_TIMEOUT_MS;
 	task->fn = import;

@@ -216,10 +216,7 @@ static void import_done(struct task *task, struct job_result *result)
 
 	if (result->lost) {
 		task->u.unpack.err = result->err;
-		task->fn = clean_up;
-		task->done = cleaned_up;
-		task->timeout_ms = 0;
-		task->again = true;
+		task_take_back(task, clean_up, cleaned_up);
 		return;
 	}
 	disk_use_end(task->s, msg->tenant, msg->container);
@@ -264,6 +261,7 @@ HANDLER(handle_container_import)
 	task->fds[0] = take_fd(&fds[0]);
 	task->u.unpack.msg = *in;
 	task->tenant = task->u.unpack.msg.tenant;
+	task->work_of = task->u.unpack.msg.tenant;
 	task->timeout_ms = IMPORT_TIMEOUT_MS;
 	task->fn = import;
 	task->done = import_done;

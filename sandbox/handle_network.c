@@ -8,9 +8,11 @@
 #include "sandbox/handlers.h"
 #include "sandbox/net_filter.h"
 #include "sandbox/net_names.h"
+#include "sandbox/net_refusals.h"
 #include "sandbox/net_usage.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 /* True for a container whose name is due: it has a network, and its run has not ended. */
 static bool has_name(const char *tenant, const char *container, void *arg)
@@ -205,27 +207,31 @@ static void add_row(const char *port, uint64_t packets, void *arg)
 	snprintf(grown[rows->n++].port, sizeof(grown->port), "%s", port);
 }
 
-static int read_packets(struct task *task, struct job_output *out, struct err *err)
+/* To croftd, which maps it: a list of any length, sealed. */
+static int hand_over(struct job_output *out, const void *rows, size_t size, struct err *err)
 {
-	struct packet_rows rows = {0};
-	int r = net_usage_own_packets(&task->s->net_plan, add_row, &rows, err);
-	int fd;
+	int fd = fd_sealed_memfd("rows", rows, size);
 
-	if (r == 0 && rows.failed)
-		r = err_oom(err);
-	if (r < 0) {
-		free(rows.list);
-		return r;
-	}
-	fd = fd_sealed_memfd("packets", rows.list, rows.n * sizeof(*rows.list));
-	free(rows.list);
 	if (fd < 0)
-		return err_sys(err, fd, "make a list of packets");
+		return err_sys(err, fd, "make a list of what the packet filter counts");
 	out->fds[out->n_fds++] = fd;
 	return 0;
 }
 
-static void packets_read(struct task *task, struct job_result *result)
+static int read_packets(struct task *task, struct job_output *out, struct err *err)
+{
+	struct packet_rows rows = {0};
+	int r = net_usage_own_packets(&task->s->net_plan, add_row, &rows, err);
+
+	if (r == 0 && rows.failed)
+		r = err_oom(err);
+	if (r == 0)
+		r = hand_over(out, rows.list, rows.n * sizeof(*rows.list), err);
+	free(rows.list);
+	return r;
+}
+
+static void list_read(struct task *task, struct job_result *result)
 {
 	static const struct msg_empty empty;
 
@@ -235,16 +241,71 @@ static void packets_read(struct task *task, struct job_result *result)
 		task_reply(task, &empty, result->fds, result->n_fds);
 }
 
-HANDLER(handle_net_packets)
+static void read_list(struct supervisor *s, const struct request *request,
+	int (*read)(struct task *task, struct job_output *out, struct err *err))
 {
 	struct task *task = network_task(s, request);
 
+	if (!task)
+		return;
+	task->fn = read;
+	task->done = list_read;
+	task_start(task);
+}
+
+HANDLER(handle_net_packets)
+{
 	(void)msg;
+	(void)fds;
+	(void)n_fds;
+	read_list(s, request, read_packets);
+}
+
+static int read_refusals(struct task *task, struct job_output *out, struct err *err)
+{
+	_cleanup_free_ struct net_refusal *rows = NULL;
+	size_t n = 0;
+	int r = net_refusals_read(&task->s->net_plan, &rows, &n, err);
+
+	return r < 0 ? r : hand_over(out, rows, n * sizeof(*rows), err);
+}
+
+HANDLER(handle_net_refusals)
+{
+	(void)msg;
+	(void)fds;
+	(void)n_fds;
+	read_list(s, request, read_refusals);
+}
+
+/* Evidence that takes longer than this is worth less than what is done without it. */
+#define PEERS_TIMEOUT_MS 5000
+
+_Static_assert(sizeof(struct net_peers) <= JOB_PAYLOAD_MAX, "it fits into an answer");
+
+static int read_peers(struct task *task, struct job_output *out, struct err *err)
+{
+	const struct msg_net_peers *asked = &task->u.net_peers;
+	struct net_peers found;
+	int r = net_peers_read(&task->s->net_plan, asked->number, asked->slot, &found, err);
+
+	if (r < 0)
+		return r;
+	memcpy(out->payload, &found, sizeof(found));
+	out->size = sizeof(found);
+	return 0;
+}
+
+HANDLER(handle_net_peers)
+{
+	struct task *task = network_task(s, request);
+
 	(void)fds;
 	(void)n_fds;
 	if (!task)
 		return;
-	task->fn = read_packets;
-	task->done = packets_read;
+	memcpy(&task->u.net_peers, msg, sizeof(task->u.net_peers));
+	task->timeout_ms = PEERS_TIMEOUT_MS;
+	task->fn = read_peers;
 	task_start(task);
 }

@@ -156,6 +156,7 @@ HANDLER(handle_snapshot_make)
 	handler_set_paused(s, in->tenant, in->container, in->pause == PAUSE_FREEZE);
 	task->u.snapshot = *in;
 	task->tenant = task->u.snapshot.tenant;
+	task->work_of = task->u.snapshot.tenant;
 	task->fn = make;
 	task->done = snapshot_done;
 	task_start(task);
@@ -190,6 +191,7 @@ static void start_snapshot_task(struct supervisor *s, const struct request *requ
 	if (!task)
 		return;
 	task->u.snapshot = *in;
+	task->work_of = fn == restore ? task->u.snapshot.tenant : NULL;
 	task->fn = fn;
 	task->done = snapshot_done;
 	task_start(task);
@@ -276,6 +278,7 @@ HANDLER(handle_snapshot_publish)
 		return;
 	task_claim(task, CLAIM_IMAGE, in->image);
 	task->u.publish = *in;
+	task->work_of = task->u.publish.tenant;
 	task->fn = publish;
 	task->done = publish_done;
 	task_start(task);
@@ -361,6 +364,7 @@ HANDLER(handle_container_copy)
 		task->u.copy.pause = PAUSE_STOPPED;
 	handler_set_paused(s, in->tenant, in->from, task->u.copy.pause == PAUSE_FREEZE);
 	task->tenant = task->u.copy.tenant;
+	task->work_of = task->u.copy.tenant;
 	task->fn = copy;
 	task->done = copy_done;
 	task_start(task);

@@ -6,6 +6,7 @@
 #include "sandbox/container.h"
 #include "sandbox/handlers.h"
 #include "sandbox/net_names.h"
+#include "sandbox/tenant_leaf.h"
 #include "sandbox/tenant_rates.h"
 #include "sandbox/view.h"
 
@@ -37,6 +38,8 @@ static int set(struct task *task, struct job_output *out, struct err *err)
 	(void)out;
 	tenant_id(msg->tenant, &id);
 	r = cgroup_make(s->cgroups, &id, err);
+	if (r == 0)
+		r = tenant_leaf_make(s->cgroups, msg->tenant, err);
 	/* Before the other limits: a pool that cannot limit refuses, and then none is to change. */
 	if (r == 0 && !msg->force)
 		r = pool_tenant_check(s->pool, msg->tenant, &disk, err);
@@ -156,4 +159,22 @@ HANDLER(handle_tenant_remove)
 	task->fn = remove_tenant;
 	task->done = removed;
 	task_start(task);
+}
+
+/* --- work on its behalf --- */
+
+HANDLER(handle_work_end)
+{
+	const struct msg_tenant *in = msg;
+	struct msg_work_left reply;
+	struct err err;
+
+	(void)fds;
+	(void)n_fds;
+	if (in->tenant[0] && handler_check_names(in->tenant, NULL, &err) < 0) {
+		peer_fail(s->peer, request, &err);
+		return;
+	}
+	reply.left = jobs_end_work(s->jobs, in->tenant[0] ? in->tenant : NULL);
+	peer_reply(s->peer, request, &reply, NULL, 0);
 }

@@ -49,7 +49,11 @@ static const struct handler handlers[] = {
 	[MSG_CONTAINER_EXPORT] = {handle_container_export, 1, 2},
 	[MSG_CONTAINER_IMPORT] = {handle_container_import, 1, 1},
 	[MSG_NET_PACKETS] = {handle_net_packets, 0, 0},
+	[MSG_NET_REFUSALS] = {handle_net_refusals, 0, 0},
+	[MSG_FORKS] = {handle_forks, 0, 0},
+	[MSG_NET_PEERS] = {handle_net_peers, 0, 0},
 	[MSG_DISK_LOOK] = {handle_disk_look, 0, 0},
+	[MSG_WORK_END] = {handle_work_end, 0, 0},
 };
 
 const struct handler *handler_for(uint32_t op)

@@ -12,12 +12,12 @@
 #include "sandbox/idrange.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "sandbox/idrange_internal.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -76,10 +76,8 @@ static int lock_table(const struct idrange_registry *reg, struct err *err)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, errno, "open the id ranges");
-	do
-		r = flock(fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? err_sys(err, errno, "lock the id ranges") : take_fd(&fd);
+	r = fd_lock(fd);
+	return r < 0 ? err_sys(err, r, "lock the id ranges") : take_fd(&fd);
 }
 
 static int read_owners(

@@ -128,20 +128,13 @@ static int stalled(const struct image_limits *limits, struct err *err)
 static int hand_tree(struct jailed *child, const struct image_import *import,
 	const struct snapshot_row *row, const struct image_report *report, struct err *err)
 {
-	_cleanup_close_ int mapped = -1;
 	_cleanup_close_ int fd = -1;
-	char c = 0;
 	int r;
 
 	if (!import->limits.snapshots)
 		return err_sys(err, EBADMSG, "read the importer's report");
 	r = import->snapshot(row, report, &fd, import->arg, err);
-	if (r == 0)
-		r = jailed_map(child, fd, false, &mapped, err);
-	if (r < 0)
-		return r;
-	r = fd_send(child->report_fd, &c, 1, &mapped, 1);
-	return r < 0 ? err_sys(err, r, "hand the importer a directory") : 0;
+	return r < 0 ? r : jailed_hand(child, fd, false, err);
 }
 
 /* Reads reports until the final one. */

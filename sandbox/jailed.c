@@ -151,7 +151,8 @@ static int write_maps(pid_t pid, uid_t base, struct err *err)
 	return 0;
 }
 
-int jailed_map(
+/* A directory as a mount: a detached one, the caller's. */
+static int map_tree(
 	const struct jailed *jailed, int dir_fd, bool read_only, int *ret_fd, struct err *err)
 {
 	_cleanup_close_ int userns = -1;
@@ -174,6 +175,18 @@ int jailed_map(
 		return err_sys(err, errno, "map the ids of a directory");
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int jailed_hand(const struct jailed *jailed, int dir_fd, bool read_only, struct err *err)
+{
+	_cleanup_close_ int tree = -1;
+	char c = 0;
+	int r = dir_fd < 0 ? 0 : map_tree(jailed, dir_fd, read_only, &tree, err);
+
+	if (r < 0)
+		return r;
+	r = fd_send(jailed->report_fd, &c, 1, &tree, tree >= 0);
+	return r < 0 ? err_sys(err, r, "hand a program its directory") : 0;
 }
 
 void jailed_end(struct jailed *jailed, siginfo_t *ret_info)
@@ -225,16 +238,9 @@ static int start(const struct jailed_options *options, struct jailed *ret, struc
 
 int jailed_start(const struct jailed_options *options, struct jailed *ret, struct err *err)
 {
-	_cleanup_close_ int tree = -1;
-	char c = 0;
 	int r = start(options, ret, err);
 
 	if (r == 0)
 		r = write_maps(ret->pid, options->id_base, err);
-	if (r == 0)
-		r = jailed_map(ret, options->tree_fd, options->read_only, &tree, err);
-	if (r < 0)
-		return r;
-	r = fd_send(ret->report_fd, &c, 1, &tree, 1);
-	return r < 0 ? err_sys(err, r, "hand a program its directory") : 0;
+	return r < 0 ? r : jailed_hand(ret, options->tree_fd, options->read_only, err);
 }

@@ -44,8 +44,10 @@ struct jailed {
  * jailed_end() is due.
  */
 int jailed_start(const struct jailed_options *options, struct jailed *ret, struct err *err);
-/* A further directory as such a mount: a detached one, the caller's. */
-int jailed_map(
-	const struct jailed *jailed, int dir_fd, bool read_only, int *ret_fd, struct err *err);
+/*
+ * Sends it a byte, and with it a further directory as such a mount; dir_fd -1: none. Returns 0 or
+ * -errno.
+ */
+int jailed_hand(const struct jailed *jailed, int dir_fd, bool read_only, struct err *err);
 /* Kills it if it lives, and reaps it. ret_info may be NULL. Idempotent. */
 void jailed_end(struct jailed *jailed, siginfo_t *ret_info);

@@ -33,6 +33,7 @@ struct job {
 	struct job_options options;
 	bool running;
 	bool timed_out;
+	bool ended; /* by jobs_end_work() */
 	pid_t pid;
 	int pidfd;
 	int sock;
@@ -124,6 +125,13 @@ void jobs_destroy(struct jobs *jobs)
 		job_free(job);
 	}
 	free(jobs);
+}
+
+static int ended(struct err *err)
+{
+	return err_set(err, ERR_ABORTED, "WORK_ENDED",
+		"it was ended on the way, as its tenant is suspended or deleted, or the host shut "
+		"down");
 }
 
 static int send_message(
@@ -318,6 +326,9 @@ static void on_exit_of_worker(struct watch *watch, uint32_t events)
 		result.size = message.size;
 		result.fds = fds;
 		result.n_fds = n_fds;
+	} else if (job->ended) {
+		result.lost = true;
+		result.r = ended(&result.err);
 	} else if (job->timed_out) {
 		result.lost = true;
 		result.r = err_set(&result.err, ERR_DEADLINE_EXCEEDED, "WORKER_TIMEOUT",
@@ -394,13 +405,11 @@ static int run(struct job *job, struct err *err)
 	return r;
 }
 
-/* The first that waits and may run now; NULL: none. */
+/* The first that waits and may run now, or never; NULL: none. */
 static struct job *next_waiting(struct jobs *jobs)
 {
-	if (jobs->running >= JOB_RUNNING_MAX)
-		return NULL;
 	for (struct job *job = jobs->first; job; job = job->next)
-		if (!job->running && may_run(jobs, job))
+		if (!job->running && (job->ended || may_run(jobs, job)))
 			return job;
 	return NULL;
 }
@@ -415,12 +424,32 @@ static void start_waiting(struct jobs *jobs)
 	jobs->starting = true;
 	while ((job = next_waiting(jobs))) {
 		struct err err;
-		int r = run(job, &err);
+		int r = job->ended ? ended(&err) : run(job, &err);
 
 		if (r < 0)
 			fail(job, r, &err);
 	}
 	jobs->starting = false;
+}
+
+unsigned jobs_end_work(struct jobs *jobs, const char *tenant)
+{
+	unsigned n = 0;
+
+	for (struct job *job = jobs->first; job; job = job->next) {
+		const struct job_options *options = &job->options;
+
+		if (!options->work_of || (tenant && strcmp(options->work_of, tenant) != 0))
+			continue;
+		n++;
+		if (options->finishing)
+			continue;
+		job->ended = true;
+		if (job->running)
+			kill(job->pid, SIGKILL);
+	}
+	start_waiting(jobs);
+	return n;
 }
 
 int job_start(struct jobs *jobs, const struct job_options *options, struct err *err)

@@ -34,7 +34,9 @@ typedef int (*job_fn)(void *arg, struct job_output *out, struct err *err);
 
 /* What became of it. fds that the callback keeps it sets to -1; the others are closed. */
 struct job_result {
-	int r;	   /* 0 or -errno; a worker that died without a word is INTERNAL / WORKER_DIED */
+	/* 0 or -errno. A worker that died without a word is INTERNAL / WORKER_DIED, one that
+	 * jobs_end_work() ended ABORTED / WORK_ENDED. */
+	int r;
 	bool lost; /* it was killed, or says so: what it had made by then is not known */
 	struct err err;
 	const void *payload;
@@ -61,6 +63,12 @@ struct job_options {
 	 */
 	const struct cgroup_id *makes_in;
 	const char *tenant; /* whose processes it waits for; NULL: nobody's. Lives until done */
+	/*
+	 * For whom it moves or copies files, for as long as that takes: a tenant, or "" for the
+	 * operator; NULL: it is no such work. Lives until done.
+	 */
+	const char *work_of;
+	bool finishing; /* it takes back what is half made, and is not ended for work_of */
 };
 
 #define JOB_TIMEOUT_MS	60000u
@@ -101,6 +109,12 @@ bool jobs_any_makes_in(const struct jobs *jobs,
 /* Kills the workers of those: their results will be as of any worker that was killed. */
 void jobs_kill_makes_in(
 	struct jobs *jobs, bool (*fn)(const struct cgroup_id *makes_in, void *arg), void *arg);
+
+/*
+ * Kills what works for the tenant (NULL: for anybody), and what waits for its turn to do so never
+ * gets it. Returns how many such jobs there still are, those included, until they are done.
+ */
+unsigned jobs_end_work(struct jobs *jobs, const char *tenant);
 
 /*
  * Starts the job, now or when there is room. done is called exactly once, from the loop, after the

@@ -22,9 +22,20 @@
 static const char usage[] =
 	"usage: croft-supervisor --state DIR --run DIR [--cgroup-parent NAME] [--peer-uid UID]\n"
 	"                        [--policy-dir DIR] [--pool-driver btrfs|project|plain]\n"
-	"                        [--pool-size SIZE] [--lxcfs PATH|off]\n";
+	"                        [--pool-size SIZE] [--lxcfs PATH|off]\n"
+	"                        [--refused-calls tell|off]\n";
 
-enum option_id { O_STATE = 1, O_RUN, O_PARENT, O_UID, O_POLICIES, O_DRIVER, O_SIZE, O_LXCFS };
+enum option_id {
+	O_STATE = 1,
+	O_RUN,
+	O_PARENT,
+	O_UID,
+	O_POLICIES,
+	O_DRIVER,
+	O_SIZE,
+	O_LXCFS,
+	O_REFUSED
+};
 
 static const struct option options[] = {
 	{"state", required_argument, NULL, O_STATE},
@@ -35,6 +46,7 @@ static const struct option options[] = {
 	{"pool-driver", required_argument, NULL, O_DRIVER},
 	{"pool-size", required_argument, NULL, O_SIZE},
 	{"lxcfs", required_argument, NULL, O_LXCFS},
+	{"refused-calls", required_argument, NULL, O_REFUSED},
 	{NULL, 0, NULL, 0},
 };
 
@@ -82,6 +94,9 @@ static int parse_option(struct supervisor_config *config, int id, const char *va
 	case O_LXCFS:
 		config->lxcfs = value;
 		return *value == '/' || !strcmp(value, "off") ? 0 : -EINVAL;
+	case O_REFUSED:
+		config->tells_refused = !strcmp(value, "tell");
+		return config->tells_refused || !strcmp(value, "off") ? 0 : -EINVAL;
 	default:
 		return -EINVAL;
 	}
@@ -160,7 +175,7 @@ static int run(const struct supervisor_config *config, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct supervisor_config config = {.cgroup_parent = "croft"};
+	struct supervisor_config config = {.cgroup_parent = "croft", .tells_refused = true};
 	char policies[PATH_MAX + 32];
 	char libexec[PATH_MAX];
 	char dir[PATH_MAX];
@@ -185,9 +200,10 @@ int main(int argc, char **argv)
 		goto fail;
 	if (privileges_cut(&err) < 0 || run(&config, &err) < 0)
 		goto fail;
-	unlinkat(lock.dir_fd, PID_FILE, 0);
+	pid_file_remove(lock.dir_fd, PID_FILE, &lock.fd);
 	return 0;
 fail:
 	log_error("%s", err.msg);
+	pid_file_remove(lock.dir_fd, PID_FILE, &lock.fd);
 	return 1;
 }

@@ -6,9 +6,9 @@
 
 #include "base/cleanup.h"
 #include "sandbox/net_rules.h"
+#include "sandbox/nfnetlink.h"
 
 #include <endian.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define KEY_SIZE     sizeof(((struct net_usage_key *)0)->first)
-#define BUFFER_SIZE  65536 /* the kernel fills at most 32 KiB at a time (NLMSG_GOODSIZE's bound) */
 #define ATTEMPTS_MAX 5
 
 struct entry {
@@ -199,26 +198,6 @@ static int ask(struct mnl_socket *socket, const char *table, enum net_usage_set 
 	return mnl_socket_sendto(socket, header, header->nlmsg_len) < 0 ? -errno : 0;
 }
 
-/* Takes the answers to what was asked. Returns 0, -ENOENT without table, set or element, or -errno.
- */
-static int receive(struct mnl_socket *socket, unsigned seq, struct entries *entries)
-{
-	_cleanup_free_ char *buffer = malloc(BUFFER_SIZE);
-	unsigned port = mnl_socket_get_portid(socket);
-	int r = MNL_CB_OK;
-
-	if (!buffer)
-		return -ENOMEM;
-	while (r > MNL_CB_STOP) {
-		ssize_t n = mnl_socket_recvfrom(socket, buffer, BUFFER_SIZE);
-
-		if (n < 0)
-			return -errno;
-		r = mnl_cb_run(buffer, (size_t)n, seq, port, take_message, entries);
-	}
-	return r == MNL_CB_STOP ? 0 : -errno;
-}
-
 /* Returns 0, -EINTR when the tables changed meanwhile, or -errno. */
 static int dump(struct mnl_socket *socket, const char *table, enum net_usage_set set,
 	struct entries *entries)
@@ -229,24 +208,21 @@ static int dump(struct mnl_socket *socket, const char *table, enum net_usage_set
 	entries->n = 0;
 	r = ask(socket, table, set, seq, NULL);
 	if (r == 0)
-		r = receive(socket, seq, entries);
+		r = nfnetlink_receive(socket, seq, take_message, entries);
 	/* No table or no set: nothing was counted yet. */
 	return r == -ENOENT ? 0 : r;
 }
 
-/* A socket each time: after a dump that changed under it, what is still on its way is of no use. */
 static int read_set(const char *table, enum net_usage_set set, struct entries *entries)
 {
 	int r = -EINTR;
 
 	for (int i = 0; i < ATTEMPTS_MAX && r == -EINTR; i++) {
-		struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+		struct mnl_socket *socket = nfnetlink_open();
 
 		if (!socket)
 			return -errno;
-		r = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0
-			    ? -errno
-			    : dump(socket, table, set, entries);
+		r = dump(socket, table, set, entries);
 		mnl_socket_close(socket);
 	}
 	return r;
@@ -344,7 +320,7 @@ static int read_one(struct mnl_socket *socket, const char *table, enum net_usage
 		return 0;
 	r = ask(socket, table, set, seq, key);
 	if (r == 0)
-		r = receive(socket, seq, &entries);
+		r = nfnetlink_receive(socket, seq, take_message, &entries);
 	if (r == 0 && entries.n)
 		add(traffic, entries.list[0].traffic);
 	free(entries.list);
@@ -359,7 +335,7 @@ int net_usage_read_one(const struct net_source *source, struct net_usage *ret, s
 	const struct key ipv6 = {place->ipv6.bytes, place->ipv6.size};
 	struct net_plan plan = {0};
 	struct net_usage usage = {0};
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	struct mnl_socket *socket = nfnetlink_open();
 	char table[NET_TABLE_SIZE];
 	int r;
 
@@ -367,9 +343,7 @@ int net_usage_read_one(const struct net_source *source, struct net_usage *ret, s
 		return err_sys(err, errno, "read the counters of the network");
 	memcpy(plan.prefix_name, source->prefix_name, sizeof(plan.prefix_name));
 	net_rules_table(&plan, 1, table);
-	r = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
-	if (r == 0)
-		r = read_one(socket, table, NET_USAGE_ALL_IN, &port, &usage.all_in);
+	r = read_one(socket, table, NET_USAGE_ALL_IN, &port, &usage.all_in);
 	if (r == 0)
 		r = read_one(socket, table, NET_USAGE_ALL_OUT, &port, &usage.all_out);
 	if (r == 0)

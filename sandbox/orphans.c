@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "sandbox/container.h"
 #include "sandbox/exec_session.h"
+#include "sandbox/refuser.h"
 #include "sandbox/supervisor.h"
 #include "sandbox/view.h"
 
@@ -37,7 +38,8 @@ void orphans_finish(struct orphans *o)
 static bool is_known(const struct orphans *o, pid_t pid)
 {
 	return jobs_have_pid(o->s->jobs, pid) || container_has_init(o->s, pid) ||
-	       exec_session_has_pid(o->s, pid) || view_has_pid(o->s, pid);
+	       exec_session_has_pid(o->s, pid) || view_has_pid(o->s, pid) ||
+	       refuser_has_pid(o->s, pid);
 }
 
 bool orphans_is_in(const char *text, const struct cgroup_id *id)

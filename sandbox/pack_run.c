@@ -97,17 +97,10 @@ static int wait_for(
 /* Hands over the n-th tree, or nothing. */
 static int hand_tree(struct jailed *jailed, const struct pack_run *run, unsigned n, struct err *err)
 {
-	_cleanup_close_ int mapped = -1;
 	_cleanup_close_ int fd = -1;
-	char c = 0;
 	int r = run->next(run->arg, n, &fd, err);
 
-	if (r > 0)
-		r = jailed_map(jailed, fd, true, &mapped, err);
-	if (r < 0)
-		return r;
-	r = fd_send(jailed->report_fd, &c, 1, &mapped, mapped >= 0);
-	return r < 0 ? err_sys(err, r, "hand the packer its directory") : 0;
+	return r < 0 ? r : jailed_hand(jailed, r > 0 ? fd : -1, true, err);
 }
 
 static int watch(

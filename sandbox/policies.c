@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "policy/format.h"
+#include "sandbox/telling.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -16,9 +17,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define POLICIES_MAX	   64
-#define COMPILE_TIMEOUT_MS 10000u
-#define SUFFIX		   ".json"
+#define POLICIES_MAX 64
+#define SUFFIX	     ".json"
 
 struct policy {
 	struct policies *set;
@@ -26,6 +26,8 @@ struct policy {
 	int source_fd;
 	struct sock_filter *program; /* NULL when it could not be compiled */
 	unsigned short n_program;
+	struct sock_filter *telling; /* the same, made to tell (telling.h); NULL: it cannot */
+	unsigned short n_telling;
 	unsigned flags;
 	uint32_t warnings;
 	struct err err;
@@ -90,6 +92,18 @@ static void list_fds(void *arg, struct fd_list *list)
 	fd_list_add(list, policy->source_fd);
 }
 
+/* Without it nothing is told of this policy's refusals, and all of them hold. */
+static void make_telling(struct policy *policy)
+{
+	uint64_t set = telling_set(policy->program, policy->n_program);
+	int r = set ? telling_make(policy->program, policy->n_program, set, &policy->telling,
+			      &policy->n_telling)
+		    : 0;
+
+	if (r < 0)
+		log_warning("policy does not tell policy=%s errno=%d", policy->name, -r);
+}
+
 static int take_program(struct policy *policy, int fd, struct err *err)
 {
 	_cleanup_free_ uint8_t *data = malloc(POLICY_OUTPUT_MAX + 1);
@@ -113,6 +127,7 @@ static int take_program(struct policy *policy, int fd, struct err *err)
 	policy->n_program = (unsigned short)header.n_instructions;
 	policy->flags = header.flags;
 	policy->warnings = header.n_warnings;
+	make_telling(policy);
 	return 0;
 }
 
@@ -197,7 +212,7 @@ static int start_compilers(struct policies *policies, struct err *err)
 			.list_fds = list_fds,
 			.arg = &policies->list[i],
 			.into_cgroup_fd = -1,
-			.timeout_ms = COMPILE_TIMEOUT_MS,
+			.timeout_ms = JOB_TIMEOUT_MS,
 		};
 		int r;
 
@@ -244,6 +259,7 @@ void policies_destroy(struct policies *policies)
 		return;
 	for (size_t i = 0; i < policies->n; i++) {
 		free(policies->list[i].program);
+		free(policies->list[i].telling);
 		close_fd(&policies->list[i].source_fd);
 	}
 	free(policies);
@@ -269,6 +285,8 @@ int policies_get(
 	}
 	ret->filter = policy->program;
 	ret->n_filter = policy->n_program;
+	ret->telling = policy->telling;
+	ret->n_telling = policy->n_telling;
 	ret->flags = policy->flags;
 	return 0;
 }

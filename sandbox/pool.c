@@ -6,6 +6,7 @@
 #include "sandbox/pool.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/limits.h"
 #include "sandbox/pool_internal.h"
 #include "sandbox/pool_snapshot.h"
@@ -13,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -64,11 +64,9 @@ static int take_lock(int state_fd, int *ret_fd, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, errno, "open the pool's lock");
-	do
-		r = flock(fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
+	r = fd_lock(fd);
 	if (r < 0)
-		return err_sys(err, errno, "lock the pool");
+		return err_sys(err, r, "lock the pool");
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "sandbox/pool_internal.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/limits.h"
 #include "sandbox/btrfs_ioctl.h"
 #include "sandbox/loop.h"
@@ -15,7 +16,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -264,12 +264,9 @@ static int seal(int dir_fd, struct err *err)
 /* Until the descriptor is closed: between the note of a tenant's limit and the limit itself. */
 static int lock_group(int group_fd, struct err *err)
 {
-	int r;
+	int r = fd_lock(group_fd);
 
-	do
-		r = flock(group_fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? err_sys(err, errno, "lock the tenant's directory") : 0;
+	return r < 0 ? err_sys(err, r, "lock the tenant's directory") : 0;
 }
 
 static int note_limit(int group_fd, uint64_t bytes, struct err *err)

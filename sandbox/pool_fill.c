@@ -45,6 +45,7 @@ enum disk_state pool_fill_state(const struct disk_limits *used, const struct dis
 
 struct look {
 	struct pool *pool;
+	bool all;
 	void (*tell)(const struct pool_fill *fill, void *arg);
 	void *arg;
 	const char *tenant;
@@ -59,7 +60,7 @@ static void look_at(struct look *look, const struct pool_target *target, enum di
 	if (look->pool->ops->fill(target, &fill.used, &fill.limit, NULL) < 0)
 		return;
 	fill.state = pool_fill_state(&fill.used, &fill.limit);
-	if (fill.state == DISK_ROOM)
+	if (fill.state == DISK_ROOM && !look->all)
 		return;
 	snprintf(fill.tenant, NAME_SIZE, "%.*s", NAME_LEN_MAX, look->tenant);
 	snprintf(fill.name, NAME_SIZE, "%.*s", NAME_LEN_MAX, name);
@@ -97,10 +98,10 @@ static void look_at_tenant(struct look *look)
 		look_at_entry(look, fd, entry->d_name);
 }
 
-int pool_fill_look(struct pool *pool, void (*tell)(const struct pool_fill *fill, void *arg),
-	void *arg, struct err *err)
+int pool_fill_look(struct pool *pool, bool all,
+	void (*tell)(const struct pool_fill *fill, void *arg), void *arg, struct err *err)
 {
-	struct look look = {.pool = pool, .tell = tell, .arg = arg};
+	struct look look = {.pool = pool, .all = all, .tell = tell, .arg = arg};
 	int fd = openat(pool->tenants_fd, ".", OPEN_DIR);
 	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;

@@ -25,8 +25,9 @@ struct pool_fill {
 enum disk_state pool_fill_state(const struct disk_limits *used, const struct disk_limits *limit);
 
 /*
- * Tells of each tenant, container and volume whose own limit leaves it less than room. What is
- * being made or removed meanwhile may be left out. Returns 0 or -errno.
+ * Tells of each tenant, container and volume whose own limit leaves it less than room, or (all) of
+ * every one that the file system counts for. What is being made or removed meanwhile may be left
+ * out. Returns 0 or -errno.
  */
-int pool_fill_look(struct pool *pool, void (*tell)(const struct pool_fill *fill, void *arg),
-	void *arg, struct err *err);
+int pool_fill_look(struct pool *pool, bool all,
+	void (*tell)(const struct pool_fill *fill, void *arg), void *arg, struct err *err);

@@ -2,10 +2,10 @@
 #include "sandbox/pool_room.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "sandbox/pool_internal.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 
 #define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -24,10 +24,8 @@ static int take_lock(struct pool_room *room, struct err *err)
 	room->lock_fd = openat(room->pool->tenants_fd, ".", OPEN_DIR);
 	if (room->lock_fd < 0)
 		return err_sys(err, errno, "open the pool's tenants");
-	do
-		r = flock(room->lock_fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? err_sys(err, errno, "wait for another start") : 0;
+	r = fd_lock(room->lock_fd);
+	return r < 0 ? err_sys(err, r, "wait for another start") : 0;
 }
 
 static int stretch(const struct pool_room *room, bool more, struct err *err)

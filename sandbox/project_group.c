@@ -5,11 +5,11 @@
 #include "sandbox/project_group.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/limits.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/xattr.h>
 
 #define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
@@ -174,9 +174,7 @@ int project_group_open(int root_fd, int dir_fd, struct project_group *ret, struc
 
 	if (group.fd < 0)
 		return err_sys(err, errno, "open the tenant's directory");
-	do
-		r = flock(group.fd, LOCK_EX) < 0 ? -errno : 0;
-	while (r == -EINTR);
+	r = fd_lock(group.fd);
 	if (r == 0)
 		r = read_note(group.fd, &note);
 	group.id = note.id;

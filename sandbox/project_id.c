@@ -6,9 +6,9 @@
 #include "sandbox/project_group.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/xattr.h>
 
@@ -81,9 +81,7 @@ int project_take_id(int root_fd, uint32_t *ret_id, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, errno, "open the pool");
-	do
-		r = flock(fd, LOCK_EX) < 0 ? -errno : 0;
-	while (r == -EINTR);
+	r = fd_lock(fd);
 	if (r == 0)
 		r = take(fd, ret_id);
 	return r < 0 ? err_sys(err, r, "take a number for a quota") : 0;

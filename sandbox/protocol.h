@@ -17,14 +17,16 @@
 #include "base/mount_path.h"
 #include "base/name.h"
 #include "base/net_plan.h"
+#include "base/net_refusal.h"
 #include "sandbox/counters.h"
 #include "sandbox/image_import.h"
+#include "sandbox/net_peers.h"
 #include "sandbox/net_rules.h"
 
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC	  0x43524f46u /* "CROF" */
-#define PROTOCOL_VERSION  19u
+#define PROTOCOL_VERSION  27u
 #define SUPERVISOR_SOCKET "supervisor.sock" /* in the run directory */
 #define RUN_ID_SIZE	  33		    /* 32 hexadecimal digits and a terminator */
 #define MSG_SIZE_MAX	  4096u
@@ -78,8 +80,13 @@ enum msg_op {
 	MSG_CONTAINER_IMPORT, /* msg_container_import + a pipe's reading end -> msg_image_imported
 				 (slow) + a config, as MSG_IMAGE_IMPORT: makes its upper */
 	MSG_NET_PACKETS,      /* msg_empty -> msg_empty + a memfd of struct net_packets, sorted */
-	MSG_DISK_LOOK,	      /* msg_empty -> a MSG_EVENT_DISK for each that has little room left,
-				 then msg_disk_look */
+	MSG_DISK_LOOK,	      /* msg_look -> a MSG_EVENT_DISK for each that has little room left, or
+				 for all, then msg_disk_look */
+	MSG_WORK_END,	      /* msg_tenant -> msg_work_left: ends what moves or copies files on the
+				 tenant's behalf; of a tenant "", on anybody's and the operator's */
+	MSG_NET_REFUSALS,     /* msg_empty -> msg_empty + a memfd of struct net_refusal */
+	MSG_FORKS,     /* msg_empty -> msg_empty + fork_count_fd(), unless nothing is counted */
+	MSG_NET_PEERS, /* msg_net_peers -> net_peers (slow) */
 
 	/* Events. */
 	MSG_EVENT_CONTAINER = 64, /* msg_event_container + fds as MSG_CONTAINER_START: after LIST */
@@ -179,7 +186,8 @@ struct msg_container_start {
 enum net_add { NET_ADD_NOTHING, NET_ADD_PLACE, NET_ADD_TENANT /* the place, too */ };
 
 /*
- * fds of a started container: its counter directories (counters_n_dirs()), the read end of its
+ * fds of a started container: its counter directories (counters_n_dirs()), where its policy tells
+ * the count of its refused calls (refused_count.h), the read end of its
  * standard output, its console's master. After a restart of the supervisor the console may be
  * missing (n_fds tells).
  */
@@ -191,6 +199,8 @@ struct msg_started {
 	int64_t start_wall_usec;
 	struct net_base net_base;
 	struct io_disk disk; /* for counter_files_open() */
+	uint32_t tells;	     /* 1: there is such a count among them */
+	uint32_t reserved;
 };
 
 struct msg_signal {
@@ -388,8 +398,16 @@ struct msg_exported {
 	uint64_t entries;
 };
 
+struct msg_look {
+	uint8_t all; /* also of who has room */
+};
+
 struct msg_disk_look {
 	uint64_t looked; /* 0: there is no pool yet, or none with limits */
+};
+
+struct msg_work_left {
+	uint64_t left; /* is being ended, or taken back */
 };
 
 enum disk_owner { DISK_OF_TENANT, DISK_OF_CONTAINER, DISK_OF_VOLUME };
@@ -465,6 +483,12 @@ struct msg_net_usage {
 struct net_packets {
 	char port[NET_IFNAME_SIZE]; /* of its place; zeros behind the name */
 	uint64_t packets;
+};
+
+/* Whose connections are looked for. */
+struct msg_net_peers {
+	uint32_t number; /* of the tenant's network */
+	uint32_t slot;	 /* of the container; 0: of all */
 };
 
 struct msg_limit_hit {

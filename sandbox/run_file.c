@@ -12,18 +12,12 @@
 #include <string.h>
 
 #define STATE_MAGIC   0x6e757243u /* "Crun" */
-#define STATE_VERSION 5u
-/* What a supervisor before an upgrade left is this one's to adopt; see take_old(). */
-#define STATE_VERSION_OLD 4u
-#define STATE_PREFIX_OLD                                                                           \
-	(offsetof(struct run_file, final) + offsetof(struct msg_run_ended, counters) +             \
-		offsetof(struct counters, has_io))
-/* What followed the counters then. */
-#define STATE_REST     (STATE_PREFIX_OLD + sizeof(struct counters) - offsetof(struct counters, has_io))
-#define STATE_REST_OLD (offsetof(struct run_file, disk) - STATE_REST)
-#define STATE_SIZE_OLD (STATE_PREFIX_OLD + STATE_REST_OLD)
-#define FILE_NAME_MAX  (2 * NAME_SIZE + 8)
-#define STAT_SIZE      2048 /* 52 numbers and a name */
+#define STATE_VERSION 7u
+#define COUNTERS_AT   (offsetof(struct run_file, final) + offsetof(struct msg_run_ended, counters))
+/* What follows the counters. */
+#define REST_AT	      (COUNTERS_AT + sizeof(struct counters))
+#define FILE_NAME_MAX (2 * NAME_SIZE + 8)
+#define STAT_SIZE     2048 /* 52 numbers and a name */
 
 struct file_image {
 	uint32_t magic;
@@ -32,6 +26,25 @@ struct file_image {
 	uint32_t checksum; /* of `state` */
 	struct run_file state;
 };
+
+/* What a supervisor before an upgrade left is this one's to adopt; see take_old(). */
+static const struct old_version {
+	uint32_t version;
+	size_t counters; /* so long were they then */
+	size_t rest;	 /* and what followed them */
+} old_versions[] = {
+	{4, offsetof(struct counters, has_io), offsetof(struct run_file, disk) - REST_AT},
+	{5, offsetof(struct counters, cpu_user_usec), sizeof(struct run_file) - REST_AT},
+	{6, offsetof(struct counters, refused_calls), sizeof(struct run_file) - REST_AT},
+};
+
+static const struct old_version *find_old(uint32_t version)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(old_versions); i++)
+		if (old_versions[i].version == version)
+			return &old_versions[i];
+	return NULL;
+}
 
 /* FNV-1a: against torn and damaged files, not against an enemy (the directory is root's). */
 static uint32_t checksum(const void *data, size_t size)
@@ -76,24 +89,29 @@ int run_file_remove(int dirfd, const char *tenant, const char *container, struct
 /* The size of the state in a file of n bytes, or 0: it is none of ours. */
 static size_t state_size(const struct file_image *file, size_t n)
 {
+	const struct old_version *old;
 	size_t size = 0;
 
 	if (n < offsetof(struct file_image, state) || file->magic != STATE_MAGIC)
 		return 0;
+	old = find_old(file->version);
 	if (file->version == STATE_VERSION)
 		size = sizeof(file->state);
-	else if (file->version == STATE_VERSION_OLD)
-		size = STATE_SIZE_OLD;
+	else if (old)
+		size = COUNTERS_AT + old->counters + old->rest;
 	return file->size == n && n == offsetof(struct file_image, state) + size ? size : 0;
 }
 
-/* Of version 4: all but what the counters have had since, and the disk. */
-static void take_old(struct run_file *state)
+/* All but what the counters, and the end, have had since. */
+static void take_old(struct run_file *state, const struct old_version *old)
 {
-	struct run_file old = *state;
+	size_t prefix = COUNTERS_AT + old->counters;
+	struct run_file was = *state;
 
-	memset((char *)state + STATE_PREFIX_OLD, 0, sizeof(*state) - STATE_PREFIX_OLD);
-	memcpy((char *)state + STATE_REST, (const char *)&old + STATE_PREFIX_OLD, STATE_REST_OLD);
+	memset((char *)state + prefix, 0, sizeof(*state) - prefix);
+	memcpy((char *)state + REST_AT, (const char *)&was + prefix, old->rest);
+	if (old->counters <= offsetof(struct counters, cpu_user_usec))
+		state->final.counters.cpu_user_usec = COUNTER_UNKNOWN;
 }
 
 static bool load(int dirfd, const char *name, struct run_file *ret)
@@ -111,8 +129,8 @@ static bool load(int dirfd, const char *name, struct run_file *ret)
 	size = n < 0 ? 0 : state_size(&file, (size_t)n);
 	if (size == 0 || file.checksum != checksum(&file.state, size))
 		return false;
-	if (file.version == STATE_VERSION_OLD)
-		take_old(&file.state);
+	if (file.version != STATE_VERSION)
+		take_old(&file.state, find_old(file.version));
 	if (!name_field_is_valid(file.state.tenant) || !name_field_is_valid(file.state.container))
 		return false;
 	file_name(file.state.tenant, file.state.container, expected);

@@ -31,7 +31,7 @@ struct run_file {
 	struct msg_run_ended final;
 	uint64_t nesting;
 	struct net_account net_account;
-	/* Version 4 ended here, and `final` was shorter. */
+	/* Version 4 ended here; in it and in version 5 `final` was shorter. */
 	struct io_disk disk; /* the one that it is on */
 };
 

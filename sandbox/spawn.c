@@ -124,6 +124,10 @@ static int make_channels(struct build *b, struct err *err)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, b->shared.control) < 0 ||
 		pipe2(b->shared.go, O_CLOEXEC) < 0 || pipe2(b->shared.exec_status, O_CLOEXEC) < 0)
 		return err_sys(err, errno, "make the builder's pipes");
+	/* Without it the container starts as under a policy that does not tell. */
+	if (b->request->tells && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
+					 0, b->shared.tell) < 0)
+		b->shared.tell[0] = b->shared.tell[1] = -1;
 	return 0;
 }
 
@@ -397,6 +401,21 @@ static int release_init(struct build *b, struct err *err)
 	return err_sanitize(&init_err);
 }
 
+/* Init runs, so it has sent its listener, or never will: nobody waits for it. */
+static int take_listener(const struct build *b)
+{
+	int fds[FD_PASS_MAX];
+	size_t n_fds = 0;
+	char byte;
+
+	if (b->shared.tell[0] < 0 ||
+		fd_recv(b->shared.tell[0], &byte, sizeof(byte), fds, &n_fds) != 1)
+		return -1;
+	for (size_t i = 1; i < n_fds; i++)
+		close(fds[i]);
+	return n_fds ? fds[0] : -1;
+}
+
 static int build(struct build *b, struct err *err)
 {
 	int r = idrange_take(b->request->ids, &b->shared.id_base, err);
@@ -529,7 +548,8 @@ int spawn_run(void *arg, struct job_output *out, struct err *err)
 			.stdout_fd = -1,
 			.control = {-1, -1},
 			.go = {-1, -1},
-			.exec_status = {-1, -1}},
+			.exec_status = {-1, -1},
+			.tell = {-1, -1}},
 		.userns_fd = -1,
 		.root_fd = -1,
 		.hosts_fd = -1,
@@ -563,6 +583,8 @@ int spawn_run(void *arg, struct job_output *out, struct err *err)
 	out->fds[SPAWN_FD_STDOUT] = b.stdout_read_fd;
 	out->fds[SPAWN_FD_CONSOLE] = b.console_fd;
 	out->n_fds = SPAWN_FD_N;
+	out->fds[SPAWN_FD_LISTENER] = take_listener(&b);
+	out->n_fds += out->fds[SPAWN_FD_LISTENER] >= 0;
 	return 0;
 }
 

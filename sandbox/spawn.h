@@ -40,10 +40,13 @@ struct spawn_request {
 	struct net_rates tenant_rates; /* of the tenant's bridge */
 	int views_fd;
 	pid_t view_pid; /* of the tenant's lxcfs; 0: none */
+	bool tells;	/* the policy is to have a listener, where it can (confine.h) */
 };
 
 /* Which descriptor is which in the job's result. */
 enum spawn_fd { SPAWN_FD_PIDFD, SPAWN_FD_STDOUT, SPAWN_FD_CONSOLE, SPAWN_FD_N };
+/* Behind them, where there is one: the listener of init's policy. */
+#define SPAWN_FD_LISTENER SPAWN_FD_N
 
 /* What is to be taken back, should the worker be lost: sent as progress before it is made. */
 struct spawn_progress {

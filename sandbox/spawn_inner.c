@@ -117,12 +117,17 @@ static void execute_with_init(const struct spawn *s, const struct spawn_args *ar
 
 extern char **environ;
 
+static int seal(const struct spawn *s, int keep_fd, struct err *err)
+{
+	return confine_seal(&s->request->confinement, s->exec_status[1], keep_fd, s->tell[1], err);
+}
+
 /* The init of an application's image: a user, an environment and a directory of its own. */
 static int seal_as_user(
 	const struct spawn *s, struct spawn_args *args, int keep_fd, struct err *err)
 {
 	struct passwd_user user;
-	int r = confine_close(s->exec_status[1], keep_fd, err);
+	int r = confine_close(s->exec_status[1], keep_fd, s->tell[1], err);
 
 	if (r == 0)
 		r = become_find_image_user(args->user, &user, err);
@@ -131,7 +136,7 @@ static int seal_as_user(
 	r = become_set_environment(args->envp, &user, false, err);
 	args->envp = environ;
 	if (r == 0)
-		r = confine_seal(&s->request->confinement, s->exec_status[1], keep_fd, err);
+		r = seal(s, keep_fd, err);
 	if (r == 0)
 		r = become_user(&user, err);
 	return r < 0 ? r : become_enter_directory(args->working_dir, &user, err);
@@ -148,7 +153,7 @@ static int execute(const struct spawn *s, struct err *err)
 	if (args.user[0] || args.working_dir[0])
 		r = seal_as_user(s, &args, keep_fd, err);
 	else
-		r = confine_seal(&s->request->confinement, s->exec_status[1], keep_fd, err);
+		r = seal(s, keep_fd, err);
 	if (r < 0)
 		return r;
 	if (s->request->msg.with_init)

@@ -15,6 +15,7 @@ struct spawn {
 	int control[2];	    /* socket pair: [0] the builder's, [1] the outer's */
 	int go[2];	    /* pipe: the builder releases init by a byte; its end means: exit */
 	int exec_status[2]; /* pipe, close-on-exec: a struct err, or its end when init runs */
+	int tell[2];	    /* socket pair, init's [1]: the listener of its policy; or -1 */
 };
 
 enum outer_step { OUTER_GO = 1, OUTER_READY, OUTER_FAILED };

@@ -11,11 +11,13 @@
 #include "sandbox/container.h"
 #include "sandbox/disk_use.h"
 #include "sandbox/exec_session.h"
+#include "sandbox/fork_count.h"
 #include "sandbox/host_dirs.h"
 #include "sandbox/inherited.h"
 #include "sandbox/pause.h"
 #include "sandbox/peer.h"
 #include "sandbox/policies.h"
+#include "sandbox/refuser.h"
 #include "sandbox/seal.h"
 #include "sandbox/task.h"
 #include "sandbox/tenant_rates.h"
@@ -31,7 +33,8 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
-#define OPEN_FILES_MAX 1048576
+#define OPEN_FILES_MAX	1048576
+#define CONTAINER_DEPTH 2 /* below the parent cgroup: <tenant>/<container> */
 
 struct pool_config supervisor_pool_config(const struct supervisor *s)
 {
@@ -101,6 +104,8 @@ static int open_directories(struct supervisor *s, struct err *err)
 		r = make_dir(s->run_fd, "fifos", 0700, &s->fifos_fd, err);
 	if (r == 0)
 		r = make_dir(s->run_fd, "views", 0700, &s->views_fd, err);
+	if (r == 0)
+		r = make_dir(s->run_fd, "refused", 0700, &s->refused_fd, err);
 	return r < 0 ? r : enter_scratch(s, err);
 }
 
@@ -197,6 +202,7 @@ static void on_policies_ready(struct supervisor *s)
 	s->adopting = true;
 	pause_end_all(s);
 	view_adopt(s);
+	refuser_adopt(s);
 	if (adopt_runs(s, on_adopted, &err) < 0 || peer_start(s->peer, &err) < 0) {
 		log_error("not able to start error=\"%s\"", err.msg);
 		reactor_stop(s->reactor);
@@ -211,8 +217,8 @@ static void list_fds(void *arg, struct fd_list *list)
 {
 	const struct supervisor *s = arg;
 	const int fds[] = {s->state_fd, s->run_fd, s->private_fd, s->runs_fd, s->pauses_fd,
-		s->host_dirs_fd, s->fifos_fd, s->views_fd, s->importer_fd, s->packer_fd,
-		s->files_fd, s->init_fd};
+		s->host_dirs_fd, s->fifos_fd, s->views_fd, s->refused_fd, s->importer_fd,
+		s->packer_fd, s->files_fd, s->init_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_list_add(list, fds[i]);
@@ -238,6 +244,18 @@ static void on_worker_lost(void *arg)
 	orphans_look(&s->orphans);
 }
 
+/* Containers are held by their limits all the same: this is for who wants to know. */
+static void count_forks(struct supervisor *s)
+{
+	int depth = cgroup_root_depth(s->cgroups);
+	struct err err;
+
+	if (depth < 0)
+		log_warning("forks-not-counted error=\"not at the top of the cgroup tree\"");
+	else if (fork_count_open((unsigned)depth + CONTAINER_DEPTH, &s->forks, &err) < 0)
+		log_warning("forks-not-counted error=\"%s\"", err.msg);
+}
+
 int supervisor_init(struct supervisor *s, const struct supervisor_config *config, struct err *err)
 {
 	static const struct job_hooks hooks = {
@@ -252,7 +270,7 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 	net_plan_init(&s->net_plan);
 	orphans_init(&s->orphans, s);
 	s->state_fd = s->run_fd = s->private_fd = s->runs_fd = s->pauses_fd = s->fifos_fd = -1;
-	s->views_fd = -1;
+	s->views_fd = s->refused_fd = s->refuser_fd = -1;
 	s->importer_fd = s->packer_fd = s->files_fd = s->init_fd = s->signal_fd = -1;
 	s->names_fd = s->host_mounts_fd = s->host_dirs_fd = -1;
 	r = prepare_process(s, err);
@@ -262,6 +280,8 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 		r = open_program(s, "croft-importer", &s->importer_fd, err);
 	if (r == 0)
 		r = open_program(s, "croft-packer", &s->packer_fd, err);
+	if (r == 0)
+		r = open_program(s, "croft-refuser", &s->refuser_fd, err);
 	if (r == 0)
 		r = copy_program(s, "croft-init", &s->init_fd, err);
 	if (r == 0)
@@ -274,6 +294,10 @@ int supervisor_init(struct supervisor *s, const struct supervisor_config *config
 		r = jobs_create(s->reactor, &hooks, s, &s->jobs, err);
 	if (r == 0)
 		r = cgroup_root_open("/sys/fs/cgroup", config->cgroup_parent, &s->cgroups, err);
+	if (r == 0)
+		count_forks(s);
+	if (r == 0)
+		r = refuser_create(s, err);
 	if (r == 0)
 		r = idrange_open(IDRANGE_DIR, config->state_path, s->private_fd, &s->ids, err);
 	if (r == 0)
@@ -296,10 +320,12 @@ void supervisor_finish(struct supervisor *s)
 	jobs_destroy(s->jobs);
 	while (s->containers)
 		container_forget(s->containers);
+	fork_count_close(s->forks);
 	policies_destroy(s->policies);
 	disk_use_forget_all(s);
 	tenant_rates_forget_all(s);
 	view_forget_all(s);
+	refuser_destroy(s);
 	pool_close(s->pool);
 	idrange_close(s->ids);
 	cgroup_root_close(s->cgroups);
@@ -313,6 +339,8 @@ void supervisor_finish(struct supervisor *s)
 	close_fd(&s->importer_fd);
 	close_fd(&s->packer_fd);
 	close_fd(&s->views_fd);
+	close_fd(&s->refused_fd);
+	close_fd(&s->refuser_fd);
 	close_fd(&s->fifos_fd);
 	close_fd(&s->host_dirs_fd);
 	close_fd(&s->pauses_fd);

@@ -21,8 +21,10 @@
 struct container;
 struct disk_use;
 struct exec_session;
+struct fork_count;
 struct peer;
 struct policies;
+struct refuser;
 struct task;
 struct tenant_rates;
 struct view;
@@ -36,7 +38,8 @@ struct supervisor_config {
 	uid_t peer_uid;		    /* who besides root may connect */
 	char pool_driver[POOL_DRIVER_SIZE];
 	uint64_t pool_size_bytes;
-	const char *lxcfs; /* its path, or "off"; NULL: where Debian has it */
+	const char *lxcfs;  /* its path, or "off"; NULL: where Debian has it */
+	bool tells_refused; /* whether croft-refuser is used */
 };
 
 struct supervisor {
@@ -49,10 +52,12 @@ struct supervisor {
 	int host_dirs_fd; /* state/supervisor/host-directories: see host_dirs.h */
 	int fifos_fd;	  /* in the run directory */
 	int views_fd;	  /* the same: see view.h */
+	int refused_fd;	  /* the same: see refuser.h */
 	int importer_fd;
 	int packer_fd;
 	int files_fd;
 	int init_fd;
+	int refuser_fd;
 	struct reactor *reactor;
 	struct jobs *jobs;
 	struct orphans orphans;
@@ -70,11 +75,13 @@ struct supervisor {
 	unsigned n_tasks;
 
 	struct container *containers;
+	struct fork_count *forks;   /* NULL: nothing counts them here */
 	struct disk_use *disk_uses; /* see disk_use.h */
 	struct exec_session *execs;
 	uint64_t next_exec_id;
 	struct net_plan net_plan; /* without a pool until croftd has told */
 	struct tenant_rates *tenant_rates;
+	struct refuser *refuser;
 	struct view *views;
 	unsigned view_jobs;	     /* workers that are at work for them */
 	struct task *view_last_task; /* waits until there is none */

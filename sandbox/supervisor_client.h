@@ -13,6 +13,7 @@
 #include "sandbox/image_config.h"
 #include "sandbox/protocol.h"
 #include "sandbox/spawn_args.h"
+#include "sandbox/stalls.h"
 
 #include <stdbool.h>
 

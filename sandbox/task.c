@@ -92,6 +92,17 @@ void task_free(struct task *task)
 	free(task);
 }
 
+void task_take_back(struct task *task,
+	int (*fn)(struct task *task, struct job_output *out, struct err *err),
+	void (*done)(struct task *task, struct job_result *result))
+{
+	task->fn = fn;
+	task->done = done;
+	task->timeout_ms = 0;
+	task->finishing = true;
+	task->again = true;
+}
+
 void task_reply(struct task *task, const void *reply, const int *fds, size_t n_fds)
 {
 	peer_reply(task->s->peer, &task->request, reply, fds, n_fds);
@@ -165,6 +176,8 @@ static void run(struct task *task)
 		.timeout_ms = task->timeout_ms,
 		.makes_in = task->makes_in,
 		.tenant = task->tenant,
+		.work_of = task->work_of,
+		.finishing = task->finishing,
 	};
 	struct err err;
 	int r = job_start(task->s->jobs, &options, &err);

@@ -47,6 +47,9 @@ struct task {
 	const struct cgroup_id *makes_in; /* as of struct job_options; &container or NULL */
 	struct cgroup_id container;
 	const char *tenant; /* whose processes fn waits for; NULL: nobody's. A part of `u` */
+	/* As of struct job_options; a part of `u`, or "". */
+	const char *work_of;
+	bool finishing;
 
 	union {
 		struct msg_tenant tenant;
@@ -66,6 +69,7 @@ struct task {
 		struct msg_rename rename;
 		struct msg_publish publish;
 		struct msg_net_config net_config;
+		struct msg_net_peers net_peers;
 		struct {
 			struct msg_export msg;
 			uint32_t id_base; /* 0: not yet taken */
@@ -78,6 +82,7 @@ struct task {
 			struct err err;	  /* lost: what it is answered with in the end */
 		} unpack;
 		struct msg_volume volume;
+		struct msg_look look;
 		struct msg_host_directory host_directory;
 		struct spawn_request spawn;
 		struct exec_request exec;
@@ -107,6 +112,11 @@ void task_start(struct task *task);
 
 /* Starts what waited for the adoption. */
 void task_adopted(struct supervisor *s);
+
+/* It takes back, as a task of its own, what its lost worker has left. */
+void task_take_back(struct task *task,
+	int (*fn)(struct task *task, struct job_output *out, struct err *err),
+	void (*done)(struct task *task, struct job_result *result));
 
 /* Answers the task's request. */
 void task_reply(struct task *task, const void *reply, const int *fds, size_t n_fds);

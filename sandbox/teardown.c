@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "sandbox/net_names.h"
 #include "sandbox/net_shape.h"
+#include "sandbox/refuser.h"
 #include "sandbox/spawn.h"
 
 #include <fcntl.h>
@@ -28,8 +29,11 @@ static int read_counters(struct teardown_request *rq, const struct cgroup_id *id
 	if (r < 0)
 		return r;
 	r = counter_files_open(kind, dirs, &rq->file.disk, &files, err);
-	if (r == 0)
+	if (r == 0) {
+		counter_files_take_refused(
+			files, refuser_open_count(rq->refused_fd, id->tenant, id->container));
 		r = counters_read(files, &final->counters, err);
+	}
 	if (r == 0 && fstat(dirs[0], &st) == 0)
 		final->cgroup_inode = st.st_ino;
 	counter_files_close(files);
@@ -110,6 +114,7 @@ int teardown_run(struct teardown_request *rq, struct job_output *out, struct err
 		return r;
 	spawn_fifo_name(id.tenant, id.container, fifo);
 	unlinkat(rq->fifos_fd, fifo, 0);
+	refuser_remove_count(rq->refused_fd, id.tenant, id.container);
 	if (rq->file.net_number && rq->names_fd >= 0)
 		r = net_names_remove(rq->names_fd, id.tenant, id.container, err);
 	if (r == 0 && rq->file.net_number)
@@ -147,6 +152,7 @@ int teardown_stray_run(struct teardown_stray *stray, struct job_output *out, str
 	r = run_file_remove(stray->runs_fd, id->tenant, id->container, err);
 	spawn_fifo_name(id->tenant, id->container, fifo);
 	unlinkat(stray->fifos_fd, fifo, 0);
+	refuser_remove_count(stray->refused_fd, id->tenant, id->container);
 	if (r == 0 && stray->names_fd >= 0)
 		r = net_names_remove(stray->names_fd, id->tenant, id->container, err);
 	if (r == 0 && stray->net_number)

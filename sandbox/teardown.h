@@ -19,6 +19,7 @@ struct teardown_request {
 	int64_t end_wall_usec;
 	int runs_fd;
 	int fifos_fd;
+	int refused_fd;
 	int names_fd; /* -1: there are no names */
 	struct cgroup_root *cgroups;
 	struct idrange_registry *ids;
@@ -34,6 +35,7 @@ struct teardown_stray {
 	struct cgroup_root *cgroups;
 	int runs_fd;
 	int fifos_fd;
+	int refused_fd;
 	int names_fd; /* -1: there are no names */
 	struct idrange_registry *ids;
 	uid_t id_base;	   /* 0: none is known of */

@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#define LEAF "_croft"
-
 static int enter(struct cgroup_root *cgroups, const struct cgroup_id *leaf, struct err *err)
 {
 	struct cgroup_join join;
@@ -25,15 +23,30 @@ static int enter(struct cgroup_root *cgroups, const struct cgroup_id *leaf, stru
 	return r < 0 && r != -EAGAIN ? err_sys(err, r, "enter the tenant's cgroup") : 0;
 }
 
+static struct cgroup_id leaf_of(const char *tenant)
+{
+	struct cgroup_id id = {.container = COUNTERS_LEAF};
+
+	snprintf(id.tenant, sizeof(id.tenant), "%s", tenant);
+	return id;
+}
+
+int tenant_leaf_make(struct cgroup_root *cgroups, const char *tenant, struct err *err)
+{
+	struct cgroup_id leaf = leaf_of(tenant);
+
+	return cgroup_make(cgroups, &leaf, err);
+}
+
 int tenant_leaf_enter(struct cgroup_root *cgroups, const char *tenant, struct err *err)
 {
+	struct cgroup_id leaf = leaf_of(tenant);
 	struct cgroup_id id = {0};
 	int r;
 
 	snprintf(id.tenant, sizeof(id.tenant), "%s", tenant);
-	if (cgroup_is_frozen(cgroups, &id) == 1)
+	if (cgroup_is_told_to_freeze(cgroups, &id) == 1)
 		return 0;
-	memcpy(id.container, LEAF, sizeof(LEAF));
-	r = cgroup_make(cgroups, &id, err);
-	return r < 0 ? r : enter(cgroups, &id, err);
+	r = cgroup_make(cgroups, &leaf, err);
+	return r < 0 ? r : enter(cgroups, &leaf, err);
 }

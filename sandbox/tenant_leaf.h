@@ -3,6 +3,8 @@
 
 #include "sandbox/cgroup.h"
 
+/* Makes it, as long as it is empty: so that whoever counts finds it. Idempotent. */
+int tenant_leaf_make(struct cgroup_root *cgroups, const char *tenant, struct err *err);
 /*
  * Moves the calling worker into the tenant's leaf, which is made. Not when the tenant is frozen:
  * the worker would stop as well.

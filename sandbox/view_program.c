@@ -8,27 +8,24 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "sandbox/host_program.h"
 #include "sandbox/run_file.h"
-#include "sandbox/syscalls.h"
 #include "sandbox/view_mount.h"
 
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define END_TIMEOUT_MS 10000
-#define FUSE_FD	       3
-#define FUSE_FD_TEXT   "3"
+#define FUSE_FD	     3
+#define FUSE_FD_TEXT "3"
 
 /* Enough to start in one period of the scheduler's; what a flood of questions gets at most. */
 #define CPU_MILLI    200
@@ -44,24 +41,12 @@ struct cgroup_id view_program_cgroup(const char *tenant)
 	return id;
 }
 
-static int remove_cgroup(struct cgroup_root *cgroups, const struct cgroup_id *id, struct err *err)
-{
-	int r;
-
-	if (!cgroup_exists(cgroups, id))
-		return 0;
-	r = cgroup_kill(cgroups, id, err);
-	if (r == 0)
-		r = cgroup_wait_empty(cgroups, id, END_TIMEOUT_MS, err);
-	return r < 0 ? r : cgroup_remove(cgroups, id, err);
-}
-
 int view_program_end(
 	struct cgroup_root *cgroups, int views_fd, const struct cgroup_id *id, struct err *err)
 {
 	if (unlinkat(views_fd, id->container, 0) < 0 && errno != ENOENT)
 		return err_sys(err, errno, "forget lxcfs");
-	return remove_cgroup(cgroups, id, err);
+	return host_program_end(cgroups, id, err);
 }
 
 int view_program_find(int views_fd, const char *tenant, struct view_file *ret)
@@ -107,36 +92,11 @@ static int make_mounts(struct err *err)
 	return 0;
 }
 
-/* What it takes to mount cgroups and to read about any process; in place of the supervisor's. */
-static int cut_capabilities(struct err *err)
-{
-	static const cap_value_t kept[] = {
-		CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
-	cap_t caps = cap_init();
-	int r = 0;
-
-	if (!caps)
-		return err_oom(err);
-	for (cap_value_t value = 0; r == 0 && cap_get_bound(value) >= 0; value++) {
-		bool keep = false;
-
-		for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-			keep = keep || kept[i] == value;
-		if (!keep && cap_get_bound(value) == 1 && cap_drop_bound(value) < 0)
-			r = err_sys(err, errno, "drop capabilities");
-	}
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kept); i++)
-		if (cap_set_flag(caps, CAP_PERMITTED, 1, &kept[i], CAP_SET) < 0 ||
-			cap_set_flag(caps, CAP_EFFECTIVE, 1, &kept[i], CAP_SET) < 0)
-			r = err_sys(err, errno, "choose capabilities");
-	if (r == 0 && cap_set_proc(caps) < 0)
-		r = err_sys(err, errno, "set capabilities");
-	cap_free(caps);
-	return r;
-}
-
 static int bound_process(struct err *err)
 {
+	/* In place of the supervisor's: to mount cgroups, and to read about any process. */
+	static const cap_value_t kept[] = {
+		CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
 	const struct rlimit files = {OPEN_FILES, OPEN_FILES};
 	const struct rlimit none = {0, 0};
 
@@ -145,7 +105,7 @@ static int bound_process(struct err *err)
 		return err_sys(err, errno, "limit lxcfs");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, errno, "prctl");
-	return cut_capabilities(err);
+	return host_program_keep_capabilities(kept, ARRAY_SIZE(kept), err);
 }
 
 /* Standard output is not kept: what a tenant makes lxcfs say is no log of the host's. */
@@ -174,18 +134,24 @@ static int tell_namespace(int status_fd, struct err *err)
 	return r < 0 ? err_sys(err, r, "tell the mount namespace") : 0;
 }
 
-static int become(const struct view_program *program, const struct cgroup_join *join, int fuse_fd,
-	int *status_fd, struct err *err)
+struct child {
+	const struct view_program *program;
+	const struct cgroup_join *join;
+	int fuse_fd;
+};
+
+static int become(void *arg, int *status_fd, struct err *err)
 {
 	static const char *const argv[] = {"lxcfs", "--foreground", "--enable-loadavg",
 		"--enable-pidfd", "--enable-cfs", "--pidfile=/run/lxcfs.pid",
 		"/dev/fd/" FUSE_FD_TEXT, NULL};
 	static const char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-	int r = take_descriptors(fuse_fd, status_fd, err);
+	const struct child *child = arg;
+	int r = take_descriptors(child->fuse_fd, status_fd, err);
 
 	if (r < 0)
 		return r;
-	r = cgroup_join_self(join);
+	r = cgroup_join_self(child->join);
 	if (r < 0)
 		return err_sys(err, r, "join the cgroups of lxcfs");
 	setsid();
@@ -198,7 +164,7 @@ static int become(const struct view_program *program, const struct cgroup_join *
 		return r;
 	if (chdir("/") < 0)
 		return err_sys(err, errno, "enter the root");
-	execve(program->path, (char **)argv, (char **)envp);
+	execve(child->program->path, (char **)argv, (char **)envp);
 	return err_sys(err, errno, "execute lxcfs");
 }
 
@@ -215,15 +181,11 @@ static int await_exec(int status_fd, int *ret_ns_fd, struct err *err)
 
 	if (n == 1 && n_fds == 1) {
 		*ret_ns_fd = fds[0];
-		n = recv(status_fd, &child_err, sizeof(child_err), 0);
-		if (n == 0)
-			return 0;
+		return host_program_await_exec(status_fd, "lxcfs", err);
 	}
-	if (n != (ssize_t)sizeof(child_err))
-		return err_sys(err, n < 0 ? (int)n : EIO, "start lxcfs");
-	if (err)
-		*err = child_err;
-	return err_sanitize(&child_err);
+	/* Without its namespace there is no good end. */
+	return n == 0 ? err_sys(err, EIO, "start lxcfs")
+		      : host_program_take_end(n, &child_err, "lxcfs", err);
 }
 
 /* The kernel holds the question until lxcfs answers, or has ended. Leaves us in its namespace. */
@@ -237,58 +199,30 @@ static int await_answer(int ns_fd, struct err *err)
 static int clone_program(const struct view_program *program, const struct cgroup_join *join,
 	int fuse_fd, struct view_file *file, int *ret_pidfd, int *ret_ns_fd, struct err *err)
 {
-	int pidfd = -1;
-	struct clone_args args = {
-		.flags = CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
-	};
-	_cleanup_close_ int status = -1;
-	int pair[2];
-	pid_t pid;
-	int r;
+	struct child child = {program, join, fuse_fd};
+	struct host_program_child made;
+	int r = host_program_clone(join, become, &child, "lxcfs", &made, err);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(err, errno, "make a socket");
-	status = pair[0];
-	if (join->into_fd >= 0) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)join->into_fd;
-	}
-	pid = sys_clone3(&args);
-	if (pid == 0) {
-		struct err child_err;
-
-		close(pair[0]);
-
-		become(program, join, fuse_fd, &pair[1], &child_err);
-		_exit(fd_send(pair[1], &child_err, sizeof(child_err), NULL, 0) < 0);
-	}
-	close(pair[1]);
-	if (pid < 0)
-		return err_sys(err, pid, "clone lxcfs");
-	*ret_pidfd = pidfd;
-	file->pid = pid;
-	r = run_file_pid_start(pid, &file->pid_start_ticks);
-	return r < 0 ? err_sys(err, r, "look at lxcfs") : await_exec(status, ret_ns_fd, err);
+	if (r < 0)
+		return r;
+	*ret_pidfd = made.pidfd;
+	file->pid = made.pid;
+	r = run_file_pid_start(made.pid, &file->pid_start_ticks);
+	r = r < 0 ? err_sys(err, r, "look at lxcfs") : await_exec(made.status_fd, ret_ns_fd, err);
+	close(made.status_fd);
+	return r;
 }
 
 static int make_cgroup(
 	const struct view_program *program, struct cgroup_join *join, struct err *err)
 {
-	const struct cgroup_id all = {.tenant = CGROUP_VIEWS};
 	struct limits limits;
-	int r = cgroup_make(program->cgroups, &all, err);
 
-	if (r == 0)
-		r = cgroup_make(program->cgroups, &program->id, err);
 	limits_init(&limits);
 	limits.value[LIMIT_CPU] = CPU_MILLI;
 	limits.value[LIMIT_MEMORY] = MEMORY_BYTES;
 	limits.value[LIMIT_PIDS] = PIDS;
-	if (r == 0)
-		r = cgroup_set_limits(program->cgroups, &program->id, &limits, true, false, err);
-	return r < 0 ? r : cgroup_join_open(program->cgroups, &program->id, join, err);
+	return host_program_make_cgroup(program->cgroups, &program->id, &limits, true, join, err);
 }
 
 static int start(

@@ -1,11 +1,25 @@
 /* Authorization; see auth.h. Must not tell a tenant whether another one exists. */
 #include "server/auth.h"
 
+#include "server/hold.h"
+#include "server/ledger.h"
+
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-static bool is_operator(const struct grpc_peer *peer)
+bool auth_is_operator(const struct grpc_peer *peer)
 {
 	return peer->local && peer->admin;
+}
+
+void auth_actor(const struct grpc_peer *peer, struct actor *ret)
+{
+	*ret = (struct actor){.is_operator = auth_is_operator(peer)};
+	if (peer->local)
+		snprintf(ret->name, sizeof(ret->name), "uid:%u", (unsigned)peer->uid);
+	else
+		snprintf(ret->name, sizeof(ret->name), "remote");
 }
 
 static int find_caller(const struct server *server, const struct grpc_peer *peer,
@@ -44,6 +58,12 @@ static int check_owner(const struct tenant *t, const char *resource, struct err 
 	return 0;
 }
 
+/* Every mutation has a request_id. */
+static bool is_mutation(const struct grpc_method *method)
+{
+	return protobuf_c_message_descriptor_get_field_by_name(method->request, "request_id");
+}
+
 int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *method,
 	const char *resource, void *app, struct err *err)
 {
@@ -51,7 +71,7 @@ int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *metho
 	struct tenant *t = NULL;
 	int r;
 
-	if (method->role == GRPC_ROLE_ANYONE || is_operator(peer))
+	if (method->role == GRPC_ROLE_ANYONE || auth_is_operator(peer))
 		return 0;
 	r = find_caller(server, peer, &t, err);
 	if (r < 0)
@@ -59,13 +79,16 @@ int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *metho
 	if (method->role != GRPC_ROLE_TENANT)
 		return err_set(
 			err, ERR_PERMISSION_DENIED, "OPERATORS_ONLY", "only operators may do this");
-	return *method->resource ? check_owner(t, resource, err) : 0;
+	if (*method->resource && check_owner(t, resource, err) < 0)
+		return -EPERM;
+	/* Who is suspended may look: what it has stays as it is, also as evidence. */
+	return is_mutation(method) ? hold_check(t, err) : 0;
 }
 
 int auth_check_io_limits(const struct grpc_peer *peer, const struct limits *before,
 	const struct limits *after, struct err *err)
 {
-	if (is_operator(peer))
+	if (auth_is_operator(peer))
 		return 0;
 	for (int i = 0; i < LIMIT_N; i++) {
 		const char *name = limit_rule((enum limit_id)i)->name;
@@ -80,10 +103,21 @@ int auth_check_io_limits(const struct grpc_peer *peer, const struct limits *befo
 	return 0;
 }
 
+int auth_count_change(const struct grpc_peer *peer, struct container *container,
+	const struct limits *after, struct err *err)
+{
+	return auth_is_operator(peer) ? 0 : ledger_count_change(container, after, err);
+}
+
+int auth_check_work(const struct grpc_peer *peer, const struct tenant *tenant, struct err *err)
+{
+	return auth_is_operator(peer) ? 0 : hold_check(tenant, err);
+}
+
 int auth_tenant_of(const struct server *server, const struct grpc_peer *peer, struct tenant **ret,
 	struct err *err)
 {
-	if (is_operator(peer)) {
+	if (auth_is_operator(peer)) {
 		*ret = NULL;
 		return 0;
 	}

@@ -6,6 +6,10 @@
 
 #include "server/server.h"
 
+bool auth_is_operator(const struct grpc_peer *peer);
+/* The caller, as records name it. */
+void auth_actor(const struct grpc_peer *peer, struct actor *ret);
+
 /* The grpc_authorize_fn; app is a struct server. */
 int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *method,
 	const char *resource, void *app, struct err *err);
@@ -17,6 +21,17 @@ int auth_authorize(const struct grpc_peer *peer, const struct grpc_method *metho
  */
 int auth_check_io_limits(const struct grpc_peer *peer, const struct limits *before,
 	const struct limits *after, struct err *err);
+
+/* As ledger_count_change(), of others than operators. */
+int auth_count_change(const struct grpc_peer *peer, struct container *container,
+	const struct limits *after, struct err *err);
+
+/*
+ * What moves or copies files works in the tenant's cgroup, and would stand still there while that
+ * is frozen. So it is done outside, at the host's expense: for operators alone. Returns 0 or
+ * FAILED_PRECONDITION / TENANT_SUSPENDED.
+ */
+int auth_check_work(const struct grpc_peer *peer, const struct tenant *tenant, struct err *err);
 
 /*
  * For methods without a resource: whose things the caller may see. Returns 0 with NULL for an

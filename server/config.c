@@ -7,14 +7,19 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "server/hold.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES	     4096
 #define TRANSFER_SECONDS_MAX 3600
+#define EVENT_COUNT_MIN	     100
+#define EVENT_DAYS_MAX	     9999
+#define KEEP_DAYS_MAX	     3650
 
 #define DEFAULT_STATE  "/var/lib/croft"
 #define DEFAULT_RUN    "/run/croft"
@@ -42,14 +47,18 @@ static int set_name(struct config *c, void *field, size_t size, const char *valu
 	return name_is_valid(value) ? set_text(c, field, size, value) : -EINVAL;
 }
 
+/* One of the words, each of which has a zero behind it. */
+static int set_word(
+	struct config *c, void *field, size_t size, const char *value, const char *words)
+{
+	while (*words && strcmp(value, words) != 0)
+		words += strlen(words) + 1;
+	return *words ? set_text(c, field, size, value) : -EINVAL;
+}
+
 static int set_driver(struct config *c, void *field, size_t size, const char *value)
 {
-	static const char *const drivers[] = {"btrfs", "project", "plain"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		if (!strcmp(value, drivers[i]))
-			return set_text(c, field, size, value);
-	return -EINVAL;
+	return set_word(c, field, size, value, "btrfs\0project\0plain\0");
 }
 
 static int set_lxcfs(struct config *c, void *field, size_t size, const char *value)
@@ -58,14 +67,14 @@ static int set_lxcfs(struct config *c, void *field, size_t size, const char *val
 					 : set_text(c, field, size, value);
 }
 
+static int set_refused_calls(struct config *c, void *field, size_t size, const char *value)
+{
+	return set_word(c, field, size, value, "tell\0off\0");
+}
+
 static int set_level(struct config *c, void *field, size_t size, const char *value)
 {
-	static const char *const levels[] = {"error", "warning", "info", "debug"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
-		if (!strcmp(value, levels[i]))
-			return set_text(c, field, size, value);
-	return -EINVAL;
+	return set_word(c, field, size, value, "error\0warning\0info\0debug\0");
 }
 
 static int set_pool_size(struct config *c, void *field, size_t size, const char *value)
@@ -90,6 +99,22 @@ static int set_log_size(struct config *c, void *field, size_t size, const char *
 	if (size_parse(value, &bytes) < 0 || bytes < rule->min || bytes > rule->max)
 		return -EINVAL;
 	*(uint64_t *)field = bytes;
+	return 0;
+}
+
+static int set_keep_days(struct config *c, void *field, size_t size, const char *value)
+{
+	unsigned long days;
+	char *end;
+
+	(void)c;
+	(void)size;
+	if (!isdigit((unsigned char)*value))
+		return -EINVAL;
+	days = strtoul(value, &end, 10);
+	if (*end || days > KEEP_DAYS_MAX)
+		return -EINVAL;
+	*(uint64_t *)field = days;
 	return 0;
 }
 
@@ -165,6 +190,34 @@ static int set_bridge_ports(struct config *c, void *field, size_t size, const ch
 	return 0;
 }
 
+static int set_days(struct config *c, void *field, size_t size, const char *value)
+{
+	int number = read_number(value, EVENT_DAYS_MAX);
+
+	(void)c;
+	(void)size;
+	if (number < 1)
+		return -EINVAL;
+	*(uint32_t *)field = (uint32_t)number;
+	return 0;
+}
+
+static int set_event_count(struct config *c, void *field, size_t size, const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+	uint64_t count;
+
+	(void)c;
+	(void)size;
+	if (digits < 1 || digits > 9 || value[digits])
+		return -EINVAL;
+	count = strtoull(value, NULL, 10);
+	if (count < EVENT_COUNT_MIN)
+		return -EINVAL;
+	*(uint64_t *)field = count;
+	return 0;
+}
+
 static int set_seconds(struct config *c, void *field, size_t size, const char *value)
 {
 	int number = read_number(value, TRANSFER_SECONDS_MAX);
@@ -175,6 +228,13 @@ static int set_seconds(struct config *c, void *field, size_t size, const char *v
 		return -EINVAL;
 	*(uint32_t *)field = (uint32_t)number;
 	return 0;
+}
+
+static int set_grace(struct config *c, void *field, size_t size, const char *value)
+{
+	(void)c;
+	(void)size;
+	return hold_parse_grace(value, field);
 }
 
 /* Addresses between commas. */
@@ -218,6 +278,29 @@ static int add_listen(struct config *c, void *field, size_t size, const char *va
 	return 0;
 }
 
+/*
+ * Figures name every tenant and are not encrypted, so that TCP is for this host alone: what serves
+ * them elsewhere stands before it, and asks who comes.
+ */
+static int set_metrics(struct config *c, void *field, size_t size, const char *value)
+{
+	const char *colon = strrchr(value, ':');
+	char spec[CONFIG_LISTEN_LEN];
+	char host[NET_TEXT_MAX] = "";
+
+	if (!strncmp(value, "unix:/", 6))
+		return set_text(c, field, size, value);
+	if (!strncmp(value, "tcp:", 4))
+		value += 4;
+	if (!colon || (size_t)(colon - value) >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, value, (size_t)(colon - value));
+	if (strncmp(host, "127.", 4) != 0 && strcmp(host, "[::1]") != 0)
+		return -EINVAL;
+	snprintf(spec, sizeof(spec), "tcp:%s", value);
+	return set_text(c, field, size, spec);
+}
+
 #define FIELD(name) offsetof(struct config, name), sizeof(((struct config *)0)->name)
 
 static const struct setting {
@@ -236,26 +319,47 @@ static const struct setting {
 	{"listen", add_listen, FIELD(listen), "unix:/PATH or tcp:ADDRESS:PORT, at most 8 times",
 		"ADDRESS",
 		"unix:/PATH or tcp:ADDRESS:PORT, up to 8 (default: croft.sock in --run)"},
+	{"metrics", set_metrics, FIELD(metrics),
+		"unix:/PATH or a loopback address and a port, such as 127.0.0.1:9751", "ADDRESS",
+		"unix:/PATH or a loopback ADDRESS:PORT for Prometheus (default: none)"},
 	{"user", set_text, FIELD(user), "a user's name", "NAME",
 		"who croftd becomes (default: croft, or nobody where there is none)"},
 	{"cgroup-parent", set_name, FIELD(cgroup_parent), "a plain name such as croft", "NAME",
 		"the cgroup of all tenants (default: " DEFAULT_PARENT ")"},
 	{"sample-interval", set_interval, FIELD(sample_interval_ms), "seconds, 0.1 to 86400",
 		"SECONDS", "between two sweeps over all counters (default: 10)"},
+	{"keep-samples", set_keep_days, FIELD(keep_samples_days), "days, 0 to 3650", "DAYS",
+		"of hours that are closed, to verify those by (default: 35)"},
 	{"pool-driver", set_driver, FIELD(pool_driver), "btrfs, project or plain", "DRIVER",
 		"of containers' files: btrfs, project or plain (default: what works)"},
 	{"pool-size", set_pool_size, FIELD(pool_size_bytes), "a size of at least 256M, such as 20G",
 		"SIZE", "of a new btrfs pool, at least 256M (default: half of what is free)"},
 	{"transfer-timeout", set_seconds, FIELD(transfer_seconds), "seconds, 1 to 3600", "SECONDS",
 		"without a byte after which an export or import ends (default: 120)"},
+	{"hold-grace", set_grace, FIELD(hold_grace_s), "never or a time such as 0, 30m, 12h or 7d",
+		"TIME", "what a hold froze is stopped after so long, or never (default: 24h)"},
 	{"log-size", set_log_size, FIELD(log_size_bytes), "a size of 256K to 1G, such as 4M",
 		"SIZE", "kept of a container's output, 256K to 1G (default: 2M)"},
+	{"event-count", set_event_count, FIELD(event_count), "a number of 100 to 999999999", "N",
+		"events kept; who has most of them loses its oldest (default: 500000)"},
+	{"event-days", set_days, FIELD(event_days), "days, 1 to 9999", "DAYS",
+		"for which events are kept (default: 400)"},
+	{"webhook-timeout", set_seconds, FIELD(webhook_timeout_s), "seconds, 1 to 3600", "SECONDS",
+		"for a receiver of a webhook to take a message (default: 30)"},
+	{"webhook-retry", set_seconds, FIELD(webhook_retry_s), "seconds, 1 to 3600", "SECONDS",
+		"the longest pause before a message is tried again (default: 1800)"},
+	{"webhook-days", set_days, FIELD(webhook_days), "days, 1 to 9999", "DAYS",
+		"after which a webhook that only fails is disabled (default: 5)"},
+	{"abuse-rules", set_path, FIELD(abuse_rules), "an absolute path", "FILE",
+		"what is done about abuse, see docs/ABUSE.md (default: rules that notify)"},
 	{"supervisor", set_path, FIELD(supervisor), "an absolute path", "FILE",
 		"the program (default: the one installed with croftd)"},
 	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path", "DIR",
 		"seccomp profiles of your own (default: /etc/croft/policies)"},
 	{"lxcfs", set_lxcfs, FIELD(lxcfs), "an absolute path or off", "FILE|off",
 		"shows containers their limits in /proc (default: /usr/bin/lxcfs)"},
+	{"refused-calls", set_refused_calls, FIELD(refused_calls), "tell or off", "tell|off",
+		"counts calls of containers that look for a way out (default: tell)"},
 	{"ipv4-pool", set_pool, FIELD(net.ipv4), "an IPv4 network such as 10.80.0.0/12", "CIDR",
 		"where containers' networks are cut from (default: loopback only)"},
 	{"ipv4-tenant-prefix", set_prefix_length, FIELD(net.ipv4.tenant_prefix), "a prefix length",
@@ -301,7 +405,7 @@ bool config_setting_at(size_t i, struct config_setting *ret)
 	return true;
 }
 
-#define HELP_SIZE 4096
+#define HELP_SIZE 6144
 
 const char *config_usage(void)
 {
@@ -414,6 +518,13 @@ static void set_defaults(struct config *c)
 	snprintf(c->cgroup_parent, sizeof(c->cgroup_parent), "%s", DEFAULT_PARENT);
 	c->sample_interval_ms = 10000;
 	c->transfer_seconds = 120;
+	c->event_count = 500000;
+	c->event_days = 400;
+	c->webhook_timeout_s = 30;
+	c->webhook_retry_s = 1800;
+	c->webhook_days = 5;
+	c->keep_samples_days = 35;
+	c->hold_grace_s = 24 * 3600;
 	net_plan_init(&c->net);
 }
 

@@ -5,6 +5,7 @@
 #include "server/console.h"
 
 #include "base/cleanup.h"
+#include "server/auth.h"
 #include "server/convert.h"
 #include "server/details.h"
 #include "server/events.h"
@@ -35,10 +36,21 @@ struct console_viewer {
 
 /* --- events --- */
 
+/* In the name of whoever looks. */
+static struct db_tx *new_tx(const struct console_viewer *v)
+{
+	struct db_tx *tx = db_tx_new();
+	struct actor actor;
+
+	auth_actor(grpc_call_peer(v->call), &actor);
+	db_tx_set_actor(tx, &actor);
+	return tx;
+}
+
 static void tell_opened(const struct console_viewer *v)
 {
 	const struct container *c = v->container;
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = new_tx(v);
 	struct details d;
 
 	details_init(&d);
@@ -52,7 +64,7 @@ static void tell_opened(const struct console_viewer *v)
 static void tell_closed(const struct console_viewer *v)
 {
 	const struct container *c = v->container;
-	struct db_tx *tx = db_tx_new();
+	struct db_tx *tx = new_tx(v);
 	struct details d;
 
 	details_init(&d);

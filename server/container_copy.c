@@ -6,6 +6,7 @@
 #include "server/container_files.h"
 
 #include "base/log.h"
+#include "server/auth.h"
 #include "server/cloud_init.h"
 #include "server/container_new.h"
 #include "server/convert_snapshot.h"
@@ -129,6 +130,7 @@ static int make(struct server *server, struct container *source, const struct sn
 	Croft__V1__CreateContainerRequest request = CROFT__V1__CREATE_CONTAINER_REQUEST__INIT;
 	struct container_message from;
 	struct snapshot_message was;
+	struct limits limits;
 	char parent[RESOURCE_SIZE];
 	int r;
 
@@ -136,6 +138,8 @@ static int make(struct server *server, struct container *source, const struct sn
 	convert_container(source, &from);
 	if (s) {
 		convert_snapshot(s, &was);
+		snapshot_limits(s, &limits);
+		convert_limits(&limits, &was.limits);
 		from.msg.image = was.msg.image;
 		from.msg.policy = was.msg.policy;
 		from.msg.limits = was.msg.limits;
@@ -147,8 +151,8 @@ static int make(struct server *server, struct container *source, const struct sn
 	request.parent = parent;
 	request.container_id = (char *)id;
 	request.container = &from.msg;
-	r = *from.msg.image ? container_new(server, &request, ret, err)
-			    : container_new_own(server, &request, source->own, ret, err);
+	r = *from.msg.image ? container_new(server, NULL, &request, ret, err)
+			    : container_new_own(server, NULL, &request, source->own, ret, err);
 	if (r < 0)
 		return r;
 	r = cloud_init_copy(source, *ret, err);
@@ -176,6 +180,8 @@ static int begin(struct mutation *m, const Croft__V1__CopyContainerRequest *requ
 	struct container *source;
 	int r = model_find_container(&m->server->model, request->name, &source, err);
 
+	if (r == 0)
+		r = auth_check_work(grpc_call_peer(m->call), source->tenant, err);
 	if (r == 0)
 		r = container_check_free(source, err);
 	if (r == 0)

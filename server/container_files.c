@@ -3,9 +3,13 @@
 
 #include "server/container_new.h"
 #include "server/container_pending.h"
+#include "server/hold.h"
 
 int container_check_free(const struct container *c, struct err *err)
 {
+	if (c->tenant->deleting)
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_DELETING",
+			"tenant %s is being deleted", c->tenant->name);
 	if (!c->changing && !c->condemned && c->state != CONTAINER_STARTING &&
 		c->state != CONTAINER_DELETING)
 		return 0;
@@ -71,6 +75,8 @@ void container_rebuild(struct grpc_call *call, const ProtobufCMessage *message)
 			"image %s is being deleted", image->name);
 	if (r == 0)
 		r = container_check_stopped(op->container, &err);
+	if (r == 0)
+		r = hold_check_evidence(op->container->tenant, request->force, &err);
 	if (r == 0)
 		r = container_op_hold(op, &err);
 	if (r < 0)

@@ -27,7 +27,7 @@
 #define IMPORTS_MAX  16			  /* on the host; the supervisor lets a tenant have one */
 #define UNPACKED_MAX (UINT64_C(16) << 30) /* where no disk limit says less or more */
 #define ENTRIES_MAX  UINT64_C(2000000)
-#define BYTES_MOST   (UINT64_C(1) << 44) /* that the supervisor takes */
+#define BYTES_MAX    (UINT64_C(1) << 44) /* that the supervisor takes */
 /* The same with its snapshots. */
 #define ALL_BYTES_MAX	(4 * UNPACKED_MAX)
 #define ALL_ENTRIES_MAX (4 * ENTRIES_MAX)
@@ -233,7 +233,7 @@ static uint64_t bytes_max(const struct container *c)
 
 	if (least == LIMIT_UNSET)
 		return UNPACKED_MAX;
-	return least < BYTES_MOST ? least : BYTES_MOST;
+	return least < BYTES_MAX ? least : BYTES_MAX;
 }
 
 /* With its snapshots, which count to the tenant alone. */
@@ -243,7 +243,7 @@ static uint64_t all_bytes_max(const struct container *c)
 
 	if (all == LIMIT_UNSET)
 		return ALL_BYTES_MAX;
-	return all < BYTES_MOST ? all : BYTES_MOST;
+	return all < BYTES_MAX ? all : BYTES_MAX;
 }
 
 static int send_import(struct container_import *import, struct err *err)
@@ -316,12 +316,13 @@ static int check(struct server *server, const struct grpc_peer *peer,
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_IMPORTS", "imports",
 			"the host has %d imports under way, which is the most; try again later",
 			IMPORTS_MAX);
-	if (check_share(server, request->start->parent, err) < 0)
-		return -EBUSY;
-	r = container_new_own(server, request->start, NULL, &c, err);
+	r = check_share(server, request->start->parent, err);
 	if (r < 0)
 		return r;
-	r = auth_check_io_limits(peer, NULL, &c->limits, err);
+	r = container_new_own(server, peer, request->start, NULL, &c, err);
+	if (r < 0)
+		return r;
+	r = auth_check_work(peer, c->tenant, err);
 	if (r < 0) {
 		model_remove_container(c);
 		return r;

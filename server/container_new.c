@@ -1,13 +1,17 @@
 /* Checking and making a new container; see container_new.h. Nothing is written before all holds. */
 #include "server/container_new.h"
 
+#include "server/auth.h"
 #include "server/cloud_init.h"
 #include "server/container_pending.h"
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/health.h"
+#include "server/held.h"
+#include "server/hold.h"
 #include "server/init_args.h"
 #include "server/network.h"
+#include "server/placer.h"
 #include "server/snapshot_schedule.h"
 
 #include <errno.h>
@@ -16,14 +20,6 @@
 
 static const char default_policy[] = "default";
 static const char nesting_policy[] = "nesting";
-
-int container_place(struct server *server, struct container *c, struct err *err)
-{
-	if (!cores_empty(c->cpus) && cores_within(c->cpus, c->tenant->cpus))
-		return 0;
-	return cores_resolve_container(&server->model, server->host.cpu_mask, c->tenant->cpus, c,
-		&c->limits, c->cpus, err);
-}
 
 int container_check_name_free(const struct tenant *t, const char *name, struct err *err)
 {
@@ -69,6 +65,14 @@ int container_check_limits(const struct tenant *t, const struct limits *limits, 
 
 	effective_limits(t, &allowed);
 	return limits_check_within(limits, &allowed, err);
+}
+
+void container_fit_limits(const struct tenant *t, struct limits *limits)
+{
+	struct limits allowed;
+
+	effective_limits(t, &allowed);
+	limits_fit_within(limits, &allowed);
 }
 
 int container_check_nesting(const struct tenant *t, bool nesting, struct err *err)
@@ -118,6 +122,8 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 	int r = model_find_tenant(&server->model, request->parent, &w->tenant, err);
 
 	if (r == 0)
+		r = hold_check(w->tenant, err);
+	if (r == 0)
 		r = name_check("container", request->container_id, err);
 	if (r == 0 && !c)
 		r = err_set_subject(err, ERR_INVALID_ARGUMENT, "FIELD_MISSING", "container",
@@ -150,8 +156,9 @@ static int check_request(struct server *server, const Croft__V1__CreateContainer
 	return container_check_limits(w->tenant, &w->limits, err);
 }
 
-static int make(struct server *server, const Croft__V1__CreateContainerRequest *request, bool own,
-	struct container **ret, struct err *err)
+static int make(struct server *server, const struct grpc_peer *peer,
+	const Croft__V1__CreateContainerRequest *request, bool own, struct container **ret,
+	struct err *err)
 {
 	const Croft__V1__Container *from = request->container;
 	char **init_args = NULL;
@@ -159,6 +166,8 @@ static int make(struct server *server, const Croft__V1__CreateContainerRequest *
 	struct wanted w = {0};
 	int r = check_request(server, request, own, &w, err);
 
+	if (r == 0 && peer)
+		r = auth_check_io_limits(peer, NULL, &w.limits, err);
 	if (r == 0)
 		r = init_args_copy(from->init_args, from->n_init_args, &init_args, err);
 	if (r < 0)
@@ -179,12 +188,14 @@ static int make(struct server *server, const Croft__V1__CreateContainerRequest *
 	c->oom_group = from->oom_group;
 	c->nesting = from->nesting;
 	c->created_wall_usec = clock_wall_usec();
+	held_begin(&c->held);
 	c->schedule = w.schedule;
 	c->health_check = w.health_check;
 	r = cloud_init_change(
 		w.tenant, c, NULL, from->cloud_init, CLOUD_INIT_ALL, &c->cloud_init, err);
 	if (r == 0)
-		r = container_place(server, c, err);
+		r = cores_resolve_container(&server->model, placer_cpus(server), w.tenant->cpus, c,
+			&c->limits, c->cpus, err);
 	if (r == 0)
 		r = network_place(server, c, err);
 	if (r < 0) {
@@ -195,17 +206,18 @@ static int make(struct server *server, const Croft__V1__CreateContainerRequest *
 	return 0;
 }
 
-int container_new(struct server *server, const Croft__V1__CreateContainerRequest *request,
-	struct container **ret, struct err *err)
+int container_new(struct server *server, const struct grpc_peer *peer,
+	const Croft__V1__CreateContainerRequest *request, struct container **ret, struct err *err)
 {
-	return make(server, request, false, ret, err);
+	return make(server, peer, request, false, ret, err);
 }
 
-int container_new_own(struct server *server, const Croft__V1__CreateContainerRequest *request,
-	const struct image *own, struct container **ret, struct err *err)
+int container_new_own(struct server *server, const struct grpc_peer *peer,
+	const Croft__V1__CreateContainerRequest *request, const struct image *own,
+	struct container **ret, struct err *err)
 {
 	struct container *c;
-	int r = make(server, request, true, &c, err);
+	int r = make(server, peer, request, true, &c, err);
 
 	if (r < 0)
 		return r;

@@ -11,6 +11,7 @@
 #include "server/init_args.h"
 #include "server/link.h"
 #include "server/log_quota.h"
+#include "server/placer.h"
 #include "server/snapshot_schedule.h"
 #include "server/store.h"
 
@@ -77,11 +78,14 @@ static void fill_restore(const struct pending *p, const char *name, union pendin
 	const struct container *c = p->container;
 	struct msg_snapshot *msg = &ret->snapshot;
 	const struct snapshot *s = snapshot_any(c, name);
+	struct limits limits = c->limits;
 
+	if (s)
+		snapshot_limits(s, &limits);
 	memcpy(msg->tenant, c->tenant->name, sizeof(msg->tenant));
 	memcpy(msg->container, c->name, sizeof(msg->container));
 	snprintf(msg->snapshot, sizeof(msg->snapshot), "%s", name);
-	msg->disk = limits_disk(s ? &s->limits : &c->limits);
+	msg->disk = limits_disk(&limits);
 }
 
 static int apply_restore(struct pending *p, const char *name, struct err *err)
@@ -105,9 +109,7 @@ static int apply_restore(struct pending *p, const char *name, struct err *err)
 	c->init_args = args;
 	memcpy(c->image, s->image, sizeof(c->image));
 	memcpy(c->policy, s->policy, sizeof(c->policy));
-	/* Those of I/O are the operators', not of the container's past. */
-	limits = s->limits;
-	limits_take_io(&limits, &c->limits);
+	snapshot_limits(s, &limits);
 	c->limits = limits;
 	c->with_init = s->with_init;
 	c->oom_group = s->oom_group;
@@ -346,6 +348,8 @@ static void on_committed(void *arg, const struct err *err)
 		log_info("container-changed tenant=%s container=%s", p->container->tenant->name,
 			p->container->name);
 		snapshot_schedule_wake(p->server);
+		p->container->unmovable = false;
+		placer_wake(p->server);
 		log_quota_enforce(p->server, p->container->tenant);
 		if (p->op && !health_equal(&p->op->health_check, &p->container->health_check))
 			health_changed(p->server, p->container);
@@ -372,14 +376,6 @@ static void commit(struct pending *p, const char *name)
 	db_commit(p->server->db, tx, on_committed, p);
 }
 
-/* True when the supervisor has told that nothing was changed, and why. */
-static bool is_refusal(const struct err *err)
-{
-	return strcmp(err->reason, "SUPERVISOR_GONE") != 0 &&
-	       strcmp(err->reason, "WORKER_DIED") != 0 &&
-	       strcmp(err->reason, "WORKER_TIMEOUT") != 0;
-}
-
 /* What is to be done to files again is tried until it works: without it they are half of each. */
 static bool is_final(const struct pending *p)
 {
@@ -400,7 +396,7 @@ static void on_done(
 	link_close_fds(fds, n_fds);
 	if (err) {
 		p->err = *err;
-		if (is_refusal(err) && is_final(p))
+		if (!link_outcome_is_open(err) && is_final(p))
 			take_back(p);
 		else
 			leave_pending(p);

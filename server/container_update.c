@@ -12,6 +12,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/health.h"
+#include "server/placer.h"
 #include "server/snapshot_schedule.h"
 #include "server/store.h"
 #include "server/upkeep.h"
@@ -114,7 +115,12 @@ static int fill(
 	r = limits_check_within(&op->limits, &allowed, err);
 	if (r < 0)
 		return r;
-	return cores_resolve_container(&op->server->model, op->server->host.cpu_mask, t->cpus, c,
+	/* What asks for nothing else of them moves it to no others. */
+	if (cores_fit(placer_cpus(op->server), c, &op->limits)) {
+		memcpy(op->cpus, c->cpus, sizeof(op->cpus));
+		return 0;
+	}
+	return cores_resolve_container(&op->server->model, placer_cpus(op->server), t->cpus, c,
 		&op->limits, op->cpus, err);
 }
 
@@ -155,6 +161,26 @@ void container_update_store(struct db_tx *tx, const struct container_op *op)
 			"%s/%s was changed: %s", c->tenant->name, c->name, changes.text);
 }
 
+static void on_not_moving(void *arg, const struct err *err)
+{
+	if (err)
+		container_op_fail(arg, err);
+	else
+		container_pending_update(arg);
+}
+
+/* One that is being moved to other cores is told its limits at this moment: not both at once. */
+static void begin(struct container_op *op)
+{
+	struct container *c = op->container;
+	struct err err;
+
+	if (!c->moving)
+		container_pending_update(op);
+	else if (waiters_add(&c->move_waiters, on_not_moving, op, &err) < 0)
+		container_op_fail(op, &err);
+}
+
 void container_update(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__UpdateContainerRequest *request = (const void *)message;
@@ -177,10 +203,12 @@ void container_update(struct grpc_call *call, const ProtobufCMessage *message)
 	if (r == 0)
 		r = auth_check_io_limits(
 			grpc_call_peer(call), &op->container->limits, &op->limits, &err);
+	if (r == 0)
+		r = auth_count_change(grpc_call_peer(call), op->container, &op->limits, &err);
 	if (r < 0) {
 		container_op_fail(op, &err);
 		return;
 	}
 	op->force = request->force;
-	container_pending_update(op);
+	begin(op);
 }

@@ -1,8 +1,10 @@
 /* Messages made from the model; see convert.h. Pure: reads the model, allocates nothing. */
 #include "server/convert.h"
 
+#include "server/allowance_period.h"
 #include "server/cloud_init.h"
 #include "server/health.h"
+#include "server/hold.h"
 #include "server/idle.h"
 #include "server/upkeep.h"
 #include "server/volume.h"
@@ -85,6 +87,74 @@ int convert_upkeep_back(const Croft__V1__Container *msg, unsigned fields, bool e
 	return 0;
 }
 
+/* None before the first look. */
+static void fill_traffic(const struct tenant *t, struct tenant_message *out)
+{
+	const struct allowance_period *now = &t->allowance.now;
+	struct allowance_use used = allowance_used(t);
+
+	if (!now->start_wall_usec)
+		return;
+	croft__v1__tenant_traffic__init(&out->traffic);
+	convert_time(now->start_wall_usec, &out->period_start);
+	convert_time(now->end_wall_usec, &out->period_end);
+	out->traffic.period_start = &out->period_start;
+	out->traffic.period_end = &out->period_end;
+	out->traffic.in_bytes = used.in;
+	out->traffic.out_bytes = used.out;
+	out->traffic.percent_used = allowance_percent(t, NULL);
+	out->traffic.slowed_to_bytes = now->slowed_rate;
+	out->msg.traffic = &out->traffic;
+}
+
+static void fill_hold(enum hold_type type, const struct hold *hold, struct hold_message *out)
+{
+	int64_t stops = hold_stop_wall_usec(hold);
+
+	croft__v1__hold__init(&out->msg);
+	out->msg.type = (Croft__V1__Hold__Type)(type + 1);
+	out->msg.reason = (char *)hold->reason;
+	out->msg.told = hold->told;
+	out->msg.set_by = (char *)hold->set_by;
+	convert_time(hold->set_wall_usec, &out->created);
+	out->msg.create_time = &out->created;
+	if (!stops)
+		return;
+	convert_time(stops, &out->stops);
+	out->msg.stop_time = &out->stops;
+}
+
+static void fill_holds(const struct tenant *t, struct tenant_message *out)
+{
+	enum hold_type list[HOLD_TYPE_N];
+	size_t n = hold_list(t, list);
+
+	for (size_t i = 0; i < n; i++) {
+		fill_hold(list[i], &t->holds[list[i]], &out->holds[i]);
+		out->hold_list[i] = &out->holds[i].msg;
+	}
+	out->msg.suspended = t->suspended;
+	out->msg.holds = out->hold_list;
+	out->msg.n_holds = n;
+	if (n)
+		out->msg.suspend_reason = out->holds[0].msg.reason;
+}
+
+const ProtobufCMessage *convert_own_tenant(const struct tenant *t, struct tenant_message *out)
+{
+	static char untold[] = "";
+
+	convert_tenant(t, out);
+	for (size_t i = 0; i < out->msg.n_holds; i++) {
+		out->hold_list[i]->set_by = untold;
+		if (!out->hold_list[i]->told)
+			out->hold_list[i]->reason = untold;
+	}
+	if (out->msg.n_holds)
+		out->msg.suspend_reason = out->hold_list[0]->reason;
+	return &out->msg.base;
+}
+
 const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_message *out)
 {
 	croft__v1__tenant__init(&out->msg);
@@ -97,8 +167,7 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	out->msg.account_ref = (char *)t->account_ref;
 	out->msg.limits = &out->limits.msg;
 	out->msg.nesting = t->nesting;
-	out->msg.suspended = t->suspended;
-	out->msg.suspend_reason = (char *)t->suspend_reason;
+	fill_holds(t, out);
 	out->msg.bound_uids = (uint32_t *)t->uids;
 	out->msg.n_bound_uids = t->n_uids;
 	out->msg.create_time = &out->created;
@@ -107,6 +176,10 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	out->msg.disk_limit_enforced = t->limits.value[LIMIT_DISK] != LIMIT_UNSET &&
 				       !t->disk_unenforced;
 	out->msg.log_used_bytes = t->log_bytes;
+	limits_format_cores(t->cpus, out->cores, sizeof(out->cores));
+	out->msg.cores = out->cores;
+	out->msg.traffic_reset_day = t->traffic_reset_day;
+	fill_traffic(t, out);
 	out->msg.own_limits = out->own_limits;
 	for (int i = 0; i < LIMIT_N; i++)
 		if (tenant_owns_limit(t, (enum limit_id)i))

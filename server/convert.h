@@ -16,12 +16,24 @@ struct limits_message {
 	char core_list[CORES_TEXT_SIZE];
 };
 
+struct hold_message {
+	Croft__V1__Hold msg;
+	Google__Protobuf__Timestamp created;
+	Google__Protobuf__Timestamp stops;
+};
+
 struct tenant_message {
 	Croft__V1__Tenant msg;
 	struct limits_message limits;
+	Croft__V1__TenantTraffic traffic;
+	Google__Protobuf__Timestamp period_start;
+	Google__Protobuf__Timestamp period_end;
 	Google__Protobuf__Timestamp created;
 	char name[RESOURCE_SIZE];
+	char cores[CORES_TEXT_SIZE];
 	char *own_limits[LIMIT_N];
+	struct hold_message holds[HOLD_TYPE_N];
+	Croft__V1__Hold *hold_list[HOLD_TYPE_N];
 };
 
 struct container_message {
@@ -66,6 +78,8 @@ struct image_message {
 
 /* Each returns &out->msg as a ProtobufCMessage, to be sent. */
 const ProtobufCMessage *convert_tenant(const struct tenant *tenant, struct tenant_message *out);
+/* The same for the tenant itself, which is not told everything about its holds. */
+const ProtobufCMessage *convert_own_tenant(const struct tenant *tenant, struct tenant_message *out);
 const ProtobufCMessage *convert_container(
 	const struct container *container, struct container_message *out);
 const ProtobufCMessage *convert_image(
@@ -83,6 +97,7 @@ void convert_limits(const struct limits *limits, struct limits_message *out);
 /* The path of a limit in update masks: "limits.pids". Static storage. */
 const char *convert_limit_path(enum limit_id id);
 #define CONVERT_CORE_LIST_PATH "limits.core_list"
+#define CONVERT_CORE_AUTO_PATH "limits.core_auto"
 
 /*
  * Limits of a request: NULL is none at all. Checked against the table; limits that only a tenant

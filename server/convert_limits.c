@@ -29,6 +29,11 @@ static const struct field {
 	{"limits.io_write_bytes", LIMIT_IO_WRITE, offsetof(Croft__V1__Limits, io_write_bytes)},
 	{"limits.io_read_ops", LIMIT_IO_READ_OPS, offsetof(Croft__V1__Limits, io_read_ops)},
 	{"limits.io_write_ops", LIMIT_IO_WRITE_OPS, offsetof(Croft__V1__Limits, io_write_ops)},
+	{"limits.traffic_bytes", LIMIT_TRAFFIC, offsetof(Croft__V1__Limits, traffic_bytes)},
+	{"limits.traffic_out_bytes", LIMIT_TRAFFIC_OUT,
+		offsetof(Croft__V1__Limits, traffic_out_bytes)},
+	{"limits.traffic_rate_bytes", LIMIT_TRAFFIC_RATE,
+		offsetof(Croft__V1__Limits, traffic_rate_bytes)},
 };
 
 _Static_assert(ARRAY_SIZE(fields) == LIMIT_N, "every limit has a field");
@@ -52,8 +57,29 @@ void convert_limits(const struct limits *limits, struct limits_message *out)
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 		if (limits->value[fields[i].id] != LIMIT_UNSET)
 			*field_of(&out->msg, &fields[i]) = limits->value[fields[i].id];
+	if (limits->value[LIMIT_CORES] == LIMIT_CORES_AUTO) {
+		out->msg.core_count = 0;
+		out->msg.core_auto = true;
+	}
 	limits_format_cores(limits->core_mask, out->core_list, sizeof(out->core_list));
 	out->msg.core_list = out->core_list;
+}
+
+/* A number of them is in limits already. */
+static int read_cores(const Croft__V1__Limits *msg, struct limits *limits, struct err *err)
+{
+	bool counted = limits->value[LIMIT_CORES] != LIMIT_UNSET;
+	bool listed = msg->core_list[0];
+
+	if (counted + listed + (msg->core_auto != 0) > 1)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
+			"give a number of cores, a list of them, or auto: only one of these");
+	if (msg->core_auto)
+		limits->value[LIMIT_CORES] = LIMIT_CORES_AUTO;
+	if (listed && limits_parse_cores(msg->core_list, limits->core_mask) < 0)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
+			"\"%.40s\" is not a list of cores such as 0,2-3", msg->core_list);
+	return 0;
 }
 
 int convert_limits_back(
@@ -73,18 +99,13 @@ int convert_limits_back(
 			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID",
 				rule->name, "%s is a limit of tenants, not of containers",
 				rule->name);
-		/* The one value that stands for "none" here cannot be asked for. */
-		limits.value[fields[i].id] = value == LIMIT_UNSET ? value - 1 : value;
+		/* The values that stand for "none" and "auto" here cannot be asked for. */
+		limits.value[fields[i].id] = value >= LIMIT_CORES_AUTO ? LIMIT_CORES_AUTO - 1
+								       : value;
 	}
-	if (msg && msg->core_list[0]) {
-		if (limits.value[LIMIT_CORES] != LIMIT_UNSET)
-			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
-				"give a number of cores or a list of them, not both");
-		if (limits_parse_cores(msg->core_list, limits.core_mask) < 0)
-			return err_set_subject(err, ERR_INVALID_ARGUMENT, "LIMIT_INVALID", "cores",
-				"\"%.40s\" is not a list of cores such as 0,2-3", msg->core_list);
-	}
-	r = limits_check(&limits, err);
+	r = msg ? read_cores(msg, &limits, err) : 0;
+	if (r == 0)
+		r = limits_check(&limits, err);
 	if (r < 0)
 		return r;
 	*ret = limits;
@@ -113,7 +134,7 @@ static uint32_t apply_path(struct limits *limits, const struct limits *from, con
 		*limits = *from;
 		return (1u << LIMIT_N) - 1;
 	}
-	if (!strcmp(path, CONVERT_CORE_LIST_PATH))
+	if (!strcmp(path, CONVERT_CORE_LIST_PATH) || !strcmp(path, CONVERT_CORE_AUTO_PATH))
 		return copy_limit(limits, from, LIMIT_CORES);
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 		if (!strcmp(path, fields[i].path))

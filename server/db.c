@@ -5,6 +5,7 @@
 #include "server/db.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/db_internal.h"
 #include "server/db_schema.h"
@@ -113,6 +114,27 @@ int db_first_text(sqlite3_stmt *row, void *arg, struct err *err)
 	return 0;
 }
 
+/* SQL's host_boot_id(): this boot's, as part of a row's time. */
+static void boot_id(sqlite3_context *context, int n, sqlite3_value **values)
+{
+	const struct db *db = sqlite3_user_data(context);
+
+	(void)n;
+	(void)values;
+	sqlite3_result_text(context, db->boot_id, -1, SQLITE_STATIC);
+}
+
+static int add_functions(struct db *db, struct err *err)
+{
+	int r = clock_boot_id(db->boot_id);
+
+	if (r < 0)
+		return err_sys(err, r, "read the host's boot id");
+	r = sqlite3_create_function(db->handle, "host_boot_id", 0,
+		SQLITE_UTF8 | SQLITE_DETERMINISTIC, db, boot_id, NULL, NULL);
+	return r == SQLITE_OK ? 0 : db_error(db, r, "open the state database", err);
+}
+
 static int configure(struct db *db, struct err *err)
 {
 	char mode[ERR_MSG_MAX / 2] = "";
@@ -144,6 +166,8 @@ static int open_once(struct db *db, const char *path, struct err *err)
 
 	if (r == 0)
 		r = configure(db, err);
+	if (r == 0)
+		r = add_functions(db, err);
 	if (r == 0)
 		r = db_schema_migrate(db->handle, err);
 	return r;
@@ -205,10 +229,13 @@ int db_open(const char *path, struct db **ret, struct err *err)
 
 /* --- the loop's side --- */
 
-static void finish_job(struct db_job *job)
+static void finish_job(struct db *db, struct db_job *job)
 {
 	db_done_fn done = job->done;
 
+	if (db->config.ended && !job->failed)
+		db->config.ended(
+			db->config.arg, job->is_write, clock_boot_usec() - job->asked_usec);
 	db_tx_free(job->tx);
 	if (done)
 		done(job->arg, job->failed ? &job->err : NULL);
@@ -230,7 +257,7 @@ static void call_back(struct db *db)
 	pthread_mutex_unlock(&db->lock);
 	while ((job = STAILQ_FIRST(&finished))) {
 		STAILQ_REMOVE_HEAD(&finished, entry);
-		finish_job(job);
+		finish_job(db, job);
 	}
 	if (wrote && db->config.committed)
 		db->config.committed(db->config.arg);
@@ -282,6 +309,7 @@ int db_start(
 
 static void submit(struct db *db, struct db_job *job)
 {
+	job->asked_usec = clock_boot_usec();
 	pthread_mutex_lock(&db->lock);
 	STAILQ_INSERT_TAIL(&db->queue, job, entry);
 	pthread_cond_signal(&db->queued);
@@ -307,7 +335,7 @@ void db_commit(struct db *db, struct db_tx *tx, db_done_fn done, void *arg)
 	submit(db, job);
 }
 
-void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg)
+static void queue_work(struct db *db, bool is_write, db_read_fn work, db_done_fn done, void *arg)
 {
 	struct db_job *job = calloc(1, sizeof(*job));
 	struct err err;
@@ -317,10 +345,21 @@ void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg)
 		done(arg, &err);
 		return;
 	}
-	job->read = work;
+	job->work = work;
+	job->is_write = is_write;
 	job->done = done;
 	job->arg = arg;
 	submit(db, job);
+}
+
+void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg)
+{
+	queue_work(db, false, work, done, arg);
+}
+
+void db_change(struct db *db, db_read_fn work, db_done_fn done, void *arg)
+{
+	queue_work(db, true, work, done, arg);
 }
 
 bool db_is_full(struct db *db)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "server/actor.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -25,6 +26,8 @@ struct db_config {
 	void (*failed)(void *arg, const struct err *err);
 	/* On the loop, after the callbacks of a batch that wrote something. */
 	void (*committed)(void *arg);
+	/* On the loop: a commit or read was carried out, so long after it was asked for. */
+	void (*ended)(void *arg, bool is_write, uint64_t usec);
 	void *arg;
 };
 
@@ -62,9 +65,16 @@ struct db_tx *db_tx_new_essential(void);
 void db_tx_free(struct db_tx *tx);
 
 /*
- * Adds a statement. sql must be a string literal (statements are cached by address). One letter of
- * `types` a value: i int64_t, u uint64_t (kept as the same 64 bits), d int, s const char * (NULL is
- * SQL's), b const void * and size_t.
+ * Who asked for this transaction. Statements find it by the values `a` and `o`, also
+ * those that were added before. Nobody did, where this is not called.
+ */
+void db_tx_set_actor(struct db_tx *tx, const struct actor *actor);
+
+/*
+ * Adds a statement; host_boot_id() in it is the id of this boot of the host. sql must be a string
+ * literal (statements are cached by address). One letter of `types` a value: i int64_t, u uint64_t
+ * (kept as the same 64 bits), d int, s const char * (NULL is SQL's), b const void * and size_t.
+ * Without a value of their own: a the transaction's actor, o whether that is an operator.
  */
 void db_tx_write(struct db_tx *tx, const char *sql, const char *types, ...);
 /* As db_tx_write(), but the transaction fails with ABORTED unless exactly one row changed. */
@@ -80,7 +90,22 @@ int db_refuse_full(struct err *err);
 /* Queues a read. Both callbacks are called once. */
 void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg);
 
-/* Runs a query and calls fn for each row; types and values as db_tx_write(). */
+/*
+ * Queues work that reads and writes: as a transaction of its own, which is committed when it
+ * returns 0. Refused while the disk is full. As db_read_fn otherwise; it writes by db_query().
+ */
+void db_change(struct db *db, db_read_fn work, db_done_fn done, void *arg);
+
+/*
+ * In the work of db_change(): carries out a transaction's statements as a part of it. The
+ * transaction stays the caller's.
+ */
+int db_tx_run(struct db *db, const struct db_tx *tx, struct err *err);
+
+/*
+ * Runs a query and calls fn for each row; types and values as db_tx_write(). fn may be NULL where
+ * there are no rows.
+ */
 int db_query(struct db *db, const char *sql, db_row_fn fn, void *arg, struct err *err,
 	const char *types, ...);
 

@@ -1,13 +1,14 @@
 /* What db*.c share: the connection, its jobs, and running statements. Nobody else includes this. */
 #pragma once
 
+#include "base/clock.h"
 #include "server/db.h"
 
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/queue.h>
 
-#define STATEMENTS_MAX 128
+#define STATEMENTS_MAX 256
 
 struct db_value {
 	char type;
@@ -28,16 +29,18 @@ struct db_tx {
 	STAILQ_HEAD(, db_write) writes;
 	bool out_of_memory;
 	bool essential;
+	struct actor actor;
 };
 
 struct db_job {
 	STAILQ_ENTRY(db_job) entry;
-	struct db_tx *tx; /* owned; a read has none */
-	db_read_fn read;
+	struct db_tx *tx; /* owned; NULL: `work` is to be done */
+	db_read_fn work;
 	db_done_fn done;
 	void *arg;
 	bool is_write;
 	bool failed;
+	uint64_t asked_usec;
 	struct err err;
 };
 
@@ -51,6 +54,7 @@ struct db {
 	} statements[STATEMENTS_MAX];
 	size_t n_statements;
 	char *reserve; /* the path of the reserve file */
+	char boot_id[BOOT_ID_LEN];
 
 	struct db_config config;
 	pthread_t thread;
@@ -81,8 +85,6 @@ int db_first_text(sqlite3_stmt *row, void *arg, struct err *err);
 /* True when an error filled by db_error() says that the disk is full. */
 bool db_error_is_full(const struct err *err);
 
-/* Carries out every statement of a transaction on the database's thread. */
-int db_tx_run(struct db *db, const struct db_tx *tx, struct err *err);
 /* The cached statement of a literal, reset and without bindings. */
 int db_statement(struct db *db, const char *sql, sqlite3_stmt **ret, struct err *err);
 /* Fills err from the connection's last error; returns -errno. */

@@ -3,13 +3,15 @@
  * edited: a change is a new step behind it.
  *
  * Times: *_wall is CLOCK_REALTIME, *_boot CLOCK_BOOTTIME, both in microseconds. Limits are text
- * ("cpu=500 memory=67108864"), so that a new limit needs no step. Samples, runs, gaps and events
- * are the record that bills rest on: no statement anywhere deletes or changes a sample.
+ * ("cpu=500 memory=67108864"), so that a new limit needs no step. Samples, runs and gaps are the
+ * record that bills rest on: no statement anywhere changes a sample, and only retention
+ * (ledger_prune.c) deletes those that are closed. Events are dropped by event_retention.c alone.
  */
 #include "server/db_schema.h"
 
 #include "base/cleanup.h"
 #include "server/db.h"
+#include "server/sample_pack.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -237,9 +239,220 @@ static const char io_totals[] =
 	"ALTER TABLE totals ADD COLUMN io_write INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE totals ADD COLUMN io_write_ops INTEGER NOT NULL DEFAULT 0;";
 
+/*
+ * Who asked for what an event tells of ('': nobody), and in whose share of the record it is: see
+ * events.c. Each share has a row that counts its events, and says up to which number of it events
+ * were dropped; triggers keep that, whoever adds and drops.
+ */
+static const char event_lanes[] =
+	"ALTER TABLE events ADD COLUMN actor TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE events ADD COLUMN by_operator INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE events ADD COLUMN lane TEXT NOT NULL DEFAULT '';"
+	"UPDATE events SET lane = tenant_uid ||"
+	" iif(type GLOB 'tenant.*' AND type <> 'tenant.disk_full', '!', '');"
+	"CREATE INDEX events_by_lane ON events(lane, number);"
+
+	"CREATE TABLE event_lanes (lane TEXT PRIMARY KEY, n INTEGER NOT NULL,"
+	" dropped INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX event_lanes_by_n ON event_lanes(n);"
+	"CREATE INDEX event_lanes_by_dropped ON event_lanes(dropped);"
+	"INSERT INTO event_lanes SELECT lane, count(*), 0 FROM events GROUP BY lane;"
+
+	"CREATE TRIGGER event_added AFTER INSERT ON events BEGIN"
+	" INSERT INTO event_lanes (lane, n, dropped) VALUES (new.lane, 1, 0)"
+	" ON CONFLICT (lane) DO UPDATE SET n = n + 1; END;"
+	"CREATE TRIGGER event_dropped AFTER DELETE ON events BEGIN"
+	" UPDATE event_lanes SET n = n - 1, dropped = max(dropped, old.number)"
+	" WHERE lane = old.lane; END;";
+
+/*
+ * The ledger; see docs/adr/0080-the-ledger.md. terms: container_uid '' is the tenant itself; a row
+ * holds from its moment on, until the subject's next. open: how far a run is closed; those that
+ * have ended and are closed are not in it. entries are never changed, nor deleted. hash: of its
+ * last record; head: of the chain's last.
+ */
+static const char ledger[] =
+	"CREATE TABLE ledger_terms (key INTEGER PRIMARY KEY, tenant_uid TEXT NOT NULL,"
+	" container_uid TEXT NOT NULL, boot_id TEXT NOT NULL, boot INTEGER NOT NULL,"
+	" wall INTEGER NOT NULL, plan TEXT NOT NULL, account_ref TEXT NOT NULL,"
+	" limits TEXT NOT NULL);"
+	"CREATE INDEX ledger_terms_by_subject ON ledger_terms(tenant_uid, container_uid, key);"
+
+	"CREATE TABLE ledger_open (run INTEGER PRIMARY KEY REFERENCES runs(key) ON DELETE CASCADE,"
+	" hour_end INTEGER NOT NULL, window_start INTEGER NOT NULL, boot INTEGER NOT NULL,"
+	" sequence INTEGER NOT NULL, net_sequence INTEGER NOT NULL, io_sequence INTEGER NOT NULL,"
+	" terms INTEGER NOT NULL, carry BLOB NOT NULL);"
+	"CREATE INDEX ledger_open_by_end ON ledger_open(hour_end, run);"
+
+	"CREATE TABLE ledger_hosts (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+	"CREATE TABLE ledger_chains (key INTEGER PRIMARY KEY, tenant_uid TEXT NOT NULL UNIQUE,"
+	" records INTEGER NOT NULL, head TEXT NOT NULL);"
+	"CREATE TABLE ledger_entries (number INTEGER PRIMARY KEY, chain INTEGER NOT NULL"
+	" REFERENCES ledger_chains(key), run INTEGER NOT NULL REFERENCES runs(key),"
+	" window_start INTEGER NOT NULL, window_end INTEGER NOT NULL, from_boot INTEGER NOT NULL,"
+	" to_boot INTEGER NOT NULL, terms INTEGER NOT NULL, gap INTEGER NOT NULL,"
+	" sequence INTEGER NOT NULL, net_sequence INTEGER NOT NULL, io_sequence INTEGER NOT NULL,"
+	" revision INTEGER NOT NULL, flags INTEGER NOT NULL, host INTEGER NOT NULL,"
+	" finalized INTEGER NOT NULL, figures BLOB NOT NULL, hash TEXT NOT NULL);"
+	"CREATE INDEX ledger_entries_by_chain ON ledger_entries(chain);"
+	"CREATE INDEX ledger_entries_by_run ON ledger_entries(run, window_start);"
+	"CREATE INDEX ledger_entries_by_period ON ledger_entries(chain, window_start);"
+
+	/* Of a run, samples were deleted that lie before the end of that entry of its. */
+	"CREATE TABLE ledger_pruned (run INTEGER PRIMARY KEY REFERENCES runs(key),"
+	" entry INTEGER NOT NULL);"
+
+	"CREATE TABLE clock_steps (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
+	" boot INTEGER NOT NULL, wall INTEGER NOT NULL, wall_expected INTEGER NOT NULL);"
+
+	/* All that there is of runs is to be closed. */
+	"INSERT INTO ledger_open (run, hour_end, window_start, boot, sequence, net_sequence,"
+	" io_sequence, terms, carry) SELECT key, start_wall - start_wall % 3600000000 + 3600000000,"
+	" start_wall, start_boot, 0, 0, 0, 0, x'' FROM runs"
+	" WHERE container_uid <> '' AND start_wall IS NOT NULL;";
+
+/* What events have told of a run's limits; see store_usage.c. */
+static const char told_limits[] = "ALTER TABLE runs ADD COLUMN told TEXT NOT NULL DEFAULT '';";
+
+/* Periods of tenants' traffic: struct allowance_period. */
+static const char allowances[] =
+	"ALTER TABLE tenants ADD COLUMN traffic_reset_day INTEGER NOT NULL DEFAULT 1;"
+	"CREATE TABLE traffic_periods ("
+	" tenant_uid TEXT NOT NULL REFERENCES tenants(uid) ON DELETE CASCADE,"
+	" start_wall INTEGER NOT NULL, end_wall INTEGER NOT NULL, in_base INTEGER NOT NULL,"
+	" out_base INTEGER NOT NULL, told INTEGER NOT NULL, slowed_rate INTEGER NOT NULL,"
+	" PRIMARY KEY (tenant_uid, start_wall)) WITHOUT ROWID;";
+
+/*
+ * What is held whether anything runs or not has rows like runs have: kind as enum ledger_kind, one
+ * for each boot of the host, with keys that begin at STORE_HELD_KEYS. A volume has its uid and name
+ * where a container has; of a tenant itself both are ''.
+ */
+static const char held[] =
+	"ALTER TABLE runs ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX runs_held ON runs(key) WHERE kind <> 0 AND end_wall IS NULL;";
+
+/*
+ * Up to where what the packet filter refused was told, of tenants and ('') of all; net_refusals.c.
+ */
+static const char refusals[] =
+	"CREATE TABLE refusals (tenant_uid TEXT NOT NULL, reason INTEGER NOT NULL,"
+	" boot_id TEXT NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (tenant_uid, reason))"
+	" WITHOUT ROWID;"
+	"CREATE TRIGGER refusals_of_nobody AFTER DELETE ON tenants BEGIN"
+	" DELETE FROM refusals WHERE tenant_uid = old.uid; END;";
+
+/*
+ * Holds: why tenants are suspended. What there was before was an operator's, told to the tenant,
+ * and without an end. grace: seconds, NULL: never. containers.kept_down: as in struct container.
+ *
+ * events.operator_details: as details, with what the tenant is not told; '': the same.
+ */
+static const char holds[] =
+	"CREATE TABLE holds ("
+	" tenant_uid TEXT NOT NULL REFERENCES tenants(uid) ON DELETE CASCADE,"
+	" type TEXT NOT NULL, reason TEXT NOT NULL, told INTEGER NOT NULL,"
+	" set_by TEXT NOT NULL, set_wall INTEGER NOT NULL, grace INTEGER,"
+	" PRIMARY KEY (tenant_uid, type)) WITHOUT ROWID;"
+	"INSERT INTO holds (tenant_uid, type, reason, told, set_by, set_wall, grace)"
+	" SELECT uid, 'operator', suspend_reason, 1, '', coalesce((SELECT max(wall) FROM events"
+	"  WHERE tenant_uid = uid AND type = 'tenant.suspended'), created_wall), NULL"
+	" FROM tenants WHERE suspended;"
+	"ALTER TABLE tenants DROP COLUMN suspended;"
+	"ALTER TABLE tenants DROP COLUMN suspend_reason;"
+	"ALTER TABLE containers ADD COLUMN kept_down INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE events ADD COLUMN operator_details TEXT NOT NULL DEFAULT '';";
+
+/* How much of what was used was in user mode, and in the kernel. */
+static const char cpu_modes[] = "ALTER TABLE totals ADD COLUMN cpu_user INTEGER NOT NULL DEFAULT 0;"
+				"ALTER TABLE totals ADD COLUMN cpu_system INTEGER NOT NULL DEFAULT "
+				"0;";
+
+/*
+ * Operators' corrections: entries of the ledger that no samples were cut to, and what is particular
+ * to them. corrects: the id of a record; actor: who, which the record does not say.
+ */
+static const char corrections[] =
+	"CREATE TABLE ledger_corrections ("
+	" entry INTEGER PRIMARY KEY REFERENCES ledger_entries(number),"
+	" corrects TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL);";
+
+/* Webhooks: struct webhook. cursor and pending: of ledger_entries or events, as source says. */
+static const char webhooks[] =
+	"CREATE TABLE webhooks (uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+	" created_wall INTEGER NOT NULL, source INTEGER NOT NULL, tenant TEXT NOT NULL,"
+	" tenant_uid TEXT NOT NULL, types TEXT NOT NULL, url TEXT NOT NULL,"
+	" insecure_http INTEGER NOT NULL, ca TEXT NOT NULL, secret TEXT NOT NULL,"
+	" old_secret TEXT NOT NULL, old_secret_until INTEGER NOT NULL,"
+	" disabled TEXT NOT NULL DEFAULT '', cursor INTEGER NOT NULL,"
+	" pending INTEGER NOT NULL DEFAULT 0, gap_told INTEGER NOT NULL DEFAULT 0,"
+	" gap_pending INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,"
+	" failing_wall INTEGER NOT NULL DEFAULT 0, next_wall INTEGER NOT NULL DEFAULT 0,"
+	" success_wall INTEGER NOT NULL DEFAULT 0, error_wall INTEGER NOT NULL DEFAULT 0,"
+	" status INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '') WITHOUT ROWID;";
+
+/* Cases of abuse: struct abuse_record. throttling: the kernel may hold something lower for it. */
+static const char abuse[] =
+	"CREATE TABLE abuse_cases (number INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT NOT NULL,"
+	" signal TEXT NOT NULL, tenant TEXT NOT NULL, tenant_uid TEXT NOT NULL,"
+	" container TEXT NOT NULL, container_uid TEXT NOT NULL, action TEXT NOT NULL,"
+	" dry_run INTEGER NOT NULL, value INTEGER NOT NULL, threshold INTEGER NOT NULL,"
+	" window INTEGER NOT NULL, cpu_percent INTEGER NOT NULL, rate_in INTEGER NOT NULL,"
+	" rate_out INTEGER NOT NULL, grace INTEGER NOT NULL, begin_wall INTEGER NOT NULL,"
+	" throttling INTEGER NOT NULL, end_wall INTEGER, end_reason TEXT NOT NULL DEFAULT '',"
+	" acted INTEGER NOT NULL DEFAULT 0, outcome TEXT NOT NULL DEFAULT '');"
+	"CREATE INDEX abuse_cases_by_tenant ON abuse_cases(tenant_uid, number);"
+	"CREATE INDEX abuse_cases_by_name ON abuse_cases(tenant, number);"
+	"CREATE INDEX abuse_cases_that_last ON abuse_cases(number)"
+	" WHERE end_wall IS NULL OR throttling;";
+
+/*
+ * Samples are a row each; see sample_pack.h. They were a row for each counter, five times as large.
+ */
+static const char packed_samples[] =
+	"ALTER TABLE samples RENAME TO samples_by_meter;"
+	"CREATE TABLE samples (run INTEGER NOT NULL REFERENCES runs(key),"
+	" sequence INTEGER NOT NULL, boot INTEGER NOT NULL, wall INTEGER NOT NULL,"
+	" ids INTEGER NOT NULL, packed BLOB NOT NULL, PRIMARY KEY (run, sequence)) WITHOUT ROWID;"
+	"INSERT INTO samples (run, sequence, boot, wall, ids, packed)"
+	" SELECT run, sequence, min(boot), min(wall), sum(1 << meter), pack_sample(meter, value)"
+	" FROM samples_by_meter GROUP BY run, sequence;"
+	"DROP TABLE samples_by_meter;";
+
+/*
+ * What there was to see when a case began: a packed AbuseEvidence. It goes with its case, or when a
+ * tenant has more of them than are kept.
+ */
+static const char abuse_evidence[] =
+	"CREATE TABLE abuse_evidence (number INTEGER PRIMARY KEY, tenant_uid TEXT NOT NULL,"
+	" bundle BLOB NOT NULL);"
+	"CREATE INDEX abuse_evidence_by_tenant ON abuse_evidence(tenant_uid, number);"
+	"CREATE TRIGGER abuse_evidence_of_nobody AFTER DELETE ON abuse_cases BEGIN"
+	" DELETE FROM abuse_evidence WHERE number = old.number; END;";
+
+/* Windows of rules about abuse, as they were when they were last put down; abuse_keep.c. */
+static const char abuse_windows[] =
+	"CREATE TABLE abuse_windows (tenant_uid TEXT NOT NULL, container_uid TEXT NOT NULL,"
+	" rule TEXT NOT NULL, signal TEXT NOT NULL, boot_id TEXT NOT NULL, window BLOB NOT NULL,"
+	" PRIMARY KEY (tenant_uid, container_uid, rule)) WITHOUT ROWID;"
+	"CREATE TRIGGER abuse_windows_of_nobody AFTER DELETE ON tenants BEGIN"
+	" DELETE FROM abuse_windows WHERE tenant_uid = old.uid; END;"
+	"CREATE TRIGGER abuse_windows_of_nothing AFTER DELETE ON containers BEGIN"
+	" DELETE FROM abuse_windows WHERE tenant_uid = old.tenant_uid AND container_uid = old.uid;"
+	" END;";
+
+/*
+ * Runs are never forgotten, and of all of a tenant's one or two are open that are its own: at a
+ * start they are looked for.
+ */
+static const char runs_of_tenant[] = "CREATE INDEX runs_of_tenant ON runs(tenant_uid, kind, key)"
+				     " WHERE container_uid = '' AND end_wall IS NULL;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
-	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks, io_totals};
+	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks, io_totals,
+	event_lanes, ledger, told_limits, allowances, held, refusals, holds, cpu_modes, corrections,
+	webhooks, abuse, packed_samples, abuse_evidence, abuse_windows, runs_of_tenant};
 
 static int fail(sqlite3 *handle, struct err *err)
 {
@@ -291,6 +504,8 @@ int db_schema_migrate(sqlite3 *handle, struct err *err)
 	int version = 0;
 	int r = read_version(handle, &version, err);
 
+	if (r == 0)
+		r = sample_pack_register(handle, err);
 	if (r < 0)
 		return r;
 	if (version < 0 || version > (int)ARRAY_SIZE(steps))

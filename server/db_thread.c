@@ -63,7 +63,7 @@ static int run_in_savepoint(struct db *db, struct db_job *job, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = db_tx_run(db, job->tx, &job->err);
+	r = job->work ? job->work(db, job->arg, &job->err) : db_tx_run(db, job->tx, &job->err);
 	if (r < 0) {
 		job->failed = true;
 		if (transaction_lost(db) || db_error_is_full(&job->err)) {
@@ -81,7 +81,7 @@ static void run_reads(struct db *db, struct db_job_list *batch)
 
 	STAILQ_FOREACH(job, batch, entry)
 	{
-		if (job->read(db, job->arg, &job->err) == 0)
+		if (job->work(db, job->arg, &job->err) == 0)
 			continue;
 		job->failed = true;
 		if (is_fatal(sqlite3_errcode(db->handle)) && !db_error_is_full(&job->err))

@@ -26,6 +26,12 @@ struct db_tx *db_tx_new_essential(void)
 	return tx;
 }
 
+void db_tx_set_actor(struct db_tx *tx, const struct actor *actor)
+{
+	if (tx)
+		tx->actor = *actor;
+}
+
 void db_tx_free(struct db_tx *tx)
 {
 	struct db_write *w;
@@ -54,6 +60,10 @@ static void take_value(struct db_value *v, char type, va_list *ap)
 		break;
 	case 'd':
 		v->number = va_arg(*ap, int);
+		break;
+	case 'a':
+	case 'o':
+		v->number = 0;
 		break;
 	case 'b':
 		v->data = va_arg(*ap, const void *);
@@ -144,15 +154,30 @@ static void bind_value(sqlite3_stmt *stmt, int i, const struct db_value *v)
 		sqlite3_bind_int64(stmt, i, v->number);
 }
 
-static int run_write(struct db *db, const struct db_write *w, struct err *err)
+/* The values that were not known when the statement was added. */
+static struct db_value resolve(const struct db_tx *tx, const struct db_value *v)
+{
+	if (v->type == 'a')
+		return (struct db_value){
+			.type = 's', .data = tx->actor.name, .size = strlen(tx->actor.name)};
+	if (v->type == 'o')
+		return (struct db_value){.type = 'd', .number = tx->actor.is_operator};
+	return *v;
+}
+
+static int run_write(
+	struct db *db, const struct db_tx *tx, const struct db_write *w, struct err *err)
 {
 	sqlite3_stmt *stmt;
 	int r = db_statement(db, w->sql, &stmt, err);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < w->n_values; i++)
-		bind_value(stmt, (int)i + 1, &w->values[i]);
+	for (size_t i = 0; i < w->n_values; i++) {
+		struct db_value v = resolve(tx, &w->values[i]);
+
+		bind_value(stmt, (int)i + 1, &v);
+	}
 	r = sqlite3_step(stmt);
 	sqlite3_reset(stmt);
 	if (r != SQLITE_DONE && r != SQLITE_ROW)
@@ -171,7 +196,7 @@ int db_tx_run(struct db *db, const struct db_tx *tx, struct err *err)
 		return err_oom(err);
 	STAILQ_FOREACH(w, &tx->writes, entry)
 	{
-		int r = run_write(db, w, err);
+		int r = run_write(db, tx, w, err);
 
 		if (r < 0)
 			return r;

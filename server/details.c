@@ -140,7 +140,9 @@ void details_limits(struct details *d, const struct limits *limits)
 	char cores[CORES_TEXT_SIZE];
 
 	for (int i = 0; i < LIMIT_N; i++)
-		if (limits->value[i] != LIMIT_UNSET)
+		if (i == LIMIT_CORES && limits->value[i] == LIMIT_CORES_AUTO)
+			details_bool(d, CONVERT_CORE_AUTO_PATH, true);
+		else if (limits->value[i] != LIMIT_UNSET)
 			details_number(d, convert_limit_path((enum limit_id)i), limits->value[i]);
 	if (limits_has_core_mask(limits))
 		details_text(d, CONVERT_CORE_LIST_PATH,
@@ -212,6 +214,27 @@ static void change_cores(struct changes *c, const char *path,
 		limits_format_cores(new, after, sizeof(after)));
 }
 
+static void change_number(struct changes *c, enum limit_id id, uint64_t old, uint64_t new)
+{
+	bool was_auto = id == LIMIT_CORES && old == LIMIT_CORES_AUTO;
+	bool is_auto = id == LIMIT_CORES && new == LIMIT_CORES_AUTO;
+
+	if (was_auto != is_auto) {
+		details_open(&c->details, CONVERT_CORE_AUTO_PATH);
+		details_bool(&c->details, "old", was_auto);
+		details_bool(&c->details, "new", is_auto);
+		details_close(&c->details);
+	}
+	old = was_auto ? LIMIT_UNSET : old;
+	new = is_auto ? LIMIT_UNSET : new;
+	if (old == new)
+		return;
+	details_open(&c->details, convert_limit_path(id));
+	add_limit(&c->details, "old", old);
+	add_limit(&c->details, "new", new);
+	details_close(&c->details);
+}
+
 void changes_limits(struct changes *c, const struct limits *old, const struct limits *new)
 {
 	for (int i = 0; i < LIMIT_N; i++) {
@@ -221,10 +244,7 @@ void changes_limits(struct changes *c, const struct limits *old, const struct li
 
 		if (old->value[i] == new->value[i])
 			continue;
-		details_open(&c->details, convert_limit_path(id));
-		add_limit(&c->details, "old", old->value[i]);
-		add_limit(&c->details, "new", new->value[i]);
-		details_close(&c->details);
+		change_number(c, id, old->value[i], new->value[i]);
 		say(c, limit_rule(id)->name, limit_format(id, old->value[i], before),
 			limit_format(id, new->value[i], after));
 	}

@@ -8,15 +8,15 @@
 #include "base/log.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/held.h"
 #include "server/link.h"
+#include "server/sampler.h"
 #include "server/volume.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* However often samples are taken. */
-#define LOOK_MIN_MS 1000u
 /* Looks in a row that must have found room. One may have missed what was being renamed. */
 #define LOOKS_WITH_ROOM 2u
 
@@ -24,6 +24,7 @@ struct disk_watch {
 	struct event *timer;
 	struct map full; /* struct full by uid */
 	uint64_t look;	 /* the present one's number */
+	bool all;	 /* it is one for what is held, too */
 	bool looking;
 };
 
@@ -31,6 +32,8 @@ struct full {
 	struct map_node node;
 	char uid[UID_SIZE];
 	uint64_t seen; /* the last look that found it so */
+	bool telling;  /* the event is on its way, */
+	bool told;     /* or on record */
 };
 
 /* Whose disk it is. */
@@ -72,8 +75,14 @@ static int load(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	char uid[UID_SIZE];
 
+	struct full *full;
+
 	db_column_text(row, 0, uid, sizeof(uid));
-	return add(arg, uid) ? 0 : err_oom(err);
+	full = add(arg, uid);
+	if (!full)
+		return err_oom(err);
+	full->told = true;
+	return 0;
 }
 
 int disk_watch_load(struct server *server, struct err *err)
@@ -175,37 +184,57 @@ struct telling {
 	char uid[UID_SIZE];
 };
 
-/* What could not be told is found, and told, again. */
+/* What could not be told is told by a later look, and was counted. */
 static void on_told(void *arg, const struct err *err)
 {
 	struct telling *telling = arg;
-	struct disk_watch *watch = telling->server->disk_watch;
-	struct full *full = err ? find(watch, telling->uid) : NULL;
+	struct full *full = find(telling->server->disk_watch, telling->uid);
 
-	if (full)
-		forget(watch, full);
+	if (full) {
+		full->telling = false;
+		full->told = !err;
+	}
 	free(telling);
 }
 
-static void tell(struct server *server, const struct owner *owner, const struct msg_event_disk *msg)
+/* What was counted and could not be told (`full`) is not counted again. */
+static void tell(struct server *server, const struct owner *owner, struct full *full,
+	const struct msg_event_disk *msg)
 {
 	struct telling *telling = malloc(sizeof(*telling));
-	struct full *full = telling ? add(server->disk_watch, owner->uid) : NULL;
+	bool counted = full != NULL;
 	struct db_tx *tx;
 
-	if (!full) {
+	if (telling && !full)
+		full = add(server->disk_watch, owner->uid);
+	if (!telling || !full) {
 		log_error("no-memory for=disk-full tenant=%s", owner->tenant->name);
 		free(telling);
 		return;
 	}
+	full->telling = true;
 	telling->server = server;
 	memcpy(telling->uid, full->uid, sizeof(telling->uid));
 	tx = db_tx_new();
+	if (!counted)
+		held_filled(tx, owner->tenant, owner->container, owner->volume);
 	db_tx_write(tx, "INSERT OR IGNORE INTO full_disks (uid, tenant_uid) VALUES (?1, ?2)", "ss",
 		full->uid, owner->tenant->uid);
 	add_event(tx, owner, msg);
 	log_info("disk-full tenant=%s name=%s", owner->tenant->name, msg->name);
 	db_commit(server->db, tx, on_told, telling);
+}
+
+/* A tenant's is the sum of these, and of its snapshots. */
+static void note_use(
+	struct server *server, const struct owner *owner, const struct msg_event_disk *msg)
+{
+	uint64_t look = server->disk_watch->look;
+
+	if (owner->container)
+		held_measured(&owner->container->held, msg->used.bytes, look);
+	else if (owner->volume)
+		held_measured(&owner->volume->held, msg->used.bytes, look);
 }
 
 void disk_watch_take(struct server *server, const struct msg_event_disk *msg)
@@ -215,11 +244,12 @@ void disk_watch_take(struct server *server, const struct msg_event_disk *msg)
 
 	if (!find_owner(server, msg, &owner))
 		return;
+	note_use(server, &owner, msg);
 	full = find(server->disk_watch, owner.uid);
 	if (full)
 		full->seen = server->disk_watch->look;
-	else if (msg->state >= DISK_FULL)
-		tell(server, &owner, msg);
+	if (msg->state >= DISK_FULL && !(full && (full->telling || full->told)))
+		tell(server, &owner, full, msg);
 }
 
 /* --- looking --- */
@@ -236,7 +266,7 @@ static void forget_others(struct server *server)
 		struct full *full = map_object(node, struct full, node);
 
 		next = map_after(&watch->full, full->uid);
-		if (watch->look - full->seen < LOOKS_WITH_ROOM)
+		if (watch->look - full->seen < LOOKS_WITH_ROOM || full->telling)
 			continue;
 		if (!tx)
 			tx = db_tx_new();
@@ -255,38 +285,31 @@ static void on_looked(
 
 	link_close_fds(fds, n_fds);
 	server->disk_watch->looking = false;
-	if (!err && look->looked && !server->shutting_down)
+	if (err || server->shutting_down)
+		return;
+	if (look->looked)
 		forget_others(server);
-}
-
-static void arm(struct server *server)
-{
-	uint64_t ms = server->config->sample_interval_ms;
-	struct timeval pause;
-
-	if (ms < LOOK_MIN_MS)
-		ms = LOOK_MIN_MS;
-	pause = (struct timeval){
-		.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-	evtimer_add(server->disk_watch->timer, &pause);
+	if (server->disk_watch->all)
+		held_sample_all(server, server->disk_watch->look);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	static const struct msg_empty empty;
 	struct server *server = arg;
+	struct msg_look msg;
 	struct disk_watch *watch = server->disk_watch;
 	struct err err;
 
 	(void)fd;
 	(void)what;
-	arm(server);
+	sampler_arm_look(server, server->disk_watch->timer);
 	/* What cannot be told is not looked for; nor is there a disk without a tenant. */
 	if (watch->looking || !link_is_ready(server->link) || server->shutting_down ||
 		!server->model.tenants.n || db_is_full(server->db))
 		return;
-	watch->look++;
-	watch->looking = link_send(server->link, MSG_DISK_LOOK, &empty, NULL, 0, on_looked, server,
+	watch->all = watch->look++ % LEDGER_HELD_LOOKS == 0;
+	msg = (struct msg_look){.all = watch->all};
+	watch->looking = link_send(server->link, MSG_DISK_LOOK, &msg, NULL, 0, on_looked, server,
 				 &err) == 0;
 }
 
@@ -295,7 +318,7 @@ int disk_watch_start(struct server *server, struct err *err)
 	server->disk_watch->timer = evtimer_new(server->base, on_timer, server);
 	if (!server->disk_watch->timer)
 		return err_oom(err);
-	arm(server);
+	sampler_arm_look(server, server->disk_watch->timer);
 	return 0;
 }
 

@@ -10,8 +10,16 @@
 /* details is a JSON object ("{}" for none), by details.h. What each type has: events.proto. */
 void events_add_tenant(struct db_tx *tx, const struct tenant *tenant, const char *type,
 	const char *details, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* One of which the tenant itself is told less: `own`, and operators `details`. */
+void events_add_tenant_own(struct db_tx *tx, const struct tenant *tenant, const char *type,
+	const char *details, const char *own, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
 void events_add_container(struct db_tx *tx, const struct container *container, const char *run_id,
 	const char *type, const char *details, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+/* The same of a container. */
+void events_add_container_own(struct db_tx *tx, const struct container *container, const char *type,
+	const char *details, const char *own, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
 /*
  * A container's row and container.created go into one transaction, and so do the row's end and

@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "server/exec_args.h"
 #include "server/exec_io.h"
+#include "server/hold.h"
 #include "server/idle.h"
 #include "server/link.h"
+#include "server/sessions.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -290,6 +292,8 @@ static void on_started(
 		disconnect(s);
 		return;
 	}
+	sessions_entered(
+		s->server, s->container, grpc_call_peer(s->call), s->msg.program != EXEC_COMMAND);
 	if (s->front->started)
 		s->front->started(s->call, started->pid);
 	if (exec_io_begin(&s->io, s->server->base, &failure) < 0) {
@@ -304,10 +308,8 @@ int exec_check_container(const struct container *c, struct err *err)
 {
 	const struct tenant *t = c->tenant;
 
-	if (t->suspended)
-		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_SUSPENDED",
-			"tenant %s is suspended (%.100s); resume it first", t->name,
-			t->suspend_reason);
+	if (hold_check(t, err) < 0)
+		return -EPERM;
 	if (c->state == CONTAINER_FROZEN || c->state == CONTAINER_FREEZING)
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_FROZEN",
 			"%s/%s is frozen; thaw it first", t->name, c->name);

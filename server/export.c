@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "server/auth.h"
 #include "server/container_files.h"
 #include "server/container_import.h"
 #include "server/details.h"
@@ -269,10 +270,13 @@ static int open_pipe(struct export *e, int *ret_theirs, struct err *err)
 	return e->readable && e->stalled && event_add(e->readable, NULL) == 0 ? 0 : err_oom(err);
 }
 
-static int check(struct server *server, const char *name, struct container **ret, struct err *err)
+static int check(struct server *server, const struct grpc_peer *peer, const char *name,
+	struct container **ret, struct err *err)
 {
 	int r = model_find_container(&server->model, name, ret, err);
 
+	if (r == 0)
+		r = auth_check_work(peer, (*ret)->tenant, err);
 	if (r == 0)
 		r = container_check_free(*ret, err);
 	/* The supervisor has ended with one while its last bytes are still on their way. */
@@ -328,7 +332,7 @@ static void export_start(struct grpc_call *call, const ProtobufCMessage *message
 	struct export *e = NULL;
 	struct err err;
 
-	if (check(grpc_call_app(call), request->name, &c, &err) == 0)
+	if (check(grpc_call_app(call), grpc_call_peer(call), request->name, &c, &err) == 0)
 		e = export_new(call, c, &err);
 	if (!e) {
 		grpc_fail(call, &err);

@@ -1,35 +1,41 @@
-/* Telling of met limits; see faults.h. */
+/* Telling of met limits and refused calls; see faults.h. */
 #include "server/faults.h"
 
+#include "base/telltale.h"
 #include "server/details.h"
 #include "server/events.h"
 
 #include <inttypes.h>
 
-enum fault { FAULT_OOM, FAULT_PIDS };
-
 static bool is_due(const struct container *c, enum fault fault, uint64_t now_boot_usec, bool final)
 {
-	uint64_t last = c->run.reported.last_boot_usec[fault];
-
-	return final || !last || now_boot_usec - last >= FAULTS_PAUSE_USEC;
+	return final || event_pace_is_due(&c->run.reported.pace[fault], now_boot_usec);
 }
 
-static bool oom_rose(const struct container *c, const struct counters *counters)
+static uint64_t count_of(const struct counters *counters, enum fault fault)
 {
-	return counters->oom_kills > c->run.reported.oom_kills;
+	switch (fault) {
+	case FAULT_OOM:
+		return counters->oom_kills;
+	case FAULT_PIDS:
+		return counters->pids_denied;
+	default:
+		return counters->refused_calls;
+	}
 }
 
-static bool pids_rose(const struct container *c, const struct counters *counters)
+static bool rose(const struct container *c, const struct counters *counters, enum fault fault)
 {
-	return counters->pids_denied > c->run.reported.pids_denied;
+	return count_of(counters, fault) > c->run.reported.told[fault];
 }
 
 bool faults_pending(
 	const struct container *c, const struct counters *counters, uint64_t now_boot_usec)
 {
-	return (oom_rose(c, counters) && is_due(c, FAULT_OOM, now_boot_usec, false)) ||
-	       (pids_rose(c, counters) && is_due(c, FAULT_PIDS, now_boot_usec, false));
+	for (enum fault fault = 0; fault < FAULT_N; fault++)
+		if (rose(c, counters, fault) && is_due(c, fault, now_boot_usec, false))
+			return true;
+	return false;
 }
 
 /* The limit that holds: the container's own, else its tenant's; null where neither has one. */
@@ -44,41 +50,60 @@ static void add_limit(struct details *d, const struct container *c, enum limit_i
 		details_number(d, "limit", limit);
 }
 
-static void add(struct db_tx *tx, struct container *c, enum fault fault, uint64_t *reported,
-	uint64_t total, uint64_t now_boot_usec)
+static void add_met_limit(
+	struct db_tx *tx, struct container *c, enum fault fault, struct details *d, uint64_t new)
 {
-	uint64_t new = total - *reported;
+	add_limit(d, c, fault == FAULT_OOM ? LIMIT_MEMORY : LIMIT_PIDS);
+	if (fault == FAULT_OOM)
+		events_add_container(tx, c, c->run.id, "container.oom", details_end(d),
+			"%s/%s met its memory limit: %" PRIu64 " killed", c->tenant->name, c->name,
+			new);
+	else
+		events_add_container(tx, c, c->run.id, "container.pids_denied", details_end(d),
+			"%s/%s met its pids limit: %" PRIu64 " forks refused", c->tenant->name,
+			c->name, new);
+}
+
+static void add_refused_calls(struct db_tx *tx, struct container *c,
+	const struct counters *counters, struct details *d, uint64_t new)
+{
+	char calls[TELLTALE_TEXT_MAX];
+
+	telltale_format(counters->refused_set, calls);
+	details_text(d, "calls", calls);
+	events_add_container(tx, c, c->run.id, "container.seccomp_refused", details_end(d),
+		"%s/%s was refused %" PRIu64 " system calls that look for a way out: %s",
+		c->tenant->name, c->name, new, calls);
+}
+
+static void add(struct db_tx *tx, struct container *c, enum fault fault,
+	const struct counters *counters, uint64_t now_boot_usec)
+{
+	struct fault_report *reported = &c->run.reported;
+	uint64_t total = count_of(counters, fault);
+	uint64_t new = total - reported->told[fault];
 	struct details d;
 
 	details_init(&d);
 	details_number(&d, "count", new);
 	details_number(&d, "total", total);
-	add_limit(&d, c, fault == FAULT_OOM ? LIMIT_MEMORY : LIMIT_PIDS);
-	if (fault == FAULT_OOM)
-		events_add_container(tx, c, c->run.id, "container.oom", details_end(&d),
-			"%s/%s met its memory limit: %" PRIu64 " killed", c->tenant->name, c->name,
-			new);
+	if (fault == FAULT_CALLS)
+		add_refused_calls(tx, c, counters, &d, new);
 	else
-		events_add_container(tx, c, c->run.id, "container.pids_denied", details_end(&d),
-			"%s/%s met its pids limit: %" PRIu64 " forks refused", c->tenant->name,
-			c->name, new);
-	*reported = total;
-	c->run.reported.last_boot_usec[fault] = now_boot_usec;
+		add_met_limit(tx, c, fault, &d, new);
+	reported->told[fault] = total;
+	event_pace_take(&reported->pace[fault], now_boot_usec);
 }
 
 bool faults_add_events(struct db_tx *tx, struct container *c, const struct counters *counters,
 	uint64_t now_boot_usec, bool final)
 {
-	struct fault_report *reported = &c->run.reported;
 	bool added = false;
 
-	if (oom_rose(c, counters) && is_due(c, FAULT_OOM, now_boot_usec, final)) {
-		add(tx, c, FAULT_OOM, &reported->oom_kills, counters->oom_kills, now_boot_usec);
-		added = true;
-	}
-	if (pids_rose(c, counters) && is_due(c, FAULT_PIDS, now_boot_usec, final)) {
-		add(tx, c, FAULT_PIDS, &reported->pids_denied, counters->pids_denied,
-			now_boot_usec);
+	for (enum fault fault = 0; fault < FAULT_N; fault++) {
+		if (!rose(c, counters, fault) || !is_due(c, fault, now_boot_usec, final))
+			continue;
+		add(tx, c, fault, counters, now_boot_usec);
 		added = true;
 	}
 	return added;

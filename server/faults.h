@@ -1,4 +1,6 @@
-/* Events of limits that were met: OOM kills and refused forks, told at most once in some seconds.
+/*
+ * Events of limits that were met, OOM kills and refused forks, and of refused calls, each with how
+ * many there were since the last that was told, at event_pace.h's pace.
  */
 #pragma once
 
@@ -6,11 +8,9 @@
 #include "server/model.h"
 
 /*
- * Adds an event for each kind of fault that rose since it was last told. Unless `final`, a kind is
- * told at most every FAULTS_PAUSE_USEC, so that a tenant cannot flood the record. Returns true when
- * something was added.
+ * Adds an event for each kind of fault that rose since it was last told. `final`: whatever the
+ * pace, so that all of them were told when a run has ended. Returns true when something was added.
  */
-#define FAULTS_PAUSE_USEC 5000000u
 bool faults_add_events(struct db_tx *tx, struct container *container,
 	const struct counters *counters, uint64_t now_boot_usec, bool final);
 /* True when a call of faults_add_events() would add something. */

@@ -23,6 +23,7 @@ struct grpc_call;
 #define GRPC_STREAMS_MAX     64u	/* concurrent calls a connection */
 #define GRPC_SEND_BUFFER_MAX (1u << 20) /* a call with more unsent than this is not writable */
 #define GRPC_IDLE_SECONDS    600u	/* without a call: the connection is ended in order */
+#define GRPC_ADMIN_GROUP     "croft-admin"
 #define GRPC_WRITE_SECONDS   60u /* that a client reads nothing of what waits: it is dropped */
 
 enum grpc_role { GRPC_ROLE_ANYONE = 1, GRPC_ROLE_TENANT = 2, GRPC_ROLE_OPERATOR = 3 };
@@ -86,10 +87,22 @@ struct grpc_handler {
 typedef int (*grpc_authorize_fn)(const struct grpc_peer *peer, const struct grpc_method *method,
 	const char *resource, void *app, struct err *err);
 
+/*
+ * Who is on the other end of a connected socket: the kernel says it of a unix socket, nobody of
+ * TCP. Members of admin_group are operators, as root is.
+ */
+int grpc_peer_read(int fd, const char *admin_group, struct grpc_peer *ret_peer,
+	uint8_t ret_address[static 16], struct err *err);
+
+/* A call has ended: with which status, and how long after its headers had come. */
+typedef void (*grpc_ended_fn)(
+	void *app, const struct grpc_method *method, enum err_code code, uint64_t usec);
+
 struct grpc_server_config {
 	struct event_base *base;
 	const struct grpc_handler *const *handlers; /* tables of handlers, NULL-terminated list */
 	grpc_authorize_fn authorize;
+	grpc_ended_fn ended;	 /* may be NULL */
 	void *app;		 /* grpc_call_app() */
 	const char *admin_group; /* "croft-admin" */
 	/* Seconds; 0: as GRPC_IDLE_SECONDS and GRPC_WRITE_SECONDS. For tests, which cannot wait. */
@@ -107,6 +120,8 @@ int grpc_server_create(
 	const struct grpc_server_config *config, struct grpc_server **ret, struct err *err);
 /* Accepts on a bound, listening socket, which becomes the server's. */
 int grpc_server_listen(struct grpc_server *server, int fd, struct err *err);
+/* How many clients are connected. */
+size_t grpc_server_connections(const struct grpc_server *server);
 /* What grpc.health.v1 answers for "" and every service: SERVING or NOT_SERVING. */
 void grpc_server_set_healthy(struct grpc_server *server, bool healthy);
 /* Stops accepting and sends GOAWAY; `drained` is called once every call has ended (or at once). */

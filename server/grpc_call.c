@@ -2,6 +2,7 @@
  * A call: from the first byte of its body to its status. Handlers are called from here only, and
  * never again once the call has ended; what they send after that is dropped.
  */
+#include "base/clock.h"
 #include "server/grpc_internal.h"
 
 #include <event2/event.h>
@@ -69,11 +70,21 @@ static void end_for_handler(struct grpc_call *call, const struct err *status)
 	tell_cancelled(call);
 }
 
+void grpc_call_tell_end(const struct grpc_call *call, enum err_code code)
+{
+	const struct grpc_server *server = call->conn->server;
+
+	if (server->ended)
+		server->ended(call->app, call->method, code, clock_boot_usec() - call->began_usec);
+}
+
 void grpc_call_detach(struct grpc_call *call)
 {
 	struct grpc_conn *conn = call->conn;
 	bool cut = !call->ended || call->cancel_due;
 
+	if (!call->ended)
+		grpc_call_tell_end(call, ERR_CANCELLED);
 	if (call->deadline)
 		event_free(call->deadline);
 	call->deadline = NULL;
@@ -314,6 +325,7 @@ int grpc_call_open(struct grpc_conn *conn, int32_t stream_id, const struct grpc_
 	call->app = conn->server->app;
 	call->peer = conn->peer;
 	call->receiving = true;
+	call->began_usec = clock_boot_usec();
 	if (request->has_timeout && set_deadline(call, request->timeout_usec) < 0) {
 		if (call->deadline)
 			event_free(call->deadline);

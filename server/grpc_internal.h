@@ -56,6 +56,7 @@ struct grpc_user {
 struct grpc_server {
 	struct event_base *base;
 	grpc_authorize_fn authorize;
+	grpc_ended_fn ended; /* may be NULL */
 	void *app;
 	char *admin_group;
 	const struct grpc_handler **handlers; /* one a row of grpc_methods, NULL: unimplemented */
@@ -134,6 +135,7 @@ struct grpc_call {
 	struct grpc_peer peer;
 	void *data;
 	struct event *deadline;
+	uint64_t began_usec;
 
 	bool started;	 /* `start` was called */
 	bool ended;	 /* by the handler or for it: nothing is called any more */
@@ -179,11 +181,6 @@ void grpc_server_conn_gone(struct grpc_server *server, struct grpc_user *user);
 /* Adds bytes to what a peer holds; false (and nothing added) beyond its bytes_max. */
 bool grpc_user_charge(struct grpc_user *user, size_t bytes);
 
-/* grpc_peer.c */
-/* Reads who is on the other end of an accepted socket. Returns 0 or -errno. */
-int grpc_peer_read(int fd, const char *admin_group, struct grpc_peer *ret_peer,
-	uint8_t ret_address[static 16], struct err *err);
-
 /* grpc_conn.c */
 /* Makes the server's nghttp2 callbacks and options. Returns 0 or -ENOMEM. */
 int grpc_conn_init_library(struct grpc_server *server, struct err *err);
@@ -218,6 +215,8 @@ void grpc_call_remote_close(struct grpc_call *call);
 void grpc_call_detach(struct grpc_call *call);
 /* Runs what grpc_call.todo asks for. */
 void grpc_call_run_todo(struct grpc_call *call);
+/* Tells that the call ends, with this status; once a call. */
+void grpc_call_tell_end(const struct grpc_call *call, enum err_code code);
 struct grpc_server *grpc_call_server(const struct grpc_call *call);
 /* Has grpc_call_run_todo() called for this (enum grpc_todo) before the turn of the loop ends. */
 void grpc_call_add_todo(struct grpc_call *call, unsigned what);

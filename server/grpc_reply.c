@@ -95,6 +95,7 @@ void grpc_reply_end(struct grpc_call *call, const struct err *status)
 		if (call->status.code == ERR_OK) /* a failure must never look like success */
 			call->status.code = ERR_UNKNOWN;
 	}
+	grpc_call_tell_end(call, (enum err_code)call->status.code);
 	grpc_buf_finish(&call->held);
 	grpc_deframer_finish(&call->deframer);
 	grpc_call_drop_request(call);

@@ -326,6 +326,7 @@ int grpc_server_create(
 	signal(SIGPIPE, SIG_IGN);
 	server->base = config->base;
 	server->authorize = config->authorize;
+	server->ended = config->ended;
 	server->app = config->app;
 	server->healthy = true;
 	server->idle_ticks_max = config->idle_seconds ? config->idle_seconds : GRPC_IDLE_SECONDS;
@@ -361,6 +362,11 @@ static void close_listeners(struct grpc_server *server)
 		free(listener);
 	}
 	server->accept_paused = false;
+}
+
+size_t grpc_server_connections(const struct grpc_server *server)
+{
+	return server->n_conns;
 }
 
 void grpc_server_set_healthy(struct grpc_server *server, bool healthy)

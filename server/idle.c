@@ -9,6 +9,7 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/health.h"
+#include "server/hold.h"
 #include "server/idle_packets.h"
 #include "server/link.h"
 #include "server/sampler.h"
@@ -133,8 +134,11 @@ int idle_wake(struct server *server, struct container *c, const char *why,
 	void (*done)(void *arg, const struct err *err), void *arg, struct err *err)
 {
 	struct waiter *last;
-	int r = done ? waiters_add(&c->idle.waiters, done, arg, err) : 0;
+	int r = hold_check(c->tenant, err);
 
+	if (r < 0)
+		return r;
+	r = done ? waiters_add(&c->idle.waiters, done, arg, err) : 0;
 	/* While it is on its way, either way, the end of that goes on with it. */
 	if (r < 0 || c->idle.wanted)
 		return r;
@@ -407,6 +411,15 @@ void idle_changed(struct server *server, struct container *c)
 		idle_wake(server, c, "request", NULL, NULL, &err);
 	if (is_watched(c))
 		arm(server);
+}
+
+void idle_resumed(struct server *server, struct container *c)
+{
+	struct err err;
+
+	touch(c);
+	if (!c->upkeep.idle_s && idle_is_frozen(c))
+		idle_wake(server, c, "request", NULL, NULL, &err);
 }
 
 void idle_end(struct container *c)

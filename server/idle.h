@@ -20,6 +20,8 @@ void idle_destroy(struct server *server);
 /* A run is there, in the state that the container is in. Repeated for the same one it does no harm.
  */
 void idle_adopted(struct server *server, struct container *container);
+/* Its tenant is suspended no more: what was changed meanwhile takes effect. */
+void idle_resumed(struct server *server, struct container *container);
 /* How long it may do nothing was changed. */
 void idle_changed(struct server *server, struct container *container);
 /* The run has ended: who waits for it to be thawed is told. */

@@ -15,6 +15,7 @@
 struct start_request {
 	struct container *container; /* STOPPED */
 	struct db_tx *tx;	     /* what is to be committed with the start; becomes start's */
+	bool unasked;		     /* upkeep.h: it stays due until the start is confirmed */
 	bool launch;		     /* its rows go again when it cannot be started */
 	/* Adds to the transaction that confirms the start; may be NULL. */
 	void (*confirm)(void *arg, struct db_tx *tx);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 static const char core_list[] = "core-list";
+static const char cores_auto[] = "cores=auto";
 
 const char *limits_text_write(const struct limits *limits, char out[static LIMITS_TEXT_SIZE])
 {
@@ -14,7 +15,10 @@ const char *limits_text_write(const struct limits *limits, char out[static LIMIT
 
 	out[0] = '\0';
 	for (int i = 0; i < LIMIT_N; i++)
-		if (limits->value[i] != LIMIT_UNSET)
+		if (i == LIMIT_CORES && limits->value[i] == LIMIT_CORES_AUTO)
+			len += (size_t)snprintf(out + len, LIMITS_TEXT_SIZE - len, "%s%s",
+				len ? " " : "", cores_auto);
+		else if (limits->value[i] != LIMIT_UNSET)
 			len += (size_t)snprintf(out + len, LIMITS_TEXT_SIZE - len, "%s%s=%" PRIu64,
 				len ? " " : "", limit_rule((enum limit_id)i)->name,
 				limits->value[i]);
@@ -40,6 +44,10 @@ static int read_word(struct limits *limits, const char *word, struct err *err)
 	if (len == strlen(core_list) && !strncmp(word, core_list, len) &&
 		limits_parse_cores(equals + 1, limits->core_mask) == 0)
 		return 0;
+	if (!strcmp(word, cores_auto)) {
+		limits->value[LIMIT_CORES] = LIMIT_CORES_AUTO;
+		return 0;
+	}
 	for (int i = 0; len && i < LIMIT_N; i++) {
 		const char *name = limit_rule((enum limit_id)i)->name;
 		char *end;

@@ -4,6 +4,7 @@
  */
 #include "server/link.h"
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "server/reconcile.h"
@@ -188,6 +189,7 @@ void link_connect(struct link *link, struct supervisor_client *made)
 		return;
 	}
 	link->back_off_ms = BACK_OFF_FIRST_MS;
+	link->server->stats.supervisor_connects++;
 	log_info("supervisor-connected cgroups=%s",
 		link_cgroup_kind(link) == CGROUP_UNIFIED ? "unified" : "hybrid");
 	reconcile_begin(link->server);
@@ -258,6 +260,17 @@ void link_set_ready(struct link *link)
 enum cgroup_kind link_cgroup_kind(const struct link *link)
 {
 	return supervisor_client_cgroup_kind(link->client);
+}
+
+bool link_outcome_is_open(const struct err *err)
+{
+	static const char *const reasons[] = {
+		"SUPERVISOR_GONE", "WORKER_DIED", "WORKER_TIMEOUT", "WORK_ENDED"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (!strcmp(err->reason, reasons[i]))
+			return true;
+	return false;
 }
 
 /* croftd never starts one: it has dropped the right to. */

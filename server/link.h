@@ -29,6 +29,9 @@ bool link_is_ready(const struct link *link);
 void link_set_ready(struct link *link);
 enum cgroup_kind link_cgroup_kind(const struct link *link);
 
+/* The supervisor's answer does not tell whether it has done what was asked for. */
+bool link_outcome_is_open(const struct err *err);
+
 /* UNAVAILABLE / SUPERVISOR_GONE: what a client is told while there is no connection. */
 int link_gone(struct err *err);
 

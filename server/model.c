@@ -2,6 +2,8 @@
 #include "server/model.h"
 
 #include "base/cleanup.h"
+#include "server/abuse.h"
+#include "server/abuse_procs.h"
 #include "server/cloud_init.h"
 #include "server/container_pending.h"
 #include "server/health.h"
@@ -64,6 +66,11 @@ void run_close(struct run *run)
 {
 	counter_files_close(run->files);
 	run->files = NULL;
+	stalls_close(run->stalls);
+	run->stalls = NULL;
+	abuse_procs_close(run->procs);
+	run->procs = NULL;
+	run->stalled_known = false;
 }
 
 struct tenant *tenant_ref(struct tenant *tenant)
@@ -77,8 +84,13 @@ void tenant_unref(struct tenant *tenant)
 	if (!tenant || --tenant->refs)
 		return;
 	run_close(&tenant->own);
+	run_close(&tenant->work);
 	volume_remove_all(tenant);
 	free(tenant->plan_refusal);
+	free(tenant->live);
+	abuse_subject_free(tenant->abuse);
+	if (tenant->hold_timer)
+		event_free(tenant->hold_timer);
 	free(tenant);
 }
 
@@ -103,6 +115,8 @@ void container_unref(struct container *container)
 		free(*arg);
 	free(container->init_args);
 	free(container->early_end);
+	free(container->live);
+	abuse_subject_free(container->abuse);
 	cloud_init_unref(container->cloud_init);
 	snapshot_remove_all(container);
 	if (container->own)
@@ -122,6 +136,7 @@ struct tenant *model_add_tenant(struct model *model, const char *name)
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	model_make_uid(t->uid);
 	limits_init(&t->limits);
+	t->traffic_reset_day = 1;
 	map_insert(&model->tenants, &t->by_name, t->name);
 	return t;
 }
@@ -141,6 +156,7 @@ struct container *model_add_container(struct tenant *tenant, const char *name)
 	limits_init(&c->limits);
 	TAILQ_INIT(&c->end_waiters);
 	TAILQ_INIT(&c->gone_waiters);
+	TAILQ_INIT(&c->move_waiters);
 	TAILQ_INIT(&c->idle.waiters);
 	map_insert(&tenant->containers, &c->by_name, c->name);
 	return c;
@@ -500,6 +516,7 @@ void model_finish(struct model *model)
 		err_set(&err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
 		waiters_call(&c->end_waiters, &err);
 		waiters_call(&c->gone_waiters, &err);
+		waiters_call(&c->move_waiters, &err);
 		model_remove_container(c);
 	}
 	while ((node = map_after(&model->tenants, "")))

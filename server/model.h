@@ -11,8 +11,11 @@
 #include "base/limits.h"
 #include "base/name.h"
 #include "base/net_plan.h"
+#include "base/net_refusal.h"
 #include "sandbox/supervisor_client.h"
+#include "server/actor.h"
 #include "server/container_state.h"
+#include "server/event_pace.h"
 #include "server/map.h"
 #include "server/usage_sum.h"
 
@@ -23,7 +26,7 @@
 #define UID_SIZE	    33 /* 32 hexadecimal digits and a terminator */
 #define TENANT_UIDS_MAX	    64
 #define ACCOUNT_REF_MAX	    128
-#define SUSPEND_REASON_MAX  256
+#define HOLD_REASON_MAX	    256
 #define END_NOTE_SIZE	    96
 #define TENANTS_MAX	    4096
 #define FORWARDS_MAX	    256 /* of a tenant */
@@ -33,10 +36,13 @@
 #define INIT_ARGS_MAX	    64
 #define INIT_ARGS_BYTES_MAX 8192
 
+struct abuse_procs;
+struct abuse_subject;
 struct cloud_init;
 struct db_tx;
 struct event;
 struct health;
+struct live;
 struct log_source;
 struct server;
 struct volume;
@@ -76,11 +82,40 @@ enum run_exit {
 	RUN_EXIT_OOM = 6,
 };
 
-/* What was already told by events about the limits of a run. */
+/* Who went into a container, so far as no event has told of it yet. */
+struct entries {
+	uint64_t commands;
+	uint64_t transfers; /* push and pull */
+	struct actor last;
+	struct event_pace pace;
+};
+
+/* What the packet filter refused for one reason: so far as events have told, and in all. */
+struct refusals {
+	uint64_t told;
+	uint64_t seen; /* the counter, as of the last look */
+	bool looked;   /* there was one, by this croftd */
+	struct event_pace pace;
+};
+
+enum fault { FAULT_OOM, FAULT_PIDS, FAULT_CALLS, FAULT_N };
+enum pressure { PRESSURE_MEMORY, PRESSURE_CPU, PRESSURE_N };
+
+/* A time of being held by a limit; see pressure.h. */
+struct episode {
+	bool on;
+	uint64_t
+		turning_boot_usec; /* since when it seems to begin, or to be over; 0: it does not */
+	uint64_t began_boot_usec;
+	uint64_t began_counter;
+	struct event_pace pace;
+};
+
+/* What was already told by events about the limits of a run. Its `told` and `on` are on record. */
 struct fault_report {
-	uint64_t oom_kills;
-	uint64_t pids_denied;
-	uint64_t last_boot_usec[2];
+	uint64_t told[FAULT_N]; /* how many of them */
+	struct event_pace pace[FAULT_N];
+	struct episode episodes[PRESSURE_N];
 };
 
 /* What the last sample has changed in memory, for the way back if it cannot be committed. */
@@ -106,6 +141,13 @@ struct upkeep {
 	uint32_t idle_s; /* frozen when nothing happened for so long; 0: never */
 };
 
+/* What a container had begun of processes and threads; see forks.h. */
+struct forks_look {
+	uint64_t boot_usec;
+	uint64_t count;
+	uint64_t table; /* of which supervisor; 0: it is not known */
+};
+
 /* One boot of a container, or a tenant's own cgroup directory as long as it exists. */
 struct run {
 	uint64_t key; /* in the database; 0: there is none */
@@ -125,12 +167,65 @@ struct run {
 	int32_t exit_signal;
 	char end_note[END_NOTE_SIZE]; /* why it stays down, where the exit does not say it */
 	struct counter_files *files;  /* owned; NULL when there is nothing to read */
-	struct net_base net_base;     /* of its traffic; from its start on */
+	struct stall_files *stalls;   /* owned; beside them */
+	struct abuse_procs *procs;    /* owned; what runs in it */
+	struct stalls stalled;	      /* at the last sweep */
+	bool stalled_known;
+	struct forks_look forks;  /* at the last sweep */
+	struct net_base net_base; /* of its traffic; from its start on */
 	struct usage_point last;
 	struct fault_report reported;
 	struct unsure_sample unsure;
-	enum health_state health; /* that was last told */
+	struct usage_totals underway; /* in the totals, and not known to be durable */
+	enum health_state health;     /* that was last told */
 	uint64_t idle; /* frozen for being idle: 1 and the packets that had come by then; 0: not */
+};
+
+#define TRAFFIC_RESET_DAY_MAX 31
+
+/* A period of a tenant's traffic; see allowance.h. */
+struct allowance_period {
+	int64_t start_wall_usec; /* 0: there is none yet */
+	int64_t end_wall_usec;
+	uint64_t in_base; /* of the tenant's totals, when it began */
+	uint64_t out_base;
+	unsigned told;	      /* percent of the allowance, as an event has told; 0: none */
+	uint64_t slowed_rate; /* as an event has told; 0: it is not slowed */
+};
+
+struct allowance {
+	struct allowance_period now;
+	struct allowance_period before; /* for when the clock is set back */
+	uint32_t day;			/* by which the end was found; 0: it is to be looked at */
+	bool busy;			/* a change of it is under way */
+};
+
+/* What is on record of what it holds, whether anything runs or not; see held.h. */
+struct held {
+	char id[RUN_ID_SIZE];	  /* of the row; "": there is none yet */
+	char name[NAME_SIZE];	  /* that the row has */
+	bool sampled;		  /* since it was made */
+	uint64_t sequence;	  /* of the last sample */
+	uint64_t begin_boot_usec; /* when it was made, on this boot; 0: before this croftd */
+	int64_t begin_wall_usec;
+	uint64_t disk_bytes; /* as last looked at; 0: not known */
+	uint64_t disk_look;  /* when */
+	uint64_t fills;	     /* how often that was found full since the row began */
+};
+
+/* As in croft.v1.Hold.Type, but for its zero; see hold.h. */
+enum hold_type { HOLD_BILLING, HOLD_ABUSE, HOLD_OPERATOR, HOLD_TYPE_N };
+
+#define HOLD_GRACE_NEVER (-1)
+
+/* A reason for which a tenant is suspended. */
+struct hold {
+	bool set;
+	bool told; /* the tenant may know the reason */
+	char reason[HOLD_REASON_MAX + 1];
+	char set_by[ACTOR_SIZE];
+	int64_t set_wall_usec;
+	int64_t grace_s; /* then what is frozen is stopped; or HOLD_GRACE_NEVER */
 };
 
 struct tenant {
@@ -140,40 +235,56 @@ struct tenant {
 	bool visible;  /* its creation is committed */
 	bool changing; /* a change is under way */
 	bool deleting;
-	bool ready;	   /* the supervisor has its limits */
 	bool seen;	   /* during a reconciliation: the supervisor named it */
 	bool sweep_wanted; /* somebody waits for the next sweep over it */
 	bool sweeping;	   /* the present sweep takes it */
+	bool live_wanted;  /* the same of looks: live.h */
+	bool live_looking;
+	uint64_t live_looked_usec;
+	struct live *live; /* owned */
 	bool exporting;	   /* one of its containers is being exported */
 	char name[NAME_SIZE];
 	char uid[UID_SIZE];
 	char plan[NAME_SIZE];
 	char account_ref[ACCOUNT_REF_MAX + 1];
-	struct limits limits;		 /* as asked */
-	uint64_t cpus[LIMITS_CPU_WORDS]; /* its cores; all zero: every core of the host */
-	uint32_t own_limits;		 /* 1 << limit_id: set for it, not by its plan */
-	bool disk_unenforced;		 /* the pool cannot hold it */
-	bool nesting;			 /* its containers may have containers */
-	char *plan_refusal;		 /* owned: why it does not have its plan's limits; NULL */
-	bool suspended;
-	char suspend_reason[SUSPEND_REASON_MAX + 1];
+	struct limits limits;		  /* as asked */
+	uint64_t cpus[LIMITS_CPU_WORDS];  /* its cores; all zero: every core of the host */
+	uint32_t own_limits;		  /* 1 << limit_id: set for it, not by its plan */
+	bool disk_unenforced;		  /* the pool cannot hold it */
+	char limits_refusal[ERR_MSG_MAX]; /* why the supervisor does not hold its limits; "" */
+	bool nesting;			  /* its containers may have containers */
+	char *plan_refusal;		  /* owned: why it does not have its plan's limits; NULL */
+	uint32_t traffic_reset_day;	  /* of the month */
+	struct allowance allowance;
+	bool suspended; /* there is a hold, or one is on its way */
+	struct hold holds[HOLD_TYPE_N];
+	unsigned hold_untold;	    /* containers marked by commits that failed: hold_stop.c */
+	struct event *hold_timer;   /* owned: the end of the grace */
+	struct server *hold_server; /* for the timer */
+	bool returning;		    /* what is due of its containers is to be started; upkeep.h */
 	uint32_t uids[TENANT_UIDS_MAX];
 	size_t n_uids;
 	int64_t created_wall_usec;
 	uint32_t net_number;	/* of its network; 0: none */
 	uint32_t net_next_slot; /* where the search for a free one goes on */
 	bool net_smtp;		/* may connect to port 25 outside */
-	bool net_filtered;	/* the packet filter knows it */
+	struct refusals refusals[NET_REFUSED_OF_TENANTS];
+	bool net_filtered;				  /* the packet filter knows it */
 	uint8_t net_filtered_slots[NET_SLOT_MAX / 8 + 1]; /* and may know these places of it */
 	struct map forwards;				  /* of its containers */
 	struct map containers;
 	struct map volumes; /* volume.h; owned */
-	struct run own;	    /* its directory: a check on the sum of its containers */
+	struct run own;	    /* its directory: a check on the sum of its containers and its work */
+	struct run work;    /* work.h */
 	struct usage_totals totals;
 	struct usage_totals own_totals;
+	struct held held;
 	uint64_t log_bytes;	/* log_quota.h: the sum of its containers' */
 	uint64_t log_paid_usec; /* CLOCK_BOOTTIME until which what was read of them is paid for */
-	uint64_t health_paid_usec; /* the same of its containers' health checks */
+	uint64_t health_paid_usec;    /* the same of its containers' health checks */
+	struct abuse_subject *abuse;  /* owned: abuse.h */
+	struct event_pace abuse_pace; /* of its cases that are only told */
+	unsigned abuse_told;	      /* such cases that last */
 };
 
 /* See health.h. */
@@ -253,16 +364,18 @@ struct container {
 	enum container_state state;
 	struct run run; /* the present one, or the last */
 	struct usage_totals totals;
-	bool stored;	     /* its row is committed */
-	bool row_gone;	     /* its row's deletion is committed, or on its way to be */
-	bool start_pending;  /* its commit or the supervisor's answer is awaited */
-	bool kill_wanted;    /* to be killed as soon as it has started */
-	bool launching;	     /* a launch whose start is not confirmed */
-	bool condemned;	     /* goes when its run has ended, or is found not to exist */
-	bool stop_asked;     /* the present run was sent its stop signal */
-	bool killed;	     /* Croft killed the present run, so a SIGKILL tells nothing */
-	bool delete_pending; /* a deletion is under way */
-	bool end_pending;    /* a RUN_ENDED is being committed */
+	struct live *live;    /* owned */
+	bool stored;	      /* its row is committed */
+	bool row_gone;	      /* its row's deletion is committed, or on its way to be */
+	bool start_pending;   /* its commit or the supervisor's answer is awaited */
+	bool kill_wanted;     /* to be killed as soon as it has started */
+	bool launching;	      /* a launch whose start is not confirmed */
+	bool condemned;	      /* goes when its run has ended, or is found not to exist */
+	bool stop_asked;      /* the present run was sent its stop signal */
+	struct actor stopper; /* who asked for the end of the present run */
+	bool killed;	      /* Croft killed the present run, so a SIGKILL tells nothing */
+	bool delete_pending;  /* a deletion is under way */
+	bool end_pending;     /* a RUN_ENDED is being committed */
 	struct msg_run_ended *early_end; /* owned: ended before its start was committed */
 	struct map snapshots;		 /* snapshot.h; owned */
 	struct container_mount mounts[CONTAINER_MOUNTS_MAX]; /* in order of paths */
@@ -274,6 +387,7 @@ struct container {
 	bool pending_begun;	      /* and is being carried out */
 	struct event *stop_timer;     /* owned: SIGKILL after the stop signal */
 	struct server *stop_server;   /* for the timer */
+	bool kept_down;		      /* by a hold: it starts again after the last */
 	bool restart_due;	      /* its run ended by itself: another is to follow */
 	bool queued;		      /* in the upkeep queue, which starts it */
 	unsigned restarts;	      /* since it last ran for long, or was started by hand */
@@ -281,12 +395,16 @@ struct container {
 	struct event *restart_timer;  /* owned */
 	unsigned reboots;	      /* since reboot_boot_usec */
 	uint64_t reboot_boot_usec;
+	unsigned changes; /* of its limits, by its tenant, since changes_boot_usec */
+	uint64_t changes_boot_usec;
+	struct held held;
 	struct log_source *logs; /* owned */
 	uint64_t log_bytes;	 /* that are kept of its output */
 	bool log_trimming;
 	LIST_HEAD(, console_viewer) viewers;
 	unsigned n_viewers;
-	unsigned n_execs; /* sessions of exec, push and pull */
+	unsigned n_execs;	   /* sessions of exec, push and pull */
+	struct entries entries[2]; /* by its tenant's users, and by operators */
 	struct idle idle;
 	struct waiter_list end_waiters; /* the run has ended and is committed */
 	struct waiter_list gone_waiters;
@@ -296,6 +414,11 @@ struct container {
 	bool seen;		      /* during a reconciliation: the supervisor named it */
 	struct disk_limits disk_used; /* as last measured */
 	bool disk_enforced;
+	struct waiter_list move_waiters; /* container_move.h: it has been moved, or not */
+	bool moving;			 /* to other cores, at this moment */
+	bool unmovable;			 /* that was refused; until its limits are others */
+	bool cores_unsure;		 /* the kernel may have it on others than cpus */
+	struct abuse_subject *abuse;	 /* owned: abuse.h */
 };
 
 struct image {

@@ -2,9 +2,9 @@
 #include "server/mutation.h"
 
 #include "base/cleanup.h"
+#include "server/auth.h"
 #include "server/request_ids.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* Sends a packed reply in the form the method wants. */
@@ -107,17 +107,16 @@ static bool enter(struct mutation *m, const ProtobufCMessage *request, const cha
 	_cleanup_free_ uint8_t *data = NULL;
 	enum request_state state;
 	struct request_entry *entry;
-	char caller[32] = "remote";
+	struct actor caller;
 	struct err err;
 	size_t size;
 	int r;
 
 	if (!*request_id)
 		return true;
-	if (peer->local)
-		snprintf(caller, sizeof(caller), "uid:%" PRIu32, (uint32_t)peer->uid);
+	auth_actor(peer, &caller);
 	pack(request, &data, &size);
-	r = data ? request_begin(m->server->requests, caller, grpc_call_method(m->call)->path,
+	r = data ? request_begin(m->server->requests, caller.name, grpc_call_method(m->call)->path,
 			   request_id, data, size, clock_wall_usec(), &entry, &state, &err)
 		 : err_oom(&err);
 	if (r < 0) {
@@ -152,6 +151,7 @@ static bool is_essential(const struct grpc_method *method)
 		"/croft.v1.Tenants/ResumeTenant",
 		"/croft.v1.Tenants/DeleteTenant",
 		"/croft.v1.Images/DeleteImage",
+		"/croft.v1.Abuse/LiftAbuseCase",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
@@ -195,7 +195,21 @@ struct mutation *mutation_begin(
 	return m;
 }
 
+void mutation_set_actor(const struct mutation *m, struct db_tx *tx)
+{
+	struct actor actor;
+
+	auth_actor(grpc_call_peer(m->call), &actor);
+	db_tx_set_actor(tx, &actor);
+}
+
 void mutation_store(struct mutation *m, struct db_tx *tx, const ProtobufCMessage *reply)
+{
+	mutation_set_actor(m, tx);
+	mutation_store_reply(m, tx, reply);
+}
+
+void mutation_store_reply(struct mutation *m, struct db_tx *tx, const ProtobufCMessage *reply)
 {
 	if (!m->request)
 		return;

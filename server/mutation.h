@@ -25,8 +25,18 @@ struct mutation {
 struct mutation *mutation_begin(
 	struct grpc_call *call, const ProtobufCMessage *request, const char *request_id);
 
-/* Adds the reply to the transaction that makes the effect durable. Nothing without a request_id. */
+/*
+ * Makes this the transaction of the effect: the caller is its actor, and with a request_id it
+ * stores the reply.
+ */
 void mutation_store(struct mutation *m, struct db_tx *tx, const ProtobufCMessage *reply);
+
+/*
+ * The same where the reply is only known to the work of a db_change(): the caller is set on the
+ * loop, the reply stored on the database's thread, before db_tx_run().
+ */
+void mutation_set_actor(const struct mutation *m, struct db_tx *tx);
+void mutation_store_reply(struct mutation *m, struct db_tx *tx, const ProtobufCMessage *reply);
 
 /* Ends it: answers the call and whoever waits for the same request; frees m. */
 void mutation_reply(struct mutation *m, const ProtobufCMessage *reply);

@@ -1,7 +1,8 @@
 /*
  * Taking stock with the supervisor; see reconcile.h.
  *
- * Order: the network's pools, which limits of rates need; MSG_LIST, whose events mark what exists;
+ * Order: the host's figures, its CPUs among them; the network's pools, which limits of rates need;
+ * MSG_LIST, whose events mark what exists;
  * then what croftd believed to run and nobody named is ended as lost; then every tenant's limits
  * are sent anew; when the last is answered, the link is ready. Must never end a run that the
  * supervisor named.
@@ -17,16 +18,19 @@
 #include "server/events.h"
 #include "server/exec.h"
 #include "server/health.h"
+#include "server/hold.h"
 #include "server/idle.h"
 #include "server/import.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/network.h"
+#include "server/placer.h"
 #include "server/sampler.h"
 #include "server/server.h"
 #include "server/snapshot_op.h"
 #include "server/store.h"
 #include "server/svc_policies.h"
+#include "server/upkeep.h"
 #include "server/volume_op.h"
 
 #include <errno.h>
@@ -63,11 +67,7 @@ static void step_done(struct server *server)
 
 void reconcile_lost(struct server *server)
 {
-	struct map_node *node;
-
 	server->reconcile_waiting = 0;
-	MAP_FOREACH(node, &server->model.tenants)
-	map_object(node, struct tenant, by_name)->ready = false;
 	exec_lost(server);
 	health_lost();
 }
@@ -81,6 +81,13 @@ void reconcile_fill_tenant(const struct tenant *t, bool force, struct msg_tenant
 	tenant_fill_limits(t, &ret->limits);
 }
 
+void reconcile_note_tenant(struct tenant *t, const struct err *err)
+{
+	if (err)
+		log_error("tenant-not-restored tenant=%s error=\"%s\"", t->name, err->msg);
+	snprintf(t->limits_refusal, sizeof(t->limits_refusal), "%s", err ? err->msg : "");
+}
+
 static int send_tenant(struct server *server, struct tenant *t);
 
 static void on_thawed(
@@ -92,21 +99,57 @@ static void on_thawed(
 		step_done(arg);
 }
 
+/* What cannot be frozen must not run either. */
+static void on_frozen_again(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct resend *resend = arg;
+	struct tenant *t = resend->tenant;
+
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (err && strcmp(err->reason, "SUPERVISOR_GONE") != 0 && t->suspended && !t->gone) {
+		log_warning("tenant-not-frozen tenant=%s error=\"%s\"", t->name, err->msg);
+		hold_stop(resend->server, t);
+	}
+	tenant_unref(t);
+	free(resend);
+}
+
+static void freeze_again(struct server *server, struct tenant *t)
+{
+	struct msg_freeze msg = {.frozen = true};
+	struct resend *resend = malloc(sizeof(*resend));
+	struct err err;
+
+	if (!resend)
+		return;
+	*resend = (struct resend){server, tenant_ref(t)};
+	memcpy(msg.tenant, t->name, sizeof(msg.tenant));
+	if (link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, on_frozen_again, resend,
+		    &err) < 0) {
+		tenant_unref(t);
+		free(resend);
+	}
+}
+
 /*
  * After the limits: a suspended tenant is frozen also when the host has booted since, and one whose
  * suspension was not committed runs on. That is waited for, so that it overtakes no suspension that
  * is asked for next; a freeze is not, as it may take a tenant's processes long.
  */
-static bool send_freeze(struct server *server, const struct tenant *t)
+static bool send_freeze(struct server *server, struct tenant *t)
 {
-	struct msg_freeze msg = {.frozen = t->suspended};
-	bool waits = !t->suspended;
+	struct msg_freeze msg = {.frozen = false};
 	struct err err;
 
+	if (t->suspended) {
+		freeze_again(server, t);
+		return false;
+	}
 	memcpy(msg.tenant, t->name, sizeof(msg.tenant));
-	return link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0,
-		       waits ? on_thawed : NULL, server, &err) == 0 &&
-	       waits;
+	return link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, on_thawed, server,
+		       &err) == 0;
 }
 
 /* A limit that was asked for, on a host whose pool no longer has any: the others hold. */
@@ -140,9 +183,10 @@ static void on_tenant_set(
 		if (send_tenant(server, t) == 0)
 			server->reconcile_waiting++;
 	} else if (err) {
-		log_error("tenant-not-restored tenant=%s error=\"%s\"", t->name, err->msg);
+		/* Without the supervisor there is nothing to tell: the next is asked again. */
+		reconcile_note_tenant(t, err);
 	} else if (!t->gone) {
-		t->ready = true;
+		reconcile_note_tenant(t, NULL);
 		run_adopt_tenant(server, t, fds, n_fds);
 		n_fds = 0;
 	}
@@ -238,6 +282,37 @@ static void settle_all(struct server *server)
 	}
 }
 
+/*
+ * A host that has booted may have other CPUs than it had: tenants whose own are Croft's choice get
+ * such as there are. One that cannot has what is left of them.
+ */
+static void place_tenants(struct server *server)
+{
+	const struct cpu_topology *host = placer_cpus(server);
+	struct map_node *node;
+
+	MAP_FOREACH(node, &server->model.tenants)
+	{
+		struct tenant *t = map_object(node, struct tenant, by_name);
+		uint64_t before[LIMITS_CPU_WORDS];
+		char cores[CORES_TEXT_SIZE];
+		struct db_tx *tx;
+		struct err err;
+
+		if (!t->visible || t->changing || t->deleting)
+			continue;
+		memcpy(before, t->cpus, sizeof(before));
+		if (cores_resolve_boot(&server->model, host, t, &err) < 0 ||
+			!memcmp(before, t->cpus, sizeof(before)))
+			continue;
+		tx = db_tx_new_essential();
+		store_put_tenant(tx, t);
+		db_commit(server->db, tx, NULL, NULL);
+		log_info("tenant-moved tenant=%s cores=%s", t->name,
+			limits_format_cores(t->cpus, cores, sizeof(cores)));
+	}
+}
+
 static void on_listed(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
@@ -251,22 +326,11 @@ static void on_listed(
 		return;
 	}
 	settle_all(server);
+	place_tenants(server);
 	MAP_FOREACH(node, &server->model.tenants)
 	if (send_tenant(server, map_object(node, struct tenant, by_name)) == 0)
 		server->reconcile_waiting++;
 	step_done(server);
-}
-
-static void on_host_info(
-	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
-{
-	struct server *server = arg;
-
-	link_close_fds(fds, n_fds);
-	if (!err)
-		memcpy(&server->host, reply, sizeof(server->host));
-	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
-		step_done(server);
 }
 
 static void on_net_filter(void *arg, const struct err *err)
@@ -347,20 +411,35 @@ static void finish(struct server *server)
 		server->on_ready(server);
 }
 
+static void on_host_info(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct server *server = arg;
+	struct msg_net_config net;
+	struct err failure;
+
+	link_close_fds(fds, n_fds);
+	if (err && !strcmp(err->reason, "SUPERVISOR_GONE"))
+		return;
+	if (!err)
+		memcpy(&server->host, reply, sizeof(server->host));
+	network_fill_config(server, &net);
+	if (link_send_early(server->link, MSG_NET_CONFIG, &net, NULL, 0, on_net_config, server,
+		    &failure) < 0)
+		log_error("reconciliation-failed error=\"%s\"", failure.msg);
+	step_done(server);
+}
+
 void reconcile_begin(struct server *server)
 {
 	static const struct msg_empty empty;
-	struct msg_net_config net;
 	struct err err;
 
 	forget_seen(server);
-	network_fill_config(server, &net);
 	/* One step for the network, one for the list, one for the host's figures. */
 	server->reconcile_waiting = 3;
 	if (link_send_early(
-		    server->link, MSG_NET_CONFIG, &net, NULL, 0, on_net_config, server, &err) < 0 ||
-		link_send_early(server->link, MSG_HOST_INFO, &empty, NULL, 0, on_host_info, server,
-			&err) < 0)
+		    server->link, MSG_HOST_INFO, &empty, NULL, 0, on_host_info, server, &err) < 0)
 		log_error("reconciliation-failed error=\"%s\"", err.msg);
 }
 
@@ -383,9 +462,7 @@ static enum container_state adopted_state(const struct container *c, uint32_t st
 		return CONTAINER_STOPPING;
 	switch (state) {
 	case RUN_FROZEN:
-		/* A suspended tenant's freeze is not the container's own, but where it is on
-		 * record. */
-		return c->tenant->suspended && !c->run.idle ? CONTAINER_RUNNING : CONTAINER_FROZEN;
+		return CONTAINER_FROZEN;
 	case RUN_STOPPING:
 		return CONTAINER_STOPPING;
 	default:
@@ -399,6 +476,7 @@ static void confirm(struct server *server, struct container *c)
 	struct db_tx *tx = db_tx_new_essential();
 
 	c->launching = false;
+	upkeep_cancel(c);
 	store_confirm_run(tx, &c->run);
 	store_put_container(tx, c);
 	events_add_started(tx, c);
@@ -416,6 +494,7 @@ static void adopt(struct server *server, struct container *c, const struct msg_e
 	if (late)
 		confirm(server, c);
 	c->state = adopted_state(c, msg->state);
+	upkeep_adopted(server, c);
 	idle_adopted(server, c);
 	c->launching = false;
 	if (c->condemned || c->kill_wanted)

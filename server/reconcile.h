@@ -27,3 +27,6 @@ void reconcile_event(
 void reconcile_settle_start(struct server *server, struct container *container);
 /* A tenant's message with its limits as they are to be in force. */
 void reconcile_fill_tenant(const struct tenant *tenant, bool force, struct msg_tenant_set *ret);
+/* What became of it: err is NULL when the limits are in force; else nothing of the tenant is to
+ * start. */
+void reconcile_note_tenant(struct tenant *tenant, const struct err *err);

@@ -12,10 +12,12 @@
 #include "server/details.h"
 #include "server/events.h"
 #include "server/health.h"
+#include "server/hold.h"
 #include "server/idle.h"
 #include "server/ledger.h"
 #include "server/link.h"
 #include "server/logs.h"
+#include "server/placer.h"
 #include "server/store.h"
 #include "server/upkeep.h"
 
@@ -77,8 +79,8 @@ static void classify(const struct container *c, const struct msg_run_ended *msg,
 		run->exit = RUN_EXIT_REBOOT;
 	else if (msg->exit.signal == SIGINT)
 		run->exit = RUN_EXIT_POWEROFF;
-	else if (msg->exit.signal == SIGKILL && !c->killed && msg->counters_valid &&
-		 msg->counters.oom_kills)
+	else if (msg->exit.signal == SIGKILL && !c->killed && !c->kept_down &&
+		 msg->counters_valid && msg->counters.oom_kills)
 		run->exit = RUN_EXIT_OOM;
 }
 
@@ -159,6 +161,7 @@ static struct db_tx *build(struct run_end *end)
 	struct db_tx *tx = db_tx_new_essential();
 	struct run *run = &c->run;
 
+	db_tx_set_actor(tx, &c->stopper);
 	if (!c->stored)
 		events_add_created(tx, c);
 	/* That its launch is over is committed here at the latest. */
@@ -237,7 +240,8 @@ static void decide_restart(struct run_end *end)
 {
 	struct container *c = end->container;
 
-	if (!end->was_stopped && !c->killed && !c->condemned && !c->ephemeral &&
+	hold_note_end(c, end->was_stopped);
+	if (!end->was_stopped && !c->killed && !c->kept_down && !c->condemned && !c->ephemeral &&
 		!c->tenant->deleting && !end->server->shutting_down)
 		upkeep_decide(c);
 }
@@ -268,6 +272,15 @@ static bool reboot(struct run_end *end)
 	return false;
 }
 
+/* A hold came before it could boot again: that keeps it down, not its own end. */
+static bool reboot_waits(const struct run_end *end)
+{
+	const struct container *c = end->container;
+
+	return end->reboot && c->tenant->suspended && !c->killed && !c->condemned &&
+	       !c->tenant->deleting;
+}
+
 /* The end is durable: what follows from it. */
 static void finish(struct run_end *end)
 {
@@ -281,16 +294,19 @@ static void finish(struct run_end *end)
 		c->name, c->run.id, describe(&c->run, how));
 	c->end_pending = false;
 	c->state = CONTAINER_STOPPED;
+	placer_wake(server);
 	if (c->stop_timer)
 		event_del(c->stop_timer);
 	if (reboot(end)) {
 		run_end_free(end);
 		return;
 	}
+	if (reboot_waits(end))
+		hold_keep(server, c);
 	console_end(c);
 	waiters_call(&c->end_waiters, NULL);
 	/* One of them may have started it again. */
-	if (c->state == CONTAINER_STOPPED && (c->condemned || c->ephemeral)) {
+	if (c->state == CONTAINER_STOPPED && (c->condemned || (c->ephemeral && !c->kept_down))) {
 		c->condemned = true;
 		delete_continue(server, c);
 	} else if (c->state == CONTAINER_STOPPED) {

@@ -1,12 +1,15 @@
 /* Making runs and taking over their descriptors; see lifecycle.h. */
 #include "server/lifecycle.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "server/abuse_procs.h"
 #include "server/console.h"
 #include "server/health.h"
 #include "server/link.h"
 #include "server/logs.h"
 #include "server/store.h"
+#include "server/work.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,6 +29,7 @@ void run_init(struct server *server, struct container *c)
 	make_run(server, &c->run);
 	c->killed = false;
 	c->stop_asked = false;
+	c->stopper = (struct actor){0};
 }
 
 void run_set_base(struct run *run, const struct net_base *base)
@@ -35,9 +39,10 @@ void run_set_base(struct run *run, const struct net_base *base)
 	run->last.counters.net = base->usage;
 }
 
-/* Opens the counters behind the directories, which are closed. Returns the cgroup's inode. */
+/* Opens the counters behind the directories, which are closed, and takes that of refused calls.
+ * Returns the cgroup's inode. */
 static uint64_t adopt_counters(struct server *server, struct run *run, const int *dirs,
-	const struct io_disk *disk, const char *whose)
+	const struct io_disk *disk, int refused, const char *whose)
 {
 	enum cgroup_kind kind = link_cgroup_kind(server->link);
 	struct counter_files *files;
@@ -49,12 +54,16 @@ static uint64_t adopt_counters(struct server *server, struct run *run, const int
 	r = counter_files_open(kind, dirs, disk, &files, &err);
 	if (r == 0) {
 		run_close(run);
+		counter_files_take_refused(files, take_fd(&refused));
 		run->files = files;
+		run->stalls = stalls_open(dirs[COUNTER_DIR_UNIFIED]);
+		run->procs = abuse_procs_open(dirs[COUNTER_DIR_UNIFIED]);
 	} else if (r != -ENOENT && r != -ENODEV) {
 		/* Those two: it has ended already, and its final read is on its way. */
 		log_error("counters-unreadable of=%s error=\"%s\"", whose, err.msg);
 	}
 	link_close_fds(dirs, counters_n_dirs(kind));
+	close_fd(&refused);
 	return (uint64_t)st.st_ino;
 }
 
@@ -91,6 +100,7 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 	const int *fds, size_t n_fds)
 {
 	size_t n_dirs = counters_n_dirs(link_cgroup_kind(server->link));
+	size_t at = n_dirs + (started->tells != 0);
 	struct run *run = &c->run;
 	int output;
 	int console;
@@ -105,15 +115,16 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 		run_set_base(run, &started->net_base);
 		run->confirmed = true;
 	}
-	if (n_fds < n_dirs) {
+	if (n_fds < at) {
 		link_close_fds(fds, n_fds);
 		return;
 	}
-	run->cgroup_inode = adopt_counters(server, run, fds, &started->disk, c->name);
-	output = n_fds > n_dirs ? fds[n_dirs] : -1;
-	console = n_fds > n_dirs + 1 ? fds[n_dirs + 1] : -1;
-	if (n_fds > n_dirs + 2)
-		link_close_fds(fds + n_dirs + 2, n_fds - n_dirs - 2);
+	run->cgroup_inode = adopt_counters(
+		server, run, fds, &started->disk, started->tells ? fds[n_dirs] : -1, c->name);
+	output = n_fds > at ? fds[at] : -1;
+	console = n_fds > at + 1 ? fds[at + 1] : -1;
+	if (n_fds > at + 2)
+		link_close_fds(fds + at + 2, n_fds - at - 2);
 	adopt_output(server, c, output, console);
 	health_begin(server, c);
 }
@@ -143,13 +154,14 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 		link_close_fds(fds, n_fds);
 		return;
 	}
+	work_adopt(server, t, fds, n_fds);
 	fstat(fds[0], &st);
 	if (run->key && run->cgroup_inode == (uint64_t)st.st_ino &&
 		!strcmp(run->boot_id, server->boot_id)) {
 		if (run->files)
 			link_close_fds(fds, n_fds);
 		else
-			adopt_counters(server, run, fds, NULL, t->name);
+			adopt_counters(server, run, fds, NULL, -1, t->name);
 		return;
 	}
 	tx = db_tx_new_essential();
@@ -160,7 +172,7 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 	run->start_wall_usec = clock_wall_usec();
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
-	run->cgroup_inode = adopt_counters(server, run, fds, NULL, t->name);
+	run->cgroup_inode = adopt_counters(server, run, fds, NULL, -1, t->name);
 	store_add_run(tx, run, t, NULL);
 	store_confirm_run(tx, run);
 	db_commit(server->db, tx, NULL, NULL);

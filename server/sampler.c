@@ -3,15 +3,26 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "server/abuse.h"
+#include "server/allowance.h"
+#include "server/details.h"
+#include "server/events.h"
 #include "server/faults.h"
+#include "server/forks.h"
 #include "server/ledger.h"
+#include "server/ledger_cut.h"
 #include "server/request_ids.h"
+#include "server/store.h"
 #include "server/traffic.h"
+#include "server/work.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LOOK_MIN_MS 1000u /* however often samples are taken */
 
 /* Containers a turn of the loop: some ten files each, about a tenth of a millisecond together. */
 #define SLICE		  16
@@ -26,6 +37,7 @@
 struct sweep {
 	struct server *server;
 	uint64_t number;
+	uint64_t began_boot_usec;
 	struct waiter_list waiters;
 };
 
@@ -45,6 +57,8 @@ struct sampler {
 	bool on_demand;		   /* the present one is for those who wait */
 	bool due;		   /* the interval ended during one */
 	int64_t expired_wall_usec;
+	uint64_t clock_boot_usec; /* both clocks at the sweep before; 0: there was none */
+	int64_t clock_wall_usec;
 };
 
 static bool run_is_readable(const struct run *run)
@@ -70,6 +84,21 @@ int sampler_read_now(const struct server *server, const struct run *run, struct 
 	return 0;
 }
 
+/* Three more files a run, for metrics and for rules about abuse. */
+static void read_stalls(struct run *run)
+{
+	stalls_read(run->stalls, &run->stalled);
+	run->stalled_known = true;
+}
+
+static void read_forks(struct server *server, struct container *c)
+{
+	struct forks_look before = c->run.forks;
+
+	if (forks_look(server, &c->run, &c->run.forks))
+		abuse_take_forks(server, c, &before, &c->run.forks);
+}
+
 static void sample_container(struct server *server, struct container *c)
 {
 	struct sampler *sampler = server->sampler;
@@ -78,6 +107,9 @@ static void sample_container(struct server *server, struct container *c)
 	if (c->start_pending || c->end_pending || !c->run.stored ||
 		sampler_read_now(server, &c->run, &point) < 0)
 		return;
+	read_stalls(&c->run);
+	abuse_take_stalls(server, c->tenant, c);
+	read_forks(server, c);
 	ledger_add_sample(server, sampler->tx, c, &point, sampler->sweep->number);
 	ledger_add_totals(sampler->tx, c);
 	sampler->samples++;
@@ -88,14 +120,21 @@ static void sample_tenant(struct server *server, struct tenant *t)
 	struct sampler *sampler = server->sampler;
 	struct usage_point point;
 
+	sampler->samples += work_sample(server, sampler->tx, t, sampler->sweep->number);
 	if (sampler_read_now(server, &t->own, &point) < 0)
 		return;
+	read_stalls(&t->own);
+	abuse_take_stalls(server, t, NULL);
 	ledger_add_own_sample(server, sampler->tx, t, &point, sampler->sweep->number);
 	sampler->samples++;
 }
 
 static void sweep_end(struct sweep *sweep, const struct err *err)
 {
+	if (!err) {
+		allowance_look_all(sweep->server);
+		abuse_look_all(sweep->server);
+	}
 	waiters_call(&sweep->waiters, err);
 	free(sweep);
 }
@@ -108,27 +147,62 @@ static void take_back(const struct sweep *sweep)
 	struct map_node *node;
 
 	MAP_FOREACH(node, &model->tenants)
-	ledger_take_back_own(map_object(node, struct tenant, by_name), sweep->number);
+	{
+		struct tenant *t = map_object(node, struct tenant, by_name);
+
+		ledger_take_back_own(t, sweep->number);
+		ledger_take_back_work(t, sweep->number);
+	}
 	while ((c = model_next_container(model, c)))
 		ledger_take_back(c, sweep->number);
 }
 
 static void on_committed(void *arg, const struct err *err)
 {
+	struct sweep *sweep = arg;
+	struct server *server = sweep->server;
+
 	if (err) {
 		log_error("sweep-not-committed error=\"%s\"", err->msg);
-		take_back(arg);
+		server->stats.sweeps_failed++;
+		take_back(sweep);
+	} else {
+		server->stats.swept_wall_usec = clock_wall_usec();
+		histogram_add(&server->stats.sweeps, clock_boot_usec() - sweep->began_boot_usec);
 	}
-	sweep_end(arg, err);
+	server->swept = sweep->number;
+	sweep_end(sweep, err);
 }
 
+/*
+ * The next sweep is at the edge of an hour when that comes first: what lies between two samples
+ * there is attributed evenly to both hours.
+ */
 static void schedule(struct server *server)
 {
-	uint64_t ms = server->config->sample_interval_ms;
-	struct timeval pause = {
-		.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+	uint64_t wait = server->config->sample_interval_ms * 1000;
+	int64_t now = clock_wall_usec();
+	uint64_t edge = (uint64_t)(ledger_hour_of(now) + LEDGER_HOUR_USEC - now);
+	struct timeval pause;
+
+	if (edge < wait)
+		wait = edge;
+	pause = (struct timeval){
+		.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
 
 	evtimer_add(server->sampler->timer, &pause);
+}
+
+void sampler_arm_look(const struct server *server, struct event *timer)
+{
+	uint64_t ms = server->config->sample_interval_ms;
+	struct timeval pause;
+
+	if (ms < LOOK_MIN_MS)
+		ms = LOOK_MIN_MS;
+	pause = (struct timeval){
+		.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+	evtimer_add(timer, &pause);
 }
 
 /* Sets the time for a sweep on demand, unless one is under way: its end does it then. */
@@ -154,6 +228,32 @@ static void pause_demand(struct sampler *sampler)
 
 static void begin_sweep(struct server *server, bool on_demand);
 
+/* That the wall clock was set goes on record: it is why labels of samples jump. */
+static void look_at_clock(struct server *server)
+{
+	struct sampler *sampler = server->sampler;
+	uint64_t boot = clock_boot_usec();
+	int64_t wall = clock_wall_usec();
+	int64_t expected = sampler->clock_wall_usec + (int64_t)(boot - sampler->clock_boot_usec);
+	char was[CLOCK_TEXT_MAX];
+	char is[CLOCK_TEXT_MAX];
+	struct details d;
+
+	if (sampler->clock_boot_usec &&
+		ledger_is_step(boot - sampler->clock_boot_usec, wall - sampler->clock_wall_usec)) {
+		details_init(&d);
+		details_int(&d, "by_usec", wall - expected);
+		store_clock_step(sampler->tx, server->boot_id, boot, wall, expected);
+		events_add_host(sampler->tx, "host.clock_set", details_end(&d),
+			"the host's clock was set from %s to %s; what is billed is not affected",
+			clock_format(expected, was), clock_format(wall, is));
+		log_warning("clock-set by_usec=%" PRId64, wall - expected);
+		sampler->samples++;
+	}
+	sampler->clock_boot_usec = boot;
+	sampler->clock_wall_usec = wall;
+}
+
 static void finish_sweep(struct server *server)
 {
 	struct sampler *sampler = server->sampler;
@@ -170,6 +270,7 @@ static void finish_sweep(struct server *server)
 		db_commit(server->db, sampler->tx, on_committed, sweep);
 	} else {
 		db_tx_free(sampler->tx);
+		server->stats.swept_wall_usec = now;
 		sweep_end(sweep, NULL);
 	}
 	sampler->tx = NULL;
@@ -282,6 +383,7 @@ static void begin_sweep(struct server *server, bool on_demand)
 	}
 	sweep->server = server;
 	sweep->number = ++sampler->sweeps;
+	sweep->began_boot_usec = clock_boot_usec();
 	TAILQ_INIT(&sweep->waiters);
 	TAILQ_CONCAT(&sweep->waiters, &sampler->waiters, entry);
 	MAP_FOREACH(node, &server->model.tenants)
@@ -299,6 +401,7 @@ static void begin_sweep(struct server *server, bool on_demand)
 	sampler->container[0] = '\0';
 	sampler->samples = 0;
 	sampler->began_boot_usec = clock_boot_usec();
+	look_at_clock(server);
 	traffic_look(server, 0, on_traffic, server);
 }
 
@@ -403,18 +506,54 @@ void sampler_destroy(struct server *server)
 	server->sampler = NULL;
 }
 
+struct hit {
+	struct container *container; /* a reference */
+	char run_id[RUN_ID_SIZE];
+	struct fault_report before;
+};
+
+/* What was not told after all is told by the next sample. */
+static void on_hit_told(void *arg, const struct err *err)
+{
+	struct hit *hit = arg;
+
+	if (err && !strcmp(hit->container->run.id, hit->run_id))
+		hit->container->run.reported = hit->before;
+	container_unref(hit->container);
+	free(hit);
+}
+
+static void commit_hit(struct server *server, struct db_tx *tx, struct container *c,
+	const struct fault_report *before)
+{
+	struct hit *hit = malloc(sizeof(*hit));
+
+	if (!hit) {
+		c->run.reported = *before;
+		db_tx_free(tx);
+		return;
+	}
+	hit->container = container_ref(c);
+	memcpy(hit->run_id, c->run.id, sizeof(hit->run_id));
+	hit->before = *before;
+	db_commit(server->db, tx, on_hit_told, hit);
+}
+
 void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg)
 {
 	struct tenant *t = model_any_tenant(&server->model, msg->tenant);
 	struct container *c = t ? model_any_container(t, msg->container) : NULL;
 	uint64_t now = clock_boot_usec();
+	struct fault_report before;
 	struct db_tx *tx;
 
 	/* What cannot be told now is told later: it is counted all the same. */
 	if (!c || strcmp(c->run.id, msg->run_id) != 0 || c->end_pending || c->run.end_wall_usec ||
 		db_is_full(server->db) || !faults_pending(c, &msg->counters, now))
 		return;
+	before = c->run.reported;
 	tx = db_tx_new();
 	faults_add_events(tx, c, &msg->counters, now, false);
-	db_commit(server->db, tx, NULL, NULL);
+	store_reported(tx, &c->run);
+	commit_hit(server, tx, c, &before);
 }

@@ -19,6 +19,10 @@ int sampler_catch_up(struct server *server, struct tenant *only,
 int sampler_create(struct server *server, struct err *err);
 void sampler_destroy(struct server *server);
 
+/* Sets the timer of a look at what is not in the sweep: as often as that, and once a second at
+ * most. */
+void sampler_arm_look(const struct server *server, struct event *timer);
+
 /* The kernel's notice that a container met a limit: told as an event at once. */
 void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg);
 

@@ -2,6 +2,7 @@
 #include "server/shutdown.h"
 
 #include "base/log.h"
+#include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/store.h"
@@ -14,9 +15,13 @@
 #define DRAIN_MS	   1200
 #define HOST_STOP_GRACE_MS 10000
 #define HOST_LIMIT_MS	   60000
-/* For what the supervisor still has in hand when the runs have ended, such as a look at a disk. */
+/*
+ * For what the supervisor still has in hand when the runs have ended, such as a look at a disk.
+ * Imports and the like may end by themselves within HOST_WORK_TRIES, then they are ended.
+ */
 #define HOST_BUSY_PAUSE_MS 100
 #define HOST_BUSY_TRIES	   300
+#define HOST_WORK_TRIES	   (HOST_STOP_GRACE_MS / HOST_BUSY_PAUSE_MS)
 
 static void leave(struct server *server)
 {
@@ -106,10 +111,13 @@ static void on_supervisor_ended(
 
 static void ask(struct host_stop *stop)
 {
+	static const struct msg_tenant everybody;
 	static const struct msg_empty empty;
 	struct err err;
 
-	stop->tries++;
+	/* Again and again: more may come until croftd has gone. */
+	if (stop->tries++ >= HOST_WORK_TRIES)
+		link_send(stop->server->link, MSG_WORK_END, &everybody, NULL, 0, NULL, NULL, &err);
 	if (link_send(stop->server->link, MSG_SHUTDOWN, &empty, NULL, 0, on_supervisor_ended, stop,
 		    &err) < 0)
 		finish(stop, &err);
@@ -141,16 +149,18 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
 }
 
 /* What has autostart starts with the next croftd, be it in this boot of the host or another. */
-static void forget_autostart(struct server *server)
+static void forget_autostart(struct server *server, const struct actor *asker)
 {
 	struct db_tx *tx = db_tx_new_essential();
 
+	db_tx_set_actor(tx, asker);
+	events_add_host(tx, "host.shutdown", "{}", "all containers and both daemons are stopped");
 	store_setting(tx, STORE_AUTOSTART_BOOT, "");
 	db_commit(server->db, tx, NULL, NULL);
 }
 
-int shutdown_host(struct server *server, void (*done)(void *arg, const struct err *err), void *arg,
-	struct err *err)
+int shutdown_host(struct server *server, const struct actor *asker,
+	void (*done)(void *arg, const struct err *err), void *arg, struct err *err)
 {
 	struct container *c = NULL;
 	struct container *next;
@@ -170,14 +180,17 @@ int shutdown_host(struct server *server, void (*done)(void *arg, const struct er
 	stop->arg = arg;
 	server->shutting_down = true;
 	log_info("host-shutdown");
-	forget_autostart(server);
+	forget_autostart(server, asker);
 	/* One more than there are containers, so that it cannot end inside this loop. */
 	stop->waiting = 1;
 	for (c = model_next_container(&server->model, NULL); c; c = next) {
 		next = model_next_container(&server->model, c);
 		if (container_state_is_live(c->state) &&
-			stop_container(server, c, HOST_STOP_GRACE_MS, on_run_ended, stop, err) == 0)
+			stop_container(server, c, HOST_STOP_GRACE_MS, on_run_ended, stop, err) ==
+				0) {
+			c->stopper = *asker;
 			stop->waiting++;
+		}
 	}
 	after(server, HOST_LIMIT_MS, on_limit, stop);
 	on_run_ended(stop, NULL);

@@ -13,8 +13,8 @@ void shutdown_service(struct server *server);
  * Stops every container (stop signal, then SIGKILL), commits their final usage, ends the
  * supervisor; done is called before croftd itself ends. FAILED_PRECONDITION when it is under way.
  */
-int shutdown_host(struct server *server, void (*done)(void *arg, const struct err *err), void *arg,
-	struct err *err);
+int shutdown_host(struct server *server, const struct actor *asker,
+	void (*done)(void *arg, const struct err *err), void *arg, struct err *err);
 
 /* Frees what a stop of the host holds, when nothing can call it back any more. */
 void shutdown_finish(struct server *server);

@@ -2,6 +2,7 @@
 #include "server/snapshot.h"
 
 #include "base/cleanup.h"
+#include "server/container_new.h"
 #include "server/init_args.h"
 
 #include <string.h>
@@ -53,6 +54,14 @@ int snapshot_describe(struct snapshot *s, struct err *err)
 	s->oom_group = c->oom_group;
 	s->created_wall_usec = clock_wall_usec();
 	return 0;
+}
+
+void snapshot_limits(const struct snapshot *s, struct limits *ret)
+{
+	*ret = s->limits;
+	/* Those of I/O are the operators', not of the container's past. */
+	limits_take_io(ret, &s->container->limits);
+	container_fit_limits(s->container->tenant, ret);
 }
 
 struct snapshot *snapshot_any(const struct container *c, const char *name)

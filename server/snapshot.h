@@ -33,6 +33,8 @@ void snapshot_remove(struct snapshot *snapshot);
 void snapshot_remove_all(struct container *container);
 /* Takes over what the container is. Returns 0 or -ENOMEM. */
 int snapshot_describe(struct snapshot *snapshot, struct err *err);
+/* Those that its container, or a copy, has from it now: within the tenant's, I/O as it is. */
+void snapshot_limits(const struct snapshot *snapshot, struct limits *ret);
 
 /* By name, whether visible or not; NULL: none. */
 struct snapshot *snapshot_any(const struct container *container, const char *name);

@@ -31,21 +31,23 @@ struct snapshot_timer {
 
 /* --- the schedule of a container --- */
 
-static int read_span(const Google__Protobuf__Duration *d, const char *field, int64_t min,
-	int64_t *ret_s, struct err *err)
+/* field is for programs, what for people, whose option has another name. */
+static int read_span(const Google__Protobuf__Duration *d, const char *field, const char *what,
+	int64_t min, int64_t *ret_s, struct err *err)
 {
 	*ret_s = d ? d->seconds : 0;
 	if (d && (d->nanos || d->seconds < min || d->seconds > SPAN_MAX_S))
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "SCHEDULE_INVALID", field,
-			"%s is a whole number of seconds, at least %" PRId64
-			" and at most ten years",
-			field, min);
+			"%s is given in whole seconds, at least %" PRId64 " and at most ten years",
+			what, min);
 	return 0;
 }
 
+static const char how_long[] = "how long a snapshot is kept";
+
 int snapshot_expire_read(const Google__Protobuf__Duration *d, int64_t *ret_s, struct err *err)
 {
-	return read_span(d, "expire", 1, ret_s, err);
+	return read_span(d, "expire", how_long, 1, ret_s, err);
 }
 
 int snapshot_schedule_read(const Croft__V1__SnapshotSchedule *msg, int64_t now,
@@ -56,9 +58,11 @@ int snapshot_schedule_read(const Croft__V1__SnapshotSchedule *msg, int64_t now,
 	memset(ret, 0, sizeof(*ret));
 	if (!msg || !msg->every)
 		return 0;
-	r = read_span(msg->every, "snapshot_schedule.every", EVERY_MIN_S, &ret->every_s, err);
+	r = read_span(msg->every, "snapshot_schedule.every", "how often a snapshot is made",
+		EVERY_MIN_S, &ret->every_s, err);
 	if (r == 0)
-		r = read_span(msg->expire, "snapshot_schedule.expire", 1, &ret->expire_s, err);
+		r = read_span(
+			msg->expire, "snapshot_schedule.expire", how_long, 1, &ret->expire_s, err);
 	if (r == 0 && msg->keep > KEEP_MAX)
 		r = err_set_subject(err, ERR_INVALID_ARGUMENT, "SCHEDULE_INVALID",
 			"snapshot_schedule.keep", "at most %d snapshots can be kept", KEEP_MAX);

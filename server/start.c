@@ -14,14 +14,17 @@
 #include "server/container_new.h"
 #include "server/cores.h"
 #include "server/events.h"
+#include "server/hold.h"
 #include "server/idle.h"
 #include "server/link.h"
 #include "server/network.h"
+#include "server/placer.h"
 #include "server/reconcile.h"
 #include "server/store.h"
 #include "server/upkeep.h"
 #include "server/volume.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* What every init finds in its environment. */
@@ -36,6 +39,7 @@ struct start {
 	bool spawned;
 	bool lost;   /* the supervisor went away meanwhile */
 	int waiting; /* for the commit and the supervisor */
+	uint64_t began_boot_usec;
 	struct err commit_err;
 	struct err spawn_err;
 };
@@ -47,13 +51,17 @@ int start_check_allowed(struct server *server, const struct container *c, struct
 
 	if (server->shutting_down)
 		return err_set(err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
-	if (t->suspended)
-		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_SUSPENDED",
-			"tenant %s is suspended (%.100s); resume it first", t->name,
-			t->suspend_reason);
+	if (hold_check(t, err) < 0)
+		return -EPERM;
 	if (t->deleting)
 		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_DELETING",
 			"tenant %s is being deleted", t->name);
+	/* Nothing would hold its containers together then. */
+	if (t->limits_refusal[0])
+		return err_set(err, ERR_FAILED_PRECONDITION, "TENANT_LIMITS",
+			"this host refuses the limits of tenant %s (%.250s), so that nothing of it "
+			"starts; change them first",
+			t->name, t->limits_refusal);
 	if (c->condemned)
 		return err_set(err, ERR_FAILED_PRECONDITION, "CONTAINER_STATE",
 			"%s/%s is being deleted", t->name, c->name);
@@ -240,7 +248,9 @@ static void succeed(struct start *start)
 	c->state = CONTAINER_RUNNING;
 	c->launching = false;
 	store_confirm_run(tx, &c->run);
-	if (start->request.launch)
+	if (c->restart_due)
+		upkeep_cancel(c);
+	if (start->request.launch || start->request.unasked)
 		store_put_container(tx, c);
 	events_add_started(tx, c);
 	if (start->request.confirm)
@@ -250,6 +260,7 @@ static void succeed(struct start *start)
 		c->run.id);
 	start->request.done(start->request.arg, NULL);
 	idle_adopted(start->server, c);
+	placer_wake(start->server);
 	if (c->kill_wanted && !c->early_end)
 		stop_kill(start->server, c);
 }
@@ -263,6 +274,10 @@ static void join(struct start *start)
 
 	if (--start->waiting)
 		return;
+	if (start->spawned && start->committed)
+		histogram_add(&server->stats.starts, clock_boot_usec() - start->began_boot_usec);
+	else
+		server->stats.starts_failed++;
 	c->start_pending = false;
 	c->run.stored = start->committed;
 	c->stored |= start->committed;
@@ -320,7 +335,7 @@ static int begin(struct start *start, struct err *err)
 	int r = start_check(server, c, err);
 
 	if (r == 0)
-		r = container_place(server, c, err);
+		r = cores_resolve_start(&server->model, placer_cpus(server), c, err);
 	/* One that was made before the host had a network gets its place now. */
 	if (r == 0)
 		r = network_place(server, c, err);
@@ -344,6 +359,8 @@ static int begin(struct start *start, struct err *err)
 	c->state = CONTAINER_STARTING;
 	c->start_pending = true;
 	c->kill_wanted = false;
+	c->unmovable = false;
+	c->cores_unsure = false;
 	c->launching = start->request.launch;
 	return 0;
 }
@@ -363,6 +380,7 @@ int start_container(struct server *server, const struct start_request *request, 
 	start->container = container_ref(c);
 	start->before = c->run;
 	start->waiting = 2;
+	start->began_boot_usec = clock_boot_usec();
 	r = begin(start, err);
 	if (r < 0) {
 		db_tx_free(request->tx);
@@ -375,9 +393,11 @@ int start_container(struct server *server, const struct start_request *request, 
 		events_add_created(request->tx, c);
 	} else {
 		store_put_place(request->tx, c);
+		store_put_cores(request->tx, c);
 	}
-	if (c->restart_due) {
+	if (c->restart_due || request->unasked) {
 		upkeep_cancel(c);
+		c->restart_due = request->unasked;
 		store_put_container(request->tx, c);
 	}
 	store_add_run(request->tx, &c->run, c->tenant, c);

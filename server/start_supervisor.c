@@ -19,21 +19,20 @@
 #include <time.h>
 
 /* On a host that comes up under full load it has policies to compile and runs to adopt. */
-#define START_TIMEOUT_USEC 30000000u
+#define START_TIMEOUT_USEC 90000000u
 #define POLL_NSEC	   1000000
-#define ARGS_MAX	   20
+#define ARGS_MAX	   24
 
 /*
  * Says hello, instead of only connecting: a worker of a supervisor that was killed holds the
  * listening socket open for a moment, and would take the connection without ever answering. The
  * connection is kept: the supervisor takes the next one for another croftd.
  */
-static bool answers(int run_fd, struct supervisor_client **ret)
+static bool answers(int run_fd, struct supervisor_client **ret, struct err *err)
 {
 	static const struct supervisor_client_ops ops;
-	struct err err;
 
-	return supervisor_client_connect(run_fd, &ops, NULL, ret, &err) == 0;
+	return supervisor_client_connect(run_fd, &ops, NULL, ret, err) == 0;
 }
 
 /* Beside croftd's own program, as installed or as built. */
@@ -95,6 +94,7 @@ static void make_arguments(
 	add(args, "--pool-size", args->size);
 	add(args, "--policy-dir", config->policy_dir);
 	add(args, "--lxcfs", config->lxcfs);
+	add(args, "--refused-calls", config->refused_calls);
 	add(args, "--peer-uid", args->uid);
 }
 
@@ -116,7 +116,7 @@ static int await(int run_fd, pid_t pid, struct supervisor_client **ret, struct e
 	uint64_t start = clock_boot_usec();
 	int status;
 
-	while (!answers(run_fd, ret)) {
+	while (!answers(run_fd, ret, err)) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return err_set(err, ERR_FAILED_PRECONDITION, "SUPERVISOR_FAILED",
 				"the supervisor ended at once (status %d); its message is above",
@@ -139,8 +139,11 @@ int start_supervisor(const struct config *config, int run_fd, uid_t peer_uid,
 	pid_t pid;
 	int r;
 
-	if (answers(run_fd, ret))
+	if (answers(run_fd, ret, err))
 		return 0;
+	/* It runs, and a second one would not: who has installed another version is told so. */
+	if (!strcmp(err->reason, "SUPERVISOR_VERSION"))
+		return -EPROTO;
 	r = find_program(config, program, err);
 	if (r < 0)
 		return r;

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#define PID_FILE "croftd.pid"
 /* Descriptors for ten thousand containers: counters, a pipe and a pty each, and their clients. */
 #define NOFILE_WANTED 524288
 
@@ -123,7 +124,7 @@ static int make_directories(
 /* Two croftds over one state directory would bill twice. */
 static int lock_run(struct startup *s, struct err *err)
 {
-	return pid_file_take(s->run_fd, "croftd.pid", "a croftd", &s->pid_fd, err);
+	return pid_file_take(s->run_fd, PID_FILE, "a croftd", &s->pid_fd, err);
 }
 
 /* As high as this host lets it; less than wanted only means fewer containers. */
@@ -161,7 +162,8 @@ static int drop_root(const struct identity *who, struct err *err)
 
 int startup_prepare(const struct config *config, struct startup *ret, struct err *err)
 {
-	struct startup s = {.state_fd = -1, .logs_fd = -1, .run_fd = -1, .pid_fd = -1};
+	struct startup s = {
+		.state_fd = -1, .logs_fd = -1, .run_fd = -1, .pid_fd = -1, .metrics = {.fd = -1}};
 	struct identity who;
 	int r = find_user(config, &who, err);
 
@@ -177,11 +179,14 @@ int startup_prepare(const struct config *config, struct startup *ret, struct err
 		if (r == 0)
 			s.n_listen++;
 	}
+	if (r == 0 && config->metrics[0])
+		r = listen_open(config->metrics, who.uid, &s.metrics, err);
 	if (r == 0) {
 		raise_nofile();
 		r = drop_root(&who, err);
 	}
 	if (r < 0) {
+		pid_file_remove(s.run_fd, PID_FILE, &s.pid_fd);
 		startup_finish(&s);
 		return r;
 	}
@@ -194,6 +199,7 @@ void startup_finish(struct startup *s)
 	supervisor_client_close(s->supervisor);
 	for (size_t i = 0; i < s->n_listen; i++)
 		listen_close(&s->listeners[i]);
+	listen_close(&s->metrics);
 	close_fd(&s->logs_fd);
 	close_fd(&s->state_fd);
 	close_fd(&s->run_fd);

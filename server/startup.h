@@ -17,6 +17,7 @@ struct startup {
 	struct supervisor_client *supervisor; /* NULL: not connected yet */
 	struct listener listeners[CONFIG_LISTEN_MAX];
 	size_t n_listen;
+	struct listener metrics; /* fd -1: not wanted */
 	char db_path[CONFIG_PATH_MAX + 32];
 };
 

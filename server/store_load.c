@@ -7,6 +7,7 @@
 #include "server/health.h"
 #include "server/init_args.h"
 #include "server/limits_text.h"
+#include "server/sample_pack.h"
 #include "server/snapshot_schedule.h"
 #include "server/store.h"
 #include "server/upkeep.h"
@@ -80,10 +81,9 @@ static int load_tenant(sqlite3_stmt *row, void *arg, struct err *err)
 	r = limits_text_read_names(limits, &t->own_limits, err);
 	if (r < 0)
 		return r;
-	t->suspended = sqlite3_column_int(row, 7);
-	db_column_text(row, 8, t->suspend_reason, sizeof(t->suspend_reason));
-	t->created_wall_usec = sqlite3_column_int64(row, 9);
-	t->nesting = sqlite3_column_int(row, 10);
+	t->created_wall_usec = sqlite3_column_int64(row, 7);
+	t->nesting = sqlite3_column_int(row, 8);
+	t->traffic_reset_day = (uint32_t)sqlite3_column_int(row, 9);
 	return 0;
 }
 
@@ -219,6 +219,7 @@ static int load_container(sqlite3_stmt *row, void *arg, struct err *err)
 	if (health_parse(health, &c->health_check) < 0)
 		return damaged("container's health check", err);
 	c->upkeep.idle_s = (uint32_t)sqlite3_column_int(row, 22);
+	c->kept_down = sqlite3_column_int(row, 23);
 	return r;
 }
 
@@ -268,6 +269,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 	db_column_text(row, 12, run->end_note, sizeof(run->end_note));
 	run->health = (enum health_state)sqlite3_column_int(row, 13);
 	run->idle = db_column_u64(row, 14);
+	store_read_reported((const char *)sqlite3_column_text(row, 15), run);
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
 	return 0;
@@ -275,58 +277,71 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 
 #define RUN_COLUMNS                                                                                \
 	"SELECT key, id, boot_id, cgroup_inode, id_base, start_boot, start_wall, end_boot,"        \
-	" end_wall, exit_kind, exit_status, exit_signal, end_note, health, idle FROM runs "
+	" end_wall, exit_kind, exit_status, exit_signal, end_note, health, idle, told FROM runs "
 
-static int load_sample_value(sqlite3_stmt *row, void *arg, struct err *err)
+static void take_counter(void *arg, int id, uint64_t value)
 {
-	struct usage_point *point = arg;
-
-	(void)err;
-	point->sequence = db_column_u64(row, 0);
-	point->boot_usec = db_column_u64(row, 2);
-	point->wall_usec = sqlite3_column_int64(row, 3);
 	/* A counter that this program does not know was written by a later one; it stays. */
-	usage_counter_set(&point->counters, sqlite3_column_int(row, 1), db_column_u64(row, 4));
+	usage_counter_set(arg, id, value);
+}
+
+/* Columns: ids, packed. */
+static int unpack_counters(
+	sqlite3_stmt *row, int column, struct counters *counters, struct err *err)
+{
+	if (sample_unpack(db_column_u64(row, column), sqlite3_column_blob(row, column + 1),
+		    (size_t)sqlite3_column_bytes(row, column + 1), take_counter, counters) < 0)
+		return err_set(err, ERR_DATA_LOSS, "STATE_DAMAGED",
+			"a sample in the state database is damaged; restore it from a backup");
 	return 0;
 }
 
-static int load_net_value(sqlite3_stmt *row, void *arg, struct err *err)
+static int load_sample(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct usage_point *point = arg;
+
+	point->sequence = db_column_u64(row, 0);
+	point->boot_usec = db_column_u64(row, 1);
+	point->wall_usec = sqlite3_column_int64(row, 2);
+	return unpack_counters(row, 3, &point->counters, err);
+}
+
+/* Of what else that sample has nothing is taken. */
+static int load_net(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct counters *counters = arg;
+	struct counters all = {0};
+	int r = unpack_counters(row, 0, &all, err);
 
-	(void)err;
-	counters->has_net |= usage_counter_set(
-		counters, sqlite3_column_int(row, 0), db_column_u64(row, 1));
-	return 0;
+	counters->has_net = 1;
+	counters->net = all.net;
+	return r;
 }
 
 /* The last one that has any, which may be older than the last sample; and the first. */
 static int load_traffic(struct db *db, struct run *run, struct err *err)
 {
+	const uint64_t mark = UINT64_C(1) << USAGE_NET_FIRST;
 	struct counters base = {0};
 	int r = db_query(db,
-		"SELECT meter, value FROM samples WHERE run=?1 AND meter BETWEEN ?2 AND ?3"
-		" AND sequence=0",
-		load_net_value, &base, err, "udd", run->key, USAGE_NET_FIRST, USAGE_NET_LAST);
+		"SELECT ids, packed FROM samples WHERE run=?1 AND sequence=0 AND ids & ?2",
+		load_net, &base, err, "uu", run->key, mark);
 
 	run->net_base = (struct net_base){.valid = base.has_net, .usage = base.net};
 	if (r < 0 || !base.has_net)
 		return r;
 	return db_query(db,
-		"SELECT meter, value FROM samples WHERE run=?1 AND meter BETWEEN ?2 AND ?3"
-		" AND sequence=(SELECT sequence FROM samples WHERE run=?1 AND meter=?2 ORDER BY "
-		"sequence DESC"
-		" LIMIT 1)",
-		load_net_value, &run->last.counters, err, "udd", run->key, USAGE_NET_FIRST,
-		USAGE_NET_LAST);
+		"SELECT ids, packed FROM samples WHERE run=?1 AND ids & ?2"
+		" ORDER BY sequence DESC LIMIT 1",
+		load_net, &run->last.counters, err, "uu", run->key, mark);
 }
 
 int store_load_last_sample(struct db *db, struct run *run, struct err *err)
 {
 	int r = db_query(db,
-		"SELECT sequence, meter, boot, wall, value FROM samples WHERE run=?1 AND sequence="
-		"(SELECT max(sequence) FROM samples WHERE run=?1)",
-		load_sample_value, &run->last, err, "u", run->key);
+		"SELECT sequence, boot, wall, ids, packed FROM samples WHERE run=?1"
+		" ORDER BY sequence DESC LIMIT 1",
+		load_sample, &run->last, err, "u", run->key);
 
 	return r < 0 ? r : load_traffic(db, run, err);
 }
@@ -359,6 +374,8 @@ static int load_totals_row(sqlite3_stmt *row, void *arg, struct err *err)
 	t->io.read_ops = db_column_u64(row, 20);
 	t->io.write_bytes = db_column_u64(row, 21);
 	t->io.write_ops = db_column_u64(row, 22);
+	t->cpu_user_usec = db_column_u64(row, 23);
+	t->cpu_system_usec = db_column_u64(row, 24);
 	return 0;
 }
 
@@ -369,7 +386,7 @@ static int load_totals(struct db *db, const char *uid, struct usage_totals *ret,
 		" pids_denied, oom_kills, at_limit, running, runs, net_in, net_in_packets,"
 		" net_out, net_out_packets, net_outside_in, net_outside_in_packets,"
 		" net_outside_out, net_outside_out_packets, io_read, io_read_ops, io_write,"
-		" io_write_ops FROM totals WHERE uid=?1",
+		" io_write_ops, cpu_user, cpu_system FROM totals WHERE uid=?1",
 		load_totals_row, ret, err, "s", uid);
 }
 
@@ -391,12 +408,15 @@ int store_load_past(struct db *db, struct past *past, struct err *err)
 	if (past->container_uid[0])
 		r = db_query(db,
 			"SELECT container_uid, container, end_wall FROM runs WHERE tenant_uid=?1"
-			" AND container_uid=?2 AND end_wall IS NOT NULL ORDER BY key DESC LIMIT 1",
+			" AND container_uid=?2 AND kind=0 AND end_wall IS NOT NULL ORDER BY key "
+			"DESC"
+			" LIMIT 1",
 			load_past_row, past, err, "ss", past->tenant_uid, past->container_uid);
 	else
 		r = db_query(db,
 			"SELECT container_uid, container, end_wall FROM runs WHERE tenant_uid=?1"
-			" AND container=?2 AND end_wall IS NOT NULL ORDER BY key DESC LIMIT 1",
+			" AND container=?2 AND kind=0 AND end_wall IS NOT NULL ORDER BY key DESC"
+			" LIMIT 1",
 			load_past_row, past, err, "ss", past->tenant_uid, past->container);
 	if (r < 0 || !past->end_wall_usec)
 		return r;
@@ -405,8 +425,9 @@ int store_load_past(struct db *db, struct past *past, struct err *err)
 
 static int load_container_usage(struct db *db, struct container *c, struct err *err)
 {
-	int r = db_query(db, RUN_COLUMNS "WHERE container_uid=?1 ORDER BY key DESC LIMIT 1",
-		load_run, &c->run, err, "s", c->uid);
+	int r = db_query(db,
+		RUN_COLUMNS "WHERE container_uid=?1 AND kind=0 ORDER BY key DESC LIMIT 1", load_run,
+		&c->run, err, "s", c->uid);
 
 	if (r == 0 && c->run.key && !c->run.end_wall_usec)
 		r = store_load_last_sample(db, &c->run, err);
@@ -415,20 +436,49 @@ static int load_container_usage(struct db *db, struct container *c, struct err *
 	return r;
 }
 
+/* The latest comes first. */
+static int load_traffic_period(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	struct allowance *a = arg;
+	struct allowance_period *p = a->now.start_wall_usec ? &a->before : &a->now;
+
+	(void)err;
+	p->start_wall_usec = sqlite3_column_int64(row, 0);
+	p->end_wall_usec = sqlite3_column_int64(row, 1);
+	p->in_base = db_column_u64(row, 2);
+	p->out_base = db_column_u64(row, 3);
+	p->told = (unsigned)sqlite3_column_int(row, 4);
+	p->slowed_rate = db_column_u64(row, 5);
+	return 0;
+}
+
 static int load_tenant_usage(struct db *db, struct tenant *t, struct err *err)
 {
 	char own[OWN_UID_SIZE];
 	int r = db_query(db,
-		RUN_COLUMNS "WHERE tenant_uid=?1 AND container_uid='' AND end_wall IS NULL"
-			    " ORDER BY key DESC LIMIT 1",
+		RUN_COLUMNS "WHERE tenant_uid=?1 AND container_uid='' AND kind=0"
+			    " AND end_wall IS NULL ORDER BY key DESC LIMIT 1",
 		load_run, &t->own, err, "s", t->uid);
 
 	if (r == 0 && t->own.key)
 		r = store_load_last_sample(db, &t->own, err);
 	if (r == 0)
+		r = db_query(db,
+			RUN_COLUMNS "WHERE tenant_uid=?1 AND container_uid='' AND kind=4"
+				    " AND end_wall IS NULL ORDER BY key DESC LIMIT 1",
+			load_run, &t->work, err, "s", t->uid);
+	if (r == 0 && t->work.key)
+		r = store_load_last_sample(db, &t->work, err);
+	if (r == 0)
 		r = load_totals(db, t->uid, &t->totals, err);
 	if (r == 0)
 		r = load_totals(db, store_own_uid(t, own), &t->own_totals, err);
+	if (r == 0)
+		r = db_query(db,
+			"SELECT start_wall, end_wall, in_base, out_base, told, slowed_rate"
+			" FROM traffic_periods WHERE tenant_uid=?1 ORDER BY start_wall DESC"
+			" LIMIT 2",
+			load_traffic_period, &t->allowance, err, "s", t->uid);
 	return r;
 }
 
@@ -464,9 +514,11 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 
 	if (r == 0)
 		r = db_query(db,
-			"SELECT uid, name, plan, account_ref, limits, cpus, own_limits, suspended,"
-			" suspend_reason, created_wall, nesting FROM tenants",
+			"SELECT uid, name, plan, account_ref, limits, cpus, own_limits,"
+			" created_wall, nesting, traffic_reset_day FROM tenants",
 			load_tenant, &load, err, "");
+	if (r == 0)
+		r = store_load_holds(db, model, err);
 	if (r == 0)
 		r = db_query(db, "SELECT uid, tenant_uid FROM tenant_uids ORDER BY uid",
 			load_binding, &load, err, "");
@@ -486,7 +538,7 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 			"SELECT uid, tenant_uid, name, image, policy, limits, cpus, init_args,"
 			" with_init, ephemeral, oom_group, launching, deleting, created_wall,"
 			" pending, schedule, restart, autostart, start_order, restart_due,"
-			" nesting, health, idle_freeze FROM containers",
+			" nesting, health, idle_freeze, kept_down FROM containers",
 			load_container, &load, err, "");
 	if (r == 0)
 		r = db_query(db,
@@ -500,12 +552,15 @@ int store_load(struct db *db, struct model *model, uint64_t *ret_next_run_key, s
 	if (r == 0)
 		r = store_load_volumes(db, model, err);
 	if (r == 0)
+		r = store_load_held(db, model, err);
+	if (r == 0)
 		r = store_load_cloud_init(db, model, err);
 	if (r == 0)
 		r = load_usage(&load, err);
 	if (r == 0)
-		r = db_query(db, "SELECT coalesce(max(key), 0) FROM runs", load_next_key,
-			ret_next_run_key, err, "");
+		r = db_query(db,
+			"SELECT coalesce(max(key), 0) FROM runs WHERE key < " STORE_HELD_KEYS,
+			load_next_key, ret_next_run_key, err, "");
 	while ((node = map_after(&load.by_uid, ""))) {
 		map_remove(&load.by_uid, node);
 		free(map_object(node, struct tenant_by_uid, node));

@@ -1,6 +1,7 @@
 /* Statements on tenants, their users, images and settings; see store.h. */
 #include "base/cleanup.h"
 #include "base/wire.h"
+#include "server/held.h"
 #include "server/limits_text.h"
 #include "server/store.h"
 
@@ -14,20 +15,38 @@ void store_put_tenant(struct db_tx *tx, const struct tenant *t)
 
 	db_tx_write(tx,
 		"INSERT INTO tenants (uid, name, plan, account_ref, limits, cpus, own_limits,"
-		" suspended, suspend_reason, created_wall, nesting)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+		" created_wall, nesting, traffic_reset_day)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 		" ON CONFLICT (uid) DO UPDATE SET plan=?3, account_ref=?4, limits=?5, cpus=?6,"
-		" own_limits=?7, suspended=?8, suspend_reason=?9, nesting=?11",
-		"sssssssdsid", t->uid, t->name, t->plan, t->account_ref,
+		" own_limits=?7, nesting=?9, traffic_reset_day=?10",
+		"sssssssidi", t->uid, t->name, t->plan, t->account_ref,
 		limits_text_write(&t->limits, limits),
 		limits_format_cores(t->cpus, cpus, sizeof(cpus)),
-		limits_text_write_names(t->own_limits, own), (int)t->suspended, t->suspend_reason,
-		t->created_wall_usec, (int)t->nesting);
+		limits_text_write_names(t->own_limits, own), t->created_wall_usec, (int)t->nesting,
+		(int64_t)t->traffic_reset_day);
+	store_put_tenant_terms(tx, t->uid);
 }
 
-void store_delete_tenant(struct db_tx *tx, const struct tenant *t)
+void store_delete_tenant(struct db_tx *tx, struct tenant *t)
 {
+	held_end_tenant(tx, t);
 	db_tx_write(tx, "DELETE FROM tenants WHERE uid=?1", "s", t->uid);
+}
+
+/* What was before the one before is no longer asked for. */
+void store_put_traffic_period(struct db_tx *tx, const struct tenant *t)
+{
+	const struct allowance_period *p = &t->allowance.now;
+
+	db_tx_write(tx,
+		"DELETE FROM traffic_periods WHERE tenant_uid=?1 AND (start_wall>?2 OR "
+		"start_wall<?3)",
+		"sii", t->uid, p->start_wall_usec, t->allowance.before.start_wall_usec);
+	db_tx_write(tx,
+		"INSERT OR REPLACE INTO traffic_periods (tenant_uid, start_wall, end_wall, in_base,"
+		" out_base, told, slowed_rate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		"siiuuiu", t->uid, p->start_wall_usec, p->end_wall_usec, p->in_base, p->out_base,
+		(int64_t)p->told, p->slowed_rate);
 }
 
 void store_bind(struct db_tx *tx, const struct tenant *t, uint32_t uid)

@@ -1,4 +1,5 @@
 /* Statements on volumes and on what containers have mounted, and their loading; see store.h. */
+#include "server/held.h"
 #include "server/store.h"
 #include "server/volume.h"
 
@@ -14,8 +15,9 @@ void store_put_volume(struct db_tx *tx, const struct volume *v)
 		v->size_bytes, v->created_wall_usec);
 }
 
-void store_delete_volume(struct db_tx *tx, const struct volume *v)
+void store_delete_volume(struct db_tx *tx, struct volume *v)
 {
+	held_end_volume(tx, v);
 	db_tx_write(tx, "DELETE FROM volumes WHERE uid=?1", "s", v->uid);
 }
 

@@ -4,6 +4,7 @@
 
 #include "server/grpc.h"
 
+extern const struct grpc_handler svc_abuse_handlers[];
 extern const struct grpc_handler svc_tenants_handlers[];
 extern const struct grpc_handler svc_plans_handlers[];
 extern const struct grpc_handler svc_containers_handlers[];
@@ -20,7 +21,16 @@ extern const struct grpc_handler svc_forwards_handlers[];
 extern const struct grpc_handler svc_networks_handlers[];
 extern const struct grpc_handler svc_policies_handlers[];
 extern const struct grpc_handler svc_usage_handlers[];
+extern const struct grpc_handler svc_usage_closed_handlers[];
+extern const struct grpc_handler svc_usage_correct_handlers[];
+extern const struct grpc_handler svc_usage_live_handlers[];
+extern const struct grpc_handler svc_usage_noisy_handlers[];
+extern const struct grpc_handler svc_usage_export_handlers[];
+extern const struct grpc_handler svc_usage_summary_handlers[];
+extern const struct grpc_handler svc_usage_tenants_handlers[];
+extern const struct grpc_handler svc_usage_verify_handlers[];
 extern const struct grpc_handler svc_events_handlers[];
 extern const struct grpc_handler svc_volumes_handlers[];
 extern const struct grpc_handler volume_attach_handlers[];
+extern const struct grpc_handler svc_webhooks_handlers[];
 extern const struct grpc_handler svc_host_handlers[];

@@ -43,10 +43,16 @@ static void message(struct grpc_call *call, const ProtobufCMessage *message_)
 	}
 }
 
-/* Whoever sends nothing more may still look. */
+/* Whoever sends nothing more may still look. It is held back as messages are, until all is taken.
+ */
 static void half_closed(struct grpc_call *call)
 {
-	(void)call;
+	Croft__V1__ConsoleResponse response = CROFT__V1__CONSOLE_RESPONSE__INIT;
+
+	response.kind_case = CROFT__V1__CONSOLE_RESPONSE__KIND_INPUT_TAKEN;
+	response.input_taken = true;
+	if (grpc_call_data(call))
+		grpc_send(call, &response.base);
 }
 
 static void cancelled(struct grpc_call *call)

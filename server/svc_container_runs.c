@@ -1,4 +1,5 @@
 /* The service Containers: starting, stopping, freezing. What happens then is in start.c and on. */
+#include "server/auth.h"
 #include "server/svc.h"
 
 #include "base/cleanup.h"
@@ -6,6 +7,7 @@
 #include "server/container_op.h"
 #include "server/convert.h"
 #include "server/events.h"
+#include "server/hold.h"
 #include "server/idle.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
@@ -108,23 +110,34 @@ static void cancel_restart(struct container_op *op)
 	struct db_tx *tx = db_tx_new();
 
 	upkeep_cancel(c);
+	c->kept_down = false;
 	c->restarts = 0;
 	store_put_container(tx, c);
 	container_op_store(op, tx);
 	db_commit(op->server->db, tx, on_reply_stored, op);
 }
 
+static void note_stopper(struct container_op *op)
+{
+	auth_actor(grpc_call_peer(op->mutation->call), &op->container->stopper);
+}
+
 static void stop(struct container_op *op, uint32_t timeout_ms)
 {
 	struct err err;
 
-	if (op->container->state == CONTAINER_STOPPED && op->container->restart_due)
+	struct container *c = op->container;
+
+	if (c->state == CONTAINER_STOPPED && (c->restart_due || c->kept_down)) {
 		cancel_restart(op);
-	else if (stop_container(op->server, op->container, timeout_ms, on_stopped, op, &err) < 0)
+	} else if (stop_container(op->server, c, timeout_ms, on_stopped, op, &err) < 0) {
 		container_op_fail(op, &err);
-	else
-		/* Also of one that is being stopped because it is unhealthy. */
-		upkeep_cancel(op->container);
+	} else {
+		note_stopper(op);
+		/* Also of one that is being stopped because it is unhealthy, or by a hold. */
+		upkeep_cancel(c);
+		c->kept_down = false;
+	}
 }
 
 static void stop_handler(struct grpc_call *call, const ProtobufCMessage *message)
@@ -154,10 +167,14 @@ static void on_stopped_to_start(void *arg, const struct err *err)
 {
 	struct container_op *op = arg;
 
-	if (err)
+	if (err) {
 		container_op_fail(op, err);
-	else
-		start(op);
+		return;
+	}
+	/* Suspended in between: the hold keeps it down, not whoever wanted it up again. */
+	if (op->container->tenant->suspended)
+		hold_keep(op->server, op->container);
+	start(op);
 }
 
 static void restart_handler(struct grpc_call *call, const ProtobufCMessage *message)
@@ -177,6 +194,8 @@ static void restart_handler(struct grpc_call *call, const ProtobufCMessage *mess
 		 stop_container(
 			 op->server, op->container, timeout_ms, on_stopped_to_start, op, &err) < 0)
 		container_op_fail(op, &err);
+	else
+		note_stopper(op);
 }
 
 /* --- FreezeContainer, ThawContainer --- */
@@ -227,7 +246,9 @@ static void set_frozen(struct container_op *op, bool frozen)
 	/* FREEZING stands for both ways, so the table cannot tell which one is meant. */
 	if (c->state == (frozen ? CONTAINER_FROZEN : CONTAINER_RUNNING))
 		to = c->state;
-	r = container_state_check(c->tenant->name, c->name, c->state, to, &err);
+	r = hold_check(c->tenant, &err);
+	if (r == 0)
+		r = container_state_check(c->tenant->name, c->name, c->state, to, &err);
 	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
 	memcpy(msg.container, c->name, sizeof(msg.container));
 	if (r == 0)

@@ -31,12 +31,7 @@ static struct container_op *begin_new(struct grpc_call *call, const ProtobufCMes
 
 	if (!m)
 		return NULL;
-	if (container_new(m->server, request, &c, &err) < 0) {
-		mutation_fail(m, &err);
-		return NULL;
-	}
-	if (auth_check_io_limits(grpc_call_peer(call), NULL, &c->limits, &err) < 0) {
-		model_remove_container(c);
+	if (container_new(m->server, grpc_call_peer(call), request, &c, &err) < 0) {
 		mutation_fail(m, &err);
 		return NULL;
 	}
@@ -48,18 +43,11 @@ static struct container_op *begin_new(struct grpc_call *call, const ProtobufCMes
 
 /* --- CreateContainer --- */
 
-/* Nobody can tell whether it was made. */
-static bool may_be_made(const struct err *err)
-{
-	return !strcmp(err->reason, "SUPERVISOR_GONE") || !strcmp(err->reason, "WORKER_DIED") ||
-	       !strcmp(err->reason, "WORKER_TIMEOUT");
-}
-
 static void fail_new(struct container_op *op, const struct err *err)
 {
 	struct db_tx *tx;
 
-	if (may_be_made(err)) {
+	if (link_outcome_is_open(err)) {
 		/* Its upper may exist: until that is gone, its name is taken. */
 		container_op_take_back(op, err);
 		return;
@@ -375,11 +363,19 @@ static void delete_handler(struct grpc_call *call, const ProtobufCMessage *messa
 	const Croft__V1__DeleteContainerRequest *request = (const void *)message;
 	struct container_op *op = container_op_find(
 		call, message, request->request_id, request->name);
+	struct actor before;
 	struct err err;
 
-	if (op && delete_container(op->server, op->container, request->force, store_empty,
-			  on_deleted, op, &err) < 0)
-		container_op_fail(op, &err);
+	if (!op)
+		return;
+	before = op->container->stopper;
+	if (request->force)
+		auth_actor(grpc_call_peer(call), &op->container->stopper);
+	if (delete_container(op->server, op->container, request->force, store_empty, on_deleted, op,
+		    &err) == 0)
+		return;
+	op->container->stopper = before;
+	container_op_fail(op, &err);
 }
 
 const struct grpc_handler svc_containers_handlers[] = {

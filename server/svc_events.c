@@ -6,7 +6,8 @@
 #include "server/svc.h"
 
 #include "server/auth.h"
-#include "server/convert.h"
+#include "server/details.h"
+#include "server/event_row.h"
 
 #include "croft/v1/events.pb-c.h"
 
@@ -16,24 +17,18 @@
 
 #define EVENTS_PER_STEP 128
 
-struct event_row {
-	uint64_t number;
-	int64_t wall_usec;
-	char type[64];
-	char tenant[NAME_SIZE];
-	char resource[RESOURCE_SIZE];
-	char run_id[RUN_ID_SIZE];
-	char message[600];
-	char *details; /* owned */
-};
-
 struct follower {
 	LIST_ENTRY(follower) entry;
 	struct server *server;
 	struct grpc_call *call; /* a reference */
 	uint64_t after;
 	bool follow;
+	bool is_operator;
 	char tenant_uid[UID_SIZE]; /* "": all */
+	char tenant[NAME_SIZE];
+	uint64_t dropped; /* some up to this number were dropped, as the last read has found */
+	uint64_t told;	  /* as the client knows */
+	bool begun;	  /* the cursor is one that the record has given */
 	bool reading;
 	bool wanted; /* something was committed during the read */
 	bool cancelled;
@@ -77,37 +72,47 @@ static void follower_free(struct follower *f)
 static int take_row(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	struct follower *f = arg;
-	struct event_row *e = &f->rows[f->n_rows];
-	const char *details = (const char *)sqlite3_column_text(row, 7);
+	int r = event_row_take(row, f->is_operator, &f->rows[f->n_rows], err);
 
-	e->details = strdup(details ? details : "{}");
-	if (!e->details)
-		return err_oom(err);
-	f->n_rows++;
-	e->number = db_column_u64(row, 0);
-	e->wall_usec = sqlite3_column_int64(row, 1);
-	db_column_text(row, 2, e->type, sizeof(e->type));
-	db_column_text(row, 3, e->tenant, sizeof(e->tenant));
-	db_column_text(row, 4, e->resource, sizeof(e->resource));
-	db_column_text(row, 5, e->run_id, sizeof(e->run_id));
-	db_column_text(row, 6, e->message, sizeof(e->message));
-	return 0;
+	if (r == 0)
+		f->n_rows++;
+	return r;
+}
+
+/* Whoever waited behind a number that is yet to come would never hear of those before it. */
+static int check_cursor(struct db *db, struct follower *f, struct err *err)
+{
+	uint64_t last;
+	int r = event_row_read_last(db, &last, err);
+
+	if (r == 0 && f->after > last)
+		r = err_set_subject(err, ERR_FAILED_PRECONDITION, "CURSOR_UNKNOWN", "after",
+			"there is no event with that number yet: it is another croftd's, or of "
+			"before a backup was restored; begin with the last that you know to be "
+			"this one's, or with 0");
+	f->begun = r == 0;
+	return r;
 }
 
 static int read_step(struct db *db, void *arg, struct err *err)
 {
 	struct follower *f = arg;
+	int r = f->begun ? 0 : check_cursor(db, f, err);
 
+	if (r == 0)
+		r = event_row_read_dropped(db, f->tenant_uid, &f->dropped, err);
 	drop_rows(f);
+	if (r < 0)
+		return r;
 	if (f->tenant_uid[0])
 		return db_query(db,
-			"SELECT number, wall, type, tenant, resource, run_id, message, details"
-			" FROM events WHERE tenant_uid = ?1 AND number > ?2 ORDER BY number"
-			" LIMIT ?3",
+			"SELECT " EVENT_ROW_COLUMNS
+			" FROM events WHERE tenant_uid = ?1 AND number > ?2"
+			" ORDER BY number LIMIT ?3",
 			take_row, f, err, "sud", f->tenant_uid, f->after, EVENTS_PER_STEP);
 	return db_query(db,
-		"SELECT number, wall, type, tenant, resource, run_id, message, details FROM events"
-		" WHERE number > ?1 ORDER BY number LIMIT ?2",
+		"SELECT " EVENT_ROW_COLUMNS
+		" FROM events WHERE number > ?1 ORDER BY number LIMIT ?2",
 		take_row, f, err, "ud", f->after, EVENTS_PER_STEP);
 }
 
@@ -138,24 +143,37 @@ static void read_more(struct follower *f)
 
 static void send_row(struct follower *f, const struct event_row *e)
 {
-	Croft__V1__Event out = CROFT__V1__EVENT__INIT;
-	Google__Protobuf__Timestamp time;
+	struct event_message out;
 
-	convert_time(e->wall_usec, &time);
-	out.number = e->number;
-	out.time = &time;
-	out.type = (char *)e->type;
-	out.tenant = (char *)e->tenant;
-	out.resource = (char *)e->resource;
-	out.run_id = (char *)e->run_id;
-	out.message = (char *)e->message;
-	out.details_json = (char *)e->details;
-	grpc_send(f->call, &out.base);
+	event_row_fill(e, f->is_operator, &out);
+	grpc_send(f->call, &out.msg.base);
+}
+
+/* What the client has missed for coming too late. The cursor stays where it is. */
+static void tell_dropped(struct follower *f)
+{
+	struct event_row e;
+	struct details d;
+
+	event_row_dropped(f->after, f->dropped, f->tenant, &d, &e);
+	e.wall_usec = clock_wall_usec();
+	send_row(f, &e);
+	f->told = f->dropped;
+}
+
+static bool has_missed(const struct follower *f)
+{
+	return f->dropped > f->after && f->dropped > f->told;
 }
 
 /* Sends as much as the client takes, then looks for more, or waits for it, or ends. */
 static void go_on(struct follower *f)
 {
+	if (has_missed(f)) {
+		if (!grpc_call_writable(f->call))
+			return;
+		tell_dropped(f);
+	}
 	while (f->sent < f->n_rows) {
 		if (!grpc_call_writable(f->call))
 			return;
@@ -205,8 +223,11 @@ static void list_events(struct grpc_call *call, const ProtobufCMessage *message)
 	f->call = grpc_call_ref(call);
 	f->after = request->after;
 	f->follow = request->follow;
-	if (t)
+	f->is_operator = auth_is_operator(grpc_call_peer(call));
+	if (t) {
 		memcpy(f->tenant_uid, t->uid, sizeof(f->tenant_uid));
+		memcpy(f->tenant, t->name, sizeof(f->tenant));
+	}
 	LIST_INSERT_HEAD(&server->events->followers, f, entry);
 	grpc_call_set_data(call, f);
 	read_more(f);

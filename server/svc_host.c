@@ -1,4 +1,5 @@
 /* The service Host: the version, the host's figures, and the end of everything. */
+#include "server/auth.h"
 #include "server/svc.h"
 
 #include "base/cleanup.h"
@@ -136,12 +137,14 @@ static void on_host_stopped(void *arg, const struct err *err)
 
 static void shutdown_handler(struct grpc_call *call, const ProtobufCMessage *message)
 {
+	struct actor asker;
 	struct err err;
 
+	auth_actor(grpc_call_peer(call), &asker);
 	/* A repeated request finds it under way, so its request_id tells nothing more. */
 	(void)message;
 	grpc_call_ref(call);
-	if (shutdown_host(grpc_call_app(call), on_host_stopped, call, &err) == 0)
+	if (shutdown_host(grpc_call_app(call), &asker, on_host_stopped, call, &err) == 0)
 		return;
 	grpc_fail(call, &err);
 	grpc_call_unref(call);

@@ -9,6 +9,7 @@
 #include "croft/v1/plans.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 #include "server/convert.h"
+#include "server/cores.h"
 #include "server/details.h"
 #include "server/events.h"
 #include "server/mutation.h"
@@ -218,7 +219,8 @@ static void create_plan(struct grpc_call *call, const ProtobufCMessage *message)
 	limits = plan_any(&m->server->model, PLAN_DEFAULT)->limits;
 	if (check_new(&m->server->model, request->plan_id, &err) < 0 ||
 		convert_limits_update(request->plan ? request->plan->limits : NULL, NULL, true,
-			NULL, &limits, &update, &err) < 0) {
+			NULL, &limits, &update, &err) < 0 ||
+		cores_check_plan(&limits, &err) < 0) {
 		mutation_fail(m, &err);
 		return;
 	}
@@ -376,6 +378,8 @@ static void update_plan(struct grpc_call *call, const ProtobufCMessage *message)
 		r = convert_limits_update(request->plan->limits, request->update_mask, true, others,
 			&limits, &update, &err);
 	}
+	if (r == 0)
+		r = cores_check_plan(&limits, &err);
 	if (r < 0) {
 		mutation_fail(m, &err);
 		return;

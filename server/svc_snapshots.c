@@ -2,10 +2,12 @@
 #include "server/svc.h"
 
 #include "base/cleanup.h"
+#include "server/auth.h"
 #include "server/container_files.h"
 #include "server/container_new.h"
 #include "server/container_pending.h"
 #include "server/convert_snapshot.h"
+#include "server/hold.h"
 #include "server/page.h"
 #include "server/snapshot_op.h"
 #include "server/snapshot_publish.h"
@@ -28,6 +30,8 @@ static void create_snapshot(struct grpc_call *call, const ProtobufCMessage *mess
 	if (!m)
 		return;
 	r = model_find_container(&m->server->model, request->parent, &c, &err);
+	if (r == 0)
+		r = auth_check_work(grpc_call_peer(call), c->tenant, &err);
 	if (r == 0)
 		r = snapshot_check_new(c, request->snapshot_id, &err);
 	if (r == 0)
@@ -145,9 +149,7 @@ static int check_restore(
 	struct server *server, const struct snapshot *s, struct container *c, struct err *err)
 {
 	const struct image *image = container_base(&server->model, c, s->image);
-	struct limits limits = s->limits;
 
-	limits_take_io(&limits, &c->limits);
 	if (s->dropping)
 		return err_set(err, ERR_FAILED_PRECONDITION, "SNAPSHOT_DELETING",
 			"snapshot %s of %s/%s is being deleted", s->name, c->tenant->name, c->name);
@@ -156,7 +158,7 @@ static int check_restore(
 	if (!image || !image->visible || image->deleting)
 		return err_set(err, ERR_FAILED_PRECONDITION, "IMAGE_NOT_FOUND",
 			"its image %s is gone", s->image);
-	return container_check_limits(c->tenant, &limits, err);
+	return 0;
 }
 
 static void restore_snapshot(struct grpc_call *call, const ProtobufCMessage *message)
@@ -164,19 +166,25 @@ static void restore_snapshot(struct grpc_call *call, const ProtobufCMessage *mes
 	const Croft__V1__RestoreSnapshotRequest *request = (const void *)message;
 	struct mutation *m = mutation_begin(call, message, request->request_id);
 	struct container_op *op;
+	struct limits limits;
 	struct snapshot *s;
 	struct err err;
 
 	if (!m)
 		return;
-	if (snapshot_find(&m->server->model, request->name, &s, &err) < 0) {
+	if (snapshot_find(&m->server->model, request->name, &s, &err) < 0 ||
+		auth_check_work(grpc_call_peer(call), s->container->tenant, &err) < 0) {
 		mutation_fail(m, &err);
 		return;
 	}
 	op = container_op_begin(m, s->container);
 	if (!op)
 		return;
-	if (check_restore(m->server, s, s->container, &err) < 0 || container_op_hold(op, &err) < 0)
+	snapshot_limits(s, &limits);
+	if (check_restore(m->server, s, s->container, &err) < 0 ||
+		hold_check_evidence(s->container->tenant, request->force, &err) < 0 ||
+		container_op_hold(op, &err) < 0 ||
+		auth_count_change(grpc_call_peer(call), s->container, &limits, &err) < 0)
 		container_op_fail(op, &err);
 	else
 		container_pending_restore(op, s);

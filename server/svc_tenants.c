@@ -1,22 +1,26 @@
 /*
- * The service Tenants: making, reading, binding, suspending. Changes of limits are in
- * tenant_update.c, deletion in tenant_delete.c. Validates everything before anything is written.
+ * The service Tenants: making, reading, binding. Changes of limits are in tenant_update.c, holds in
+ * tenant_hold.c, deletion in tenant_delete.c. Validates everything before anything is written.
  */
 #include "server/svc.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "server/allowance.h"
 #include "server/auth.h"
 #include "server/convert.h"
 #include "server/cores.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/held.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/page.h"
+#include "server/placer.h"
 #include "server/plan.h"
 #include "server/reconcile.h"
 #include "server/store.h"
+#include "server/tenant_hold.h"
 #include "server/tenant_op.h"
 #include "server/tenant_update.h"
 
@@ -38,7 +42,8 @@ static int check_new(
 	if (server->model.tenants.n >= TENANTS_MAX)
 		return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_TENANTS", "tenants",
 			"this host has %d tenants, which is the most", TENANTS_MAX);
-	return t ? tenant_check_text("account_ref", t->account_ref, ACCOUNT_REF_MAX, err) : 0;
+	r = t ? tenant_check_text("account_ref", t->account_ref, ACCOUNT_REF_MAX, err) : 0;
+	return t && r == 0 ? tenant_check_reset_day(t->traffic_reset_day, err) : r;
 }
 
 static int fill_new(struct server *server, const Croft__V1__CreateTenantRequest *request,
@@ -64,10 +69,12 @@ static int fill_new(struct server *server, const Croft__V1__CreateTenantRequest 
 	if (asked) {
 		snprintf(t->account_ref, sizeof(t->account_ref), "%s", asked->account_ref);
 		t->nesting = asked->nesting;
+		t->traffic_reset_day = asked->traffic_reset_day ? asked->traffic_reset_day : 1;
 	}
 	t->created_wall_usec = clock_wall_usec();
+	held_begin(&t->held);
 	return cores_resolve_tenant(
-		&server->model, server->host.cpu_mask, t, &t->limits, t->cpus, err);
+		&server->model, placer_cpus(server), t, &t->limits, t->cpus, err);
 }
 
 static void fail_new(struct tenant_op *op, const struct err *err)
@@ -76,15 +83,32 @@ static void fail_new(struct tenant_op *op, const struct err *err)
 	tenant_op_fail(op, err);
 }
 
-/* The supervisor has it, but it is not to be. */
+static void on_taken_back(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct tenant_op *op = arg;
+	struct err failure = op->err;
+
+	(void)err;
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	fail_new(op, &failure);
+}
+
+/*
+ * The supervisor has it, but it is not to be. That is answered when it is gone there, too: somebody
+ * who asks for it again is not to meet what is left of it.
+ */
 static void take_back_new(struct tenant_op *op, const struct err *err)
 {
 	struct msg_tenant msg = {0};
 	struct err ignored;
 
+	op->err = *err;
 	memcpy(msg.tenant, op->tenant->name, sizeof(msg.tenant));
-	link_send(op->server->link, MSG_TENANT_REMOVE, &msg, NULL, 0, NULL, NULL, &ignored);
-	fail_new(op, err);
+	if (link_send(op->server->link, MSG_TENANT_REMOVE, &msg, NULL, 0, on_taken_back, op,
+		    &ignored) < 0)
+		fail_new(op, err);
 }
 
 static void on_created(void *arg, const struct err *err)
@@ -149,10 +173,10 @@ static void on_new_set(
 		take_back_new(op, &failure);
 		return;
 	}
-	t->ready = true;
 	run_adopt_tenant(op->server, t, fds, n_fds);
 	tx = db_tx_new();
 	store_put_tenant(tx, t);
+	allowance_begin(tx, t);
 	add_created_event(tx, t);
 	tenant_op_commit(op, tx, on_created);
 }
@@ -198,13 +222,15 @@ static void get_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 	const Croft__V1__GetTenantRequest *request = (const void *)message;
 	struct server *server = grpc_call_app(call);
 	struct tenant_message out;
+	struct tenant *only;
 	struct tenant *t;
 	struct err err;
 
-	if (model_find_tenant(&server->model, request->name, &t, &err) < 0)
+	if (model_find_tenant(&server->model, request->name, &t, &err) < 0 ||
+		auth_tenant_of(server, grpc_call_peer(call), &only, &err) < 0)
 		grpc_fail(call, &err);
 	else
-		grpc_reply(call, convert_tenant(t, &out));
+		grpc_reply(call, only ? convert_own_tenant(t, &out) : convert_tenant(t, &out));
 }
 
 /* only: the caller's tenant, or NULL for an operator. */
@@ -233,7 +259,12 @@ static void reply_tenants(struct grpc_call *call, struct server *server, const s
 	reply.n_tenants = page_collect(
 		page, "t", &server->model.tenants, may_be_seen, only, nodes, token);
 	for (size_t i = 0; i < reply.n_tenants; i++) {
-		convert_tenant(map_object(nodes[i], struct tenant, by_name), &messages[i]);
+		const struct tenant *t = map_object(nodes[i], struct tenant, by_name);
+
+		if (only)
+			convert_own_tenant(t, &messages[i]);
+		else
+			convert_tenant(t, &messages[i]);
 		list[i] = &messages[i].msg;
 	}
 	reply.next_page_token = token;
@@ -327,128 +358,6 @@ static void bind_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 	tenant_op_commit(op, tx, on_bound);
 }
 
-/* --- SuspendTenant, ResumeTenant --- */
-
-static void send_freeze(struct server *server, const struct tenant *t, bool frozen)
-{
-	struct msg_freeze msg = {.frozen = frozen};
-	struct err err;
-
-	memcpy(msg.tenant, t->name, sizeof(msg.tenant));
-	link_send(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, NULL, NULL, &err);
-}
-
-static void on_suspended(void *arg, const struct err *err)
-{
-	struct tenant_op *op = arg;
-	struct tenant *t = op->tenant;
-
-	if (err) {
-		t->suspended = !op->suspend;
-		snprintf(t->suspend_reason, sizeof(t->suspend_reason), "%s", op->reason);
-		send_freeze(op->server, t, t->suspended);
-		tenant_op_fail(op, err);
-		return;
-	}
-	log_info("tenant-%s tenant=%s", op->suspend ? "suspended" : "resumed", t->name);
-	tenant_op_reply(op);
-}
-
-/* Of a resumption: what it was suspended for. */
-static void add_suspend_event(struct db_tx *tx, const struct tenant_op *op)
-{
-	const struct tenant *t = op->tenant;
-	struct details d;
-
-	details_init(&d);
-	details_text(&d, "reason", op->suspend ? t->suspend_reason : op->reason);
-	if (op->suspend)
-		events_add_tenant(tx, t, "tenant.suspended", details_end(&d),
-			"tenant %s was suspended: %s", t->name, t->suspend_reason);
-	else
-		events_add_tenant(
-			tx, t, "tenant.resumed", details_end(&d), "tenant %s was resumed", t->name);
-}
-
-static void on_frozen(
-	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
-{
-	struct tenant_op *op = arg;
-	struct tenant *t = op->tenant;
-	struct db_tx *tx;
-
-	(void)reply;
-	link_close_fds(fds, n_fds);
-	if (err) {
-		t->suspended = !op->suspend;
-		snprintf(t->suspend_reason, sizeof(t->suspend_reason), "%s", op->reason);
-		tenant_op_fail(op, err);
-		return;
-	}
-	tx = db_tx_new_essential();
-	store_put_tenant(tx, t);
-	add_suspend_event(tx, op);
-	tenant_op_commit(op, tx, on_suspended);
-}
-
-/* op->reason keeps the text that there was before, for the way back. */
-static void set_suspended(struct mutation *m, const char *name, bool suspend, const char *reason)
-{
-	struct msg_freeze msg = {.frozen = suspend};
-	struct tenant_op *op;
-	struct tenant *t;
-	struct err err;
-
-	if (model_find_tenant(&m->server->model, name, &t, &err) < 0 ||
-		tenant_check_text("reason", reason, SUSPEND_REASON_MAX, &err) < 0) {
-		mutation_fail(m, &err);
-		return;
-	}
-	op = tenant_op_begin(m, t);
-	if (!op)
-		return;
-	if (t->suspended == suspend && (!suspend || !strcmp(reason, t->suspend_reason))) {
-		tenant_op_reply(op);
-		return;
-	}
-	op->suspend = suspend;
-	memcpy(op->reason, t->suspend_reason, sizeof(op->reason));
-	memcpy(msg.tenant, t->name, sizeof(msg.tenant));
-	if (link_send(op->server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, on_frozen, op, &err) <
-		0) {
-		tenant_op_fail(op, &err);
-		return;
-	}
-	/* From now on, so that nothing starts while the kernel is at it. */
-	t->suspended = suspend;
-	snprintf(t->suspend_reason, sizeof(t->suspend_reason), "%s", suspend ? reason : "");
-}
-
-static void suspend_tenant(struct grpc_call *call, const ProtobufCMessage *message)
-{
-	const Croft__V1__SuspendTenantRequest *request = (const void *)message;
-	struct mutation *m = mutation_begin(call, message, request->request_id);
-
-	struct err err;
-
-	if (m && !request->reason[0]) {
-		err_set_subject(&err, ERR_INVALID_ARGUMENT, "REASON_MISSING", "reason",
-			"say why the tenant is suspended: who resumes it must know");
-		mutation_fail(m, &err);
-	} else if (m) {
-		set_suspended(m, request->name, true, request->reason);
-	}
-}
-
-static void resume_tenant(struct grpc_call *call, const ProtobufCMessage *message)
-{
-	const Croft__V1__ResumeTenantRequest *request = (const void *)message;
-	struct mutation *m = mutation_begin(call, message, request->request_id);
-
-	if (m)
-		set_suspended(m, request->name, false, "");
-}
-
 /* --- DeleteTenant --- */
 
 static void delete_tenant(struct grpc_call *call, const ProtobufCMessage *message)
@@ -477,8 +386,8 @@ const struct grpc_handler svc_tenants_handlers[] = {
 	{.path = "/croft.v1.Tenants/GetTenant", .start = get_tenant},
 	{.path = "/croft.v1.Tenants/ListTenants", .start = list_tenants},
 	{.path = "/croft.v1.Tenants/UpdateTenant", .start = tenant_update},
-	{.path = "/croft.v1.Tenants/SuspendTenant", .start = suspend_tenant},
-	{.path = "/croft.v1.Tenants/ResumeTenant", .start = resume_tenant},
+	{.path = "/croft.v1.Tenants/SuspendTenant", .start = tenant_suspend},
+	{.path = "/croft.v1.Tenants/ResumeTenant", .start = tenant_resume},
 	{.path = "/croft.v1.Tenants/BindTenant", .start = bind_tenant},
 	{.path = "/croft.v1.Tenants/DeleteTenant", .start = delete_tenant},
 	{.path = NULL},

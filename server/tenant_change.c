@@ -5,38 +5,43 @@
 #include "server/tenant_change.h"
 
 #include "base/log.h"
+#include "server/allowance.h"
 #include "server/cores.h"
 #include "server/details.h"
 #include "server/events.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/log_quota.h"
+#include "server/placer.h"
 #include "server/reconcile.h"
 #include "server/store.h"
+#include "server/tenant_room.h"
 #include "server/volume.h"
 
 #include <string.h>
+
+#define EXCHANGE(a, b)                                                                             \
+	do {                                                                                       \
+		__typeof__(a) held;                                                                \
+		_Static_assert(sizeof(a) == sizeof(b), #a " and " #b " differ");                   \
+		memcpy(&held, &(a), sizeof(held));                                                 \
+		memcpy(&(a), &(b), sizeof(held));                                                  \
+		memcpy(&(b), &held, sizeof(held));                                                 \
+	} while (0)
 
 /* Exchanges what the tenant is and what the operation holds: forth, and back on failure. */
 static void swap(struct tenant_op *op)
 {
 	struct tenant *t = op->tenant;
-	struct tenant_op before = *op;
 
-	op->limits = t->limits;
-	memcpy(op->cpus, t->cpus, sizeof(op->cpus));
-	memcpy(op->account_ref, t->account_ref, sizeof(op->account_ref));
-	op->own_limits = t->own_limits;
-	memcpy(op->plan, t->plan, sizeof(op->plan));
-	op->disk_unenforced = t->disk_unenforced;
-	op->nesting = t->nesting;
-	t->limits = before.limits;
-	memcpy(t->cpus, before.cpus, sizeof(t->cpus));
-	memcpy(t->account_ref, before.account_ref, sizeof(t->account_ref));
-	t->own_limits = before.own_limits;
-	memcpy(t->plan, before.plan, sizeof(t->plan));
-	t->disk_unenforced = before.disk_unenforced;
-	t->nesting = before.nesting;
+	EXCHANGE(op->limits, t->limits);
+	EXCHANGE(op->cpus, t->cpus);
+	EXCHANGE(op->account_ref, t->account_ref);
+	EXCHANGE(op->own_limits, t->own_limits);
+	EXCHANGE(op->plan, t->plan);
+	EXCHANGE(op->disk_unenforced, t->disk_unenforced);
+	EXCHANGE(op->nesting, t->nesting);
+	EXCHANGE(op->traffic_reset_day, t->traffic_reset_day);
 }
 
 /* What whoever lowers a tenant's limit can do about a container in the way. */
@@ -75,7 +80,15 @@ static int check_children(const struct tenant_op *op, struct err *err)
 
 		if (r < 0)
 			return r;
-		if (container_state_is_live(c->state) && !cores_within(c->cpus, op->cpus))
+		if (cores_is_auto(&c->limits) && op->limits.value[LIMIT_CPU] == LIMIT_UNSET &&
+			c->limits.value[LIMIT_CPU] == LIMIT_UNSET)
+			return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
+				"cpu",
+				"%s/%s stands in the way: its cores are auto, which counts by the "
+				"tenant's CPU limit; give it one of its own first",
+				op->tenant->name, c->name);
+		if (container_state_is_live(c->state) && !cores_within(c->cpus, op->cpus) &&
+			!tenant_room_can_be_made(op->server, c, op->cpus))
 			return err_set_subject(err, ERR_FAILED_PRECONDITION, "LIMIT_BELOW_CHILD",
 				"cores",
 				"%s/%s runs on cores that the tenant would lose; change its "
@@ -92,8 +105,8 @@ static void on_put_back(
 
 	(void)reply;
 	link_close_fds(fds, n_fds);
-	if (err)
-		log_error("tenant-not-put-back tenant=%s error=\"%s\"", op->tenant->name, err->msg);
+	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
+		reconcile_note_tenant(op->tenant, err);
 	tenant_op_fail(op, &op->err);
 }
 
@@ -107,6 +120,7 @@ static void put_back(struct tenant_op *op, const struct err *why)
 	struct err ignored;
 
 	op->err = *why;
+	placer_tenant_changed(op->server, op->tenant);
 	reconcile_fill_tenant(op->tenant, true, &msg);
 	/* Without a connection it is done with the next one's reconciliation. */
 	if (link_send(op->server->link, MSG_TENANT_SET, &msg, NULL, 0, on_put_back, op, &ignored) <
@@ -117,11 +131,19 @@ static void put_back(struct tenant_op *op, const struct err *why)
 static void on_committed(void *arg, const struct err *err)
 {
 	struct tenant_op *op = arg;
+	struct server *server = op->server;
+	struct tenant *t = op->tenant;
 
 	if (!err) {
-		log_info("tenant-updated tenant=%s", op->tenant->name);
-		log_quota_enforce(op->server, op->tenant);
+		log_info("tenant-updated tenant=%s", t->name);
+		log_quota_enforce(server, t);
+		if (memcmp(op->cpus, t->cpus, sizeof(op->cpus)) != 0)
+			placer_tenant_changed(server, t);
+		placer_wake(server);
+		tenant_ref(t);
 		tenant_op_reply(op);
+		allowance_look(server, t);
+		tenant_unref(t);
 		return;
 	}
 	swap(op);
@@ -140,6 +162,7 @@ static void add_event(struct db_tx *tx, const struct tenant_op *op)
 	changes_cores(&changes, op->cpus, t->cpus);
 	changes_text(&changes, "account_ref", op->account_ref, t->account_ref);
 	changes_bool(&changes, "nesting", op->nesting, t->nesting);
+	changes_number(&changes, "traffic_reset_day", op->traffic_reset_day, t->traffic_reset_day);
 	if (changes.n)
 		events_add_tenant(tx, t, "tenant.updated", changes_end(&changes),
 			"tenant %s was changed: %s", t->name, changes.text);
@@ -186,6 +209,7 @@ static void on_set(
 		refused(op, err);
 		return;
 	}
+	reconcile_note_tenant(t, NULL);
 	run_adopt_tenant(op->server, t, fds, n_fds);
 	swap(op);
 	tx = db_tx_new();
@@ -194,16 +218,31 @@ static void on_set(
 	tenant_op_commit(op, tx, on_committed);
 }
 
+/* Containers whose cores are Croft's choice are out of the way. */
+static void on_room_made(void *arg, const struct err *err)
+{
+	struct tenant_op *op = arg;
+	struct err failure;
+
+	if (err)
+		failure = *err;
+	if (!err && apply(op, &failure) == 0)
+		return;
+	/* Some may have been moved together, who now have room again. */
+	placer_wake(op->server);
+	tenant_op_fail(op, &failure);
+}
+
 void tenant_change(struct tenant_op *op)
 {
 	struct err err;
-	int r = cores_resolve_tenant(&op->server->model, op->server->host.cpu_mask, op->tenant,
+	int r = cores_resolve_tenant(&op->server->model, placer_cpus(op->server), op->tenant,
 		&op->limits, op->cpus, &err);
 
 	if (r == 0)
 		r = check_children(op, &err);
-	if (r == 0)
-		r = apply(op, &err);
 	if (r < 0)
 		tenant_op_fail(op, &err);
+	else
+		tenant_room_make(op->server, op->tenant, op->cpus, on_room_made, op);
 }

@@ -1,6 +1,7 @@
 /*
- * Deleting a tenant: with force its containers first, then its volumes, then its directory and
- * quota group, then its rows. Its runs, samples and events stay: they are what it is billed from.
+ * Deleting a tenant: with force what is under way on its behalf first, then its containers, its
+ * volumes, its directory and quota group, and its rows. Its runs, samples and events stay: they are
+ * what it is billed from.
  */
 #include "server/convert.h"
 #include "server/details.h"
@@ -11,11 +12,17 @@
 #include "server/store.h"
 #include "server/tenant_op.h"
 #include "server/volume_op.h"
+#include "server/work.h"
 
 #include "base/log.h"
 #include "google/protobuf/empty.pb-c.h"
 
+#include <event2/event.h>
 #include <string.h>
+
+/* Nothing more begins meanwhile, and what there is has been told to end. */
+#define WORK_PAUSE_MS 100
+#define WORK_TRIES    300
 
 static void give_up(struct tenant_op *op, const struct err *err)
 {
@@ -62,6 +69,7 @@ static void on_removed(
 	}
 	tx = db_tx_new_essential();
 	run_end_tenant(tx, t);
+	work_end(tx, t);
 	details_init(&d);
 	details_text(&d, "uid", t->uid);
 	details_text(&d, "account_ref", t->account_ref);
@@ -72,7 +80,7 @@ static void on_removed(
 	db_commit(op->server->db, tx, on_row_deleted, op);
 }
 
-static void remove_tenant(struct tenant_op *op)
+static void send_removal(struct tenant_op *op)
 {
 	struct msg_tenant msg = {0};
 	struct err err;
@@ -80,6 +88,47 @@ static void remove_tenant(struct tenant_op *op)
 	memcpy(msg.tenant, op->tenant->name, sizeof(msg.tenant));
 	if (link_send(op->server->link, MSG_TENANT_REMOVE, &msg, NULL, 0, on_removed, op, &err) < 0)
 		give_up(op, &err);
+}
+
+static void on_work_sampled(void *arg, const struct err *err)
+{
+	if (err)
+		give_up(arg, err);
+	else
+		send_removal(arg);
+}
+
+/* Nothing is done for it any more, and its counters go with it: what they say comes first. */
+static void remove_tenant(struct tenant_op *op)
+{
+	struct db_tx *tx = db_tx_new_essential();
+
+	if (work_sample(op->server, tx, op->tenant, 0)) {
+		db_commit(op->server->db, tx, on_work_sampled, op);
+		return;
+	}
+	db_tx_free(tx);
+	send_removal(op);
+}
+
+static void end_work(struct tenant_op *op);
+
+static void on_pause(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	end_work(arg);
+}
+
+/* Gives up with err in the end. */
+static void try_again(struct tenant_op *op, const struct err *err)
+{
+	static const struct timeval pause = {.tv_usec = WORK_PAUSE_MS * 1000};
+
+	op->failed = false;
+	if (++op->tries >= WORK_TRIES ||
+		event_base_once(op->server->base, -1, EV_TIMEOUT, on_pause, op, &pause) < 0)
+		give_up(op, err);
 }
 
 /* False while others are waited for, or when it has failed and is given up. */
@@ -91,9 +140,14 @@ static bool all_gone(struct tenant_op *op, const struct err *err)
 	}
 	if (--op->waiting)
 		return false;
-	if (op->failed)
+	if (!op->failed)
+		return true;
+	/* Some have what they hold for a moment longer. */
+	if (op->force && !strcmp(op->err.reason, "CONTAINER_BUSY"))
+		try_again(op, &op->err);
+	else
 		give_up(op, &op->err);
-	return !op->failed;
+	return false;
 }
 
 static void on_volume_gone(void *arg, const struct err *err)
@@ -144,21 +198,15 @@ static int check_empty(const struct tenant *t, struct err *err)
 		n == 1 ? "" : "s", n == 1 ? "it" : "them");
 }
 
-void tenant_delete(struct tenant_op *op)
+static void drop_containers(struct tenant_op *op)
 {
-	struct tenant *t = op->tenant;
-	struct container *c;
 	struct map_node *node;
+	struct container *c;
 	struct err err;
 
-	if (!op->force && check_empty(t, &err) < 0) {
-		tenant_op_fail(op, &err);
-		return;
-	}
-	t->deleting = true;
 	/* One more than there are containers, so that it cannot end inside this loop. */
 	op->waiting = 1;
-	MAP_FOREACH(node, &t->containers)
+	MAP_FOREACH(node, &op->tenant->containers)
 	{
 		c = map_object(node, struct container, by_name);
 		op->waiting++;
@@ -166,4 +214,49 @@ void tenant_delete(struct tenant_op *op)
 			on_container_gone(op, &err);
 	}
 	on_container_gone(op, NULL);
+}
+
+static void on_work_ended(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	const struct msg_work_left *work = reply;
+	struct tenant_op *op = arg;
+	struct err busy;
+
+	link_close_fds(fds, n_fds);
+	if (err) {
+		give_up(op, err);
+	} else if (work->left) {
+		err_set(&busy, ERR_ABORTED, "TENANT_BUSY",
+			"what is under way on behalf of tenant %s does not end; try again",
+			op->tenant->name);
+		try_again(op, &busy);
+	} else {
+		drop_containers(op);
+	}
+}
+
+static void end_work(struct tenant_op *op)
+{
+	struct msg_tenant msg = {0};
+	struct err err;
+
+	memcpy(msg.tenant, op->tenant->name, sizeof(msg.tenant));
+	if (link_send(op->server->link, MSG_WORK_END, &msg, NULL, 0, on_work_ended, op, &err) < 0)
+		give_up(op, &err);
+}
+
+void tenant_delete(struct tenant_op *op)
+{
+	struct err err;
+
+	if (!op->force && check_empty(op->tenant, &err) < 0) {
+		tenant_op_fail(op, &err);
+		return;
+	}
+	op->tenant->deleting = true;
+	if (op->force)
+		end_work(op);
+	else
+		drop_containers(op);
 }

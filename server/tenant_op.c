@@ -62,6 +62,7 @@ void tenant_op_copy(struct tenant_op *op)
 	op->own_limits = t->own_limits;
 	op->disk_unenforced = t->disk_unenforced;
 	op->nesting = t->nesting;
+	op->traffic_reset_day = t->traffic_reset_day;
 	memcpy(op->plan, t->plan, sizeof(op->plan));
 	memcpy(op->account_ref, t->account_ref, sizeof(op->account_ref));
 }

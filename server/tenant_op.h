@@ -15,16 +15,20 @@ struct tenant_op {
 	struct limits limits;
 	uint64_t cpus[LIMITS_CPU_WORDS];
 	char account_ref[ACCOUNT_REF_MAX + 1];
-	char reason[SUSPEND_REASON_MAX + 1];
 	char plan[NAME_SIZE];
 	uint32_t own_limits;
 	struct plan *plan_held; /* the plan it comes to; held */
 	bool disk_unenforced;
 	bool nesting;
-	bool suspend;
+	uint32_t traffic_reset_day;
+	enum hold_type hold_type; /* tenant_hold.c */
+	struct hold hold;	  /* as it was */
+	bool first_hold;	  /* or the last, that is being lifted */
+	bool unfrozen;		  /* it could not be frozen */
 	bool force;
 	uint32_t uid;
 	size_t waiting; /* for containers to be gone */
+	unsigned tries; /* at ending what is under way */
 	bool failed;
 	struct err err;
 };

@@ -8,6 +8,7 @@
 #include "server/plan.h"
 #include "server/tenant_change.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +26,22 @@ int tenant_check_text(const char *field, const char *text, size_t max, struct er
 	return 0;
 }
 
-enum { OTHER_ACCOUNT = 1u << 0, OTHER_PLAN = 1u << 1, OTHER_NESTING = 1u << 2 };
+int tenant_check_reset_day(uint32_t day, struct err *err)
+{
+	if (day > TRAFFIC_RESET_DAY_MAX)
+		return err_set_subject(err, ERR_INVALID_ARGUMENT, "RESET_DAY_INVALID",
+			"traffic_reset_day",
+			"traffic_reset_day %" PRIu32 " is no day of a month: give 1 to %d", day,
+			TRAFFIC_RESET_DAY_MAX);
+	return 0;
+}
+
+enum {
+	OTHER_ACCOUNT = 1u << 0,
+	OTHER_PLAN = 1u << 1,
+	OTHER_NESTING = 1u << 2,
+	OTHER_RESET_DAY = 1u << 3,
+};
 
 /* The limits that go back to what the plan says. */
 static int read_resets(
@@ -80,7 +96,8 @@ static bool asks_plan(const Croft__V1__UpdateTenantRequest *request, unsigned ot
 static int fill(
 	struct tenant_op *op, const Croft__V1__UpdateTenantRequest *request, struct err *err)
 {
-	static const char *const others[] = {"account_ref", "plan", "nesting", NULL};
+	static const char *const others[] = {
+		"account_ref", "plan", "nesting", "traffic_reset_day", NULL};
 	const Croft__V1__Tenant *t = request->tenant;
 	struct limits_update update;
 	struct limits own;
@@ -99,6 +116,10 @@ static int fill(
 		r = name_check("plan", t->plan, err);
 		if (r == 0)
 			snprintf(op->plan, sizeof(op->plan), "%s", t->plan);
+	}
+	if (r == 0 && (update.others & OTHER_RESET_DAY)) {
+		r = tenant_check_reset_day(t->traffic_reset_day, err);
+		op->traffic_reset_day = t->traffic_reset_day ? t->traffic_reset_day : 1;
 	}
 	if (r < 0)
 		return r;

@@ -132,6 +132,17 @@ static void put_off(struct server *server, struct container *c, bool tell, const
 	db_commit(server->db, tx, NULL, NULL);
 }
 
+/* Until the last hold is lifted: then upkeep_resume_tenant() finds it. */
+static void await_resumption(struct server *server, struct container *c)
+{
+	struct db_tx *tx = db_tx_new_essential();
+
+	upkeep_cancel(c);
+	c->restart_due = true;
+	store_put_container(tx, c);
+	db_commit(server->db, tx, NULL, NULL);
+}
+
 struct restart {
 	struct server *server;
 	struct container *container; /* a reference */
@@ -146,6 +157,8 @@ static void on_restarted(void *arg, const struct err *err)
 
 	if (!err)
 		c->restarts++;
+	else if (!c->gone && !c->condemned && c->state == CONTAINER_STOPPED && c->tenant->suspended)
+		await_resumption(r->server, c);
 	else if (!c->gone && !c->condemned && c->state == CONTAINER_STOPPED)
 		put_off(r->server, c, false, err);
 	if (r->done)
@@ -156,7 +169,7 @@ static void on_restarted(void *arg, const struct err *err)
 
 bool upkeep_start(struct server *server, struct container *c, void (*done)(void *arg), void *arg)
 {
-	struct start_request request = {.container = c, .done = on_restarted};
+	struct start_request request = {.container = c, .unasked = true, .done = on_restarted};
 	struct restart *r = malloc(sizeof(*r));
 	struct err err;
 
@@ -170,8 +183,12 @@ bool upkeep_start(struct server *server, struct container *c, void (*done)(void 
 		return true;
 	container_unref(c);
 	free(r);
-	if (c->state == CONTAINER_STOPPED && !c->condemned && !server->shutting_down)
-		put_off(server, c, strcmp(err.reason, "TENANT_SUSPENDED") != 0, &err);
+	if (c->state != CONTAINER_STOPPED || c->condemned || server->shutting_down)
+		return false;
+	if (c->tenant->suspended)
+		await_resumption(server, c);
+	else
+		put_off(server, c, true, &err);
 	return false;
 }
 
@@ -186,9 +203,25 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		upkeep_start(c->stop_server, c, NULL, NULL);
 }
 
+void upkeep_adopted(struct server *server, struct container *c)
+{
+	struct db_tx *tx;
+
+	/* One that is unhealthy is yet to be ended (health.c). */
+	if (!c->restart_due || c->state == CONTAINER_STOPPING || c->run.health == HEALTH_UNHEALTHY)
+		return;
+	tx = db_tx_new_essential();
+	upkeep_cancel(c);
+	store_put_container(tx, c);
+	db_commit(server->db, tx, NULL, NULL);
+}
+
 void upkeep_after_end(struct server *server, struct container *c)
 {
 	/* One that is in the queue is started from there, in its order. */
-	if (c->restart_due && !c->queued && !server->shutting_down)
+	if (!c->restart_due || c->queued || server->shutting_down)
+		return;
+	/* Else it is waited for the last hold. */
+	if (!c->tenant->suspended)
 		wait(server, c);
 }

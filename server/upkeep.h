@@ -36,6 +36,12 @@ void upkeep_demand(struct container *container, uint64_t worked_usec);
 /* The end is durable, and the container STOPPED. */
 void upkeep_after_end(struct server *server, struct container *container);
 
+/*
+ * It is found to run: a start that was due because a hold would have stopped it is so no more.
+ * That is found out after croftd, or the supervisor, was lost in between.
+ */
+void upkeep_adopted(struct server *server, struct container *container);
+
 /* Somebody starts, stops or deletes it: no restart is due any more. Writes nothing. */
 void upkeep_cancel(struct container *container);
 
@@ -44,4 +50,6 @@ void upkeep_cancel(struct container *container);
  * host what has autostart, in order, some at a time.
  */
 void upkeep_resume(struct server *server);
+/* The tenant is suspended no more: starts what is due of its containers, in the same order. */
+void upkeep_resume_tenant(struct server *server, struct tenant *tenant);
 void upkeep_finish(struct server *server);

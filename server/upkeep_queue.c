@@ -36,16 +36,25 @@ static int compare(const void *a, const void *b)
 	return r ? r : strcmp(x->name, y->name);
 }
 
-static bool belongs(const struct server *server, const struct container *c, bool boot)
+enum occasion {
+	OCCASION_CONNECTED,
+	OCCASION_BOOT,
+	OCCASION_RESUMED, /* of tenants that are `returning` */
+};
+
+static bool belongs(const struct container *c, enum occasion occasion)
 {
 	if (c->condemned || c->queued || !c->visible)
 		return false;
 	/* One whose last run's end is being committed is as good as stopped. */
 	if (c->state != CONTAINER_STOPPED && !c->end_pending)
 		return false;
-	(void)server;
-	return c->restart_due || (boot && c->upkeep.autostart);
+	if (occasion == OCCASION_RESUMED && !c->tenant->returning)
+		return false;
+	return c->restart_due || (occasion == OCCASION_BOOT && c->upkeep.autostart);
 }
+
+static void start_returning(struct server *server);
 
 static void finish(struct upkeep_queue *q)
 {
@@ -59,6 +68,8 @@ static void finish(struct upkeep_queue *q)
 		memcpy(server->autostart_boot, server->boot_id, sizeof(server->autostart_boot));
 	}
 	upkeep_finish(server);
+	if (!server->ending)
+		start_returning(server);
 }
 
 static void on_started(void *arg)
@@ -119,39 +130,87 @@ static void walk(struct upkeep_queue *q)
 		finish(q);
 }
 
-void upkeep_resume(struct server *server)
+/* NULL: there is nothing to start. */
+static struct upkeep_queue *collect(struct server *server, enum occasion occasion)
 {
-	bool boot = strcmp(server->autostart_boot, server->boot_id) != 0;
 	struct container *c = NULL;
 	struct upkeep_queue *q;
 	size_t n = 0;
 
-	if (server->upkeep || server->shutting_down)
-		return;
 	while ((c = model_next_container(&server->model, c)))
-		n += belongs(server, c, boot);
-	if (!n && !boot)
-		return;
+		n += belongs(c, occasion);
+	if (!n && occasion != OCCASION_BOOT)
+		return NULL;
 	q = calloc(1, sizeof(*q));
 	if (q)
 		q->containers = calloc(n + 1, sizeof(struct container *));
 	if (!q || !q->containers) {
 		free(q);
 		log_error("autostart-failed error=\"out of memory\"");
-		return;
+		return NULL;
 	}
 	q->server = server;
-	q->boot = boot;
+	q->boot = occasion == OCCASION_BOOT;
 	while ((c = model_next_container(&server->model, c)))
-		if (belongs(server, c, boot))
+		if (belongs(c, occasion))
 			q->containers[q->n++] = container_ref(c);
 	for (size_t i = 0; i < q->n; i++)
 		q->containers[i]->queued = true;
 	qsort(q->containers, q->n, sizeof(struct container *), compare);
+	return q;
+}
+
+static void run(struct server *server, struct upkeep_queue *q)
+{
 	server->upkeep = q;
 	if (q->n)
 		log_info("autostart containers=%zu", q->n);
 	walk(q);
+}
+
+static void set_returning(struct server *server, bool returning)
+{
+	struct map_node *node;
+
+	MAP_FOREACH(node, &server->model.tenants)
+	map_object(node, struct tenant, by_name)->returning = returning;
+}
+
+void upkeep_resume(struct server *server)
+{
+	bool boot = strcmp(server->autostart_boot, server->boot_id) != 0;
+	struct upkeep_queue *q;
+
+	if (!server->upkeep && !server->shutting_down) {
+		q = collect(server, boot ? OCCASION_BOOT : OCCASION_CONNECTED);
+		if (q)
+			run(server, q);
+	} else {
+		/* What was lost with the supervisor is looked for when this queue is through. */
+		set_returning(server, true);
+	}
+}
+
+static void start_returning(struct server *server)
+{
+	struct upkeep_queue *q;
+
+	if (server->upkeep || server->shutting_down)
+		return;
+	q = collect(server, OCCASION_RESUMED);
+	/*
+	 * Before any is started: the end of the queue comes back here, at once where all are
+	 * refused, and would find those that were put off.
+	 */
+	set_returning(server, false);
+	if (q)
+		run(server, q);
+}
+
+void upkeep_resume_tenant(struct server *server, struct tenant *t)
+{
+	t->returning = true;
+	start_returning(server);
 }
 
 void upkeep_finish(struct server *server)

@@ -1,47 +1,50 @@
 /*
- * Reading the ledger for an export: run after run, in steps of bounded work on the database's
- * thread, so that commits are not held up by a long history.
+ * Reading the ledger for an export, in steps of bounded work on the database's thread, so that
+ * commits are not held up by a long history: what is closed, then what is open, cut as closing
+ * will.
+ *
+ * Hours are closed meanwhile. Each piece is exported once: as an entry when that was closed before
+ * the export began, or before its run's turn came; else as what it will be.
  */
 #pragma once
 
-#include "server/db.h"
-#include "server/model.h"
-#include "server/usage_sum.h"
+#include "server/ledger_entries.h"
 
-#define EXPORT_ROWS_PER_STEP 20000
-#define EXPORT_RUNS_PER_STEP 64
-
-/* A run with what its samples in the period add up to. */
-struct export_run {
-	uint64_t key;
-	char id[RUN_ID_SIZE];
-	char tenant_uid[UID_SIZE];
-	char tenant[NAME_SIZE];
-	char account_ref[ACCOUNT_REF_MAX + 1];
-	char container_uid[UID_SIZE];
-	char container[NAME_SIZE];
-	char boot_id[BOOT_ID_LEN];
-	struct usage_point start;
-	bool ended;
-	bool complete; /* the last sample of an ended run is in the period */
-	struct usage_window window;
+struct export_item {
+	struct ledger_entry entry;
+	bool final;
 };
+
+enum export_phase { EXPORT_CLOSED, EXPORT_OPEN, EXPORT_LATE, EXPORT_DONE };
 
 struct export_cursor {
 	/* Set by the caller. */
-	int64_t from_wall_usec;
+	int64_t from_wall_usec; /* from <= start of the window < to */
 	int64_t to_wall_usec;
 	uint64_t gap_usec;
 	char tenant_uid[UID_SIZE]; /* "": all */
+	char host[LEDGER_HOST_SIZE];
 	/* Where it stands. */
-	uint64_t after_key;
-	struct export_run run; /* key 0: between two */
-	uint64_t after_sequence;
-	bool done;
-	/* The result of a step. */
-	struct export_run runs[EXPORT_RUNS_PER_STEP];
+	enum export_phase phase;
+	bool begun;
+	uint64_t last_number; /* the last entry when it began */
+	struct ledger_chain chain;
+	int64_t after_window_usec;
+	uint64_t after_number;
+	uint64_t after_run;
+	bool in_run;
+	struct ledger_walk walk;
+	struct ledger_entry *pieces; /* owned: what is open of the present run */
+	size_t n_pieces;
+	uint64_t *runs; /* owned: those that were open, in order */
 	size_t n_runs;
+	uint64_t late_number; /* the last entry that was looked at for being late */
+	/* The result of a step; owned. */
+	struct export_item *items;
+	size_t n_items;
 };
 
-/* One step, on the database's thread. Returns 0, with runs filled and `done` set at the end. */
-int export_step(struct db *db, struct export_cursor *cursor, struct err *err);
+/* One step, for db_read(); arg is the cursor. Returns 0, with items filled, and the phase at the
+ * end. */
+int export_step(struct db *db, void *arg, struct err *err);
+void export_cursor_finish(struct export_cursor *cursor);

@@ -41,30 +41,6 @@ const struct usage_counter usage_counters[USAGE_COUNTERS] = {
 	IO(22, write_ops),
 };
 
-const struct usage_meter usage_meters[USAGE_METERS] = {
-	{"cpu.used", "us", "sum", 1, USAGE_CGROUP},
-	{"cpu.throttled", "us", "sum", 2, USAGE_CGROUP},
-	{"memory.used", "KiB.s", "time_weighted", 0, USAGE_CGROUP},
-	{"memory.peak", "bytes", "max", 5, USAGE_CGROUP},
-	{"memory.at_limit", "count", "sum", 6, USAGE_CGROUP},
-	{"memory.oom", "count", "sum", 7, USAGE_CGROUP},
-	{"pids.peak", "count", "max", 9, USAGE_CGROUP},
-	{"pids.denied", "count", "sum", 10, USAGE_CGROUP},
-	{"running", "us", "sum", 0, USAGE_CGROUP},
-	{"net.ingress", "bytes", "sum", 11, USAGE_NET},
-	{"net.ingress.packets", "packets", "sum", 12, USAGE_NET},
-	{"net.egress", "bytes", "sum", 13, USAGE_NET},
-	{"net.egress.packets", "packets", "sum", 14, USAGE_NET},
-	{"net.ingress.outside", "bytes", "sum", 15, USAGE_NET},
-	{"net.ingress.outside.packets", "packets", "sum", 16, USAGE_NET},
-	{"net.egress.outside", "bytes", "sum", 17, USAGE_NET},
-	{"net.egress.outside.packets", "packets", "sum", 18, USAGE_NET},
-	{"io.read", "bytes", "sum", 19, USAGE_IO},
-	{"io.read.ops", "count", "sum", 20, USAGE_IO},
-	{"io.write", "bytes", "sum", 21, USAGE_IO},
-	{"io.write.ops", "count", "sum", 22, USAGE_IO},
-};
-
 uint64_t usage_counter_get(const struct counters *counters, const struct usage_counter *counter)
 {
 	uint64_t value;
@@ -157,6 +133,19 @@ static void subtract_io_usage(struct io_usage *from, const struct io_usage *n)
 	from->write_ops -= n->write_ops;
 }
 
+void usage_point_set(struct usage_point *point, int id, uint64_t value)
+{
+	int held = id - USAGE_HELD_FIRST;
+
+	if (held >= 0 && held < HELD_N) {
+		point->held.known |= 1u << held;
+		point->held.value[held] = value;
+		return;
+	}
+	usage_counter_set(&point->counters, id, value);
+	point->counters.has_net |= id == USAGE_NET_FIRST;
+}
+
 /* They begin at 0 with the cgroup, and go alone when the disk does. */
 static unsigned add_io(
 	struct usage_totals *totals, const struct counters *a, const struct counters *b)
@@ -184,6 +173,35 @@ static unsigned add_net(
 	return 0;
 }
 
+/*
+ * Time in user mode. Where the earlier point does not know it (croftd began anew), it is taken to
+ * have had the run's present proportion. May be more than what was used: it comes in ticks.
+ */
+static uint64_t user_between(const struct counters *a, const struct counters *b)
+{
+	uint64_t before = a->cpu_user_usec;
+
+	if (before == COUNTER_UNKNOWN)
+		before = b->cpu_usec ? (uint64_t)((unsigned __int128)b->cpu_user_usec *
+						  a->cpu_usec / b->cpu_usec)
+				     : 0;
+	return b->cpu_user_usec > before ? b->cpu_user_usec - before : 0;
+}
+
+/* Never more than the sum, whatever the kernel says of its parts. */
+static void add_modes(
+	struct usage_totals *totals, const struct counters *a, const struct counters *b)
+{
+	uint64_t used = b->cpu_usec - a->cpu_usec;
+	uint64_t user;
+
+	if (b->cpu_user_usec == COUNTER_UNKNOWN)
+		return;
+	user = lesser(user_between(a, b), used);
+	totals->cpu_user_usec += user;
+	totals->cpu_system_usec += used - user;
+}
+
 static unsigned add_cgroup(
 	struct usage_totals *totals, const struct counters *a, const struct counters *b)
 {
@@ -191,6 +209,7 @@ static unsigned add_cgroup(
 	if (any_fell(a, b, USAGE_CGROUP))
 		return USAGE_COUNTER_FELL;
 	totals->cpu_usec += b->cpu_usec - a->cpu_usec;
+	add_modes(totals, a, b);
 	totals->throttled_usec += b->cpu_throttled_usec - a->cpu_throttled_usec;
 	totals->memory_at_limit += b->memory_at_limit - a->memory_at_limit;
 	totals->oom_kills += b->oom_kills - a->oom_kills;
@@ -219,6 +238,14 @@ unsigned usage_add(struct usage_totals *totals, const struct usage_point *from,
 	return flags | add_cgroup(totals, a, b) | add_net(totals, a, b) | add_io(totals, a, b);
 }
 
+static void carry_user(struct counters *b, const struct counters *a)
+{
+	if (a->cpu_user_usec == COUNTER_UNKNOWN || b->cpu_user_usec == COUNTER_UNKNOWN ||
+		b->cpu_usec < a->cpu_usec)
+		return;
+	b->cpu_user_usec = a->cpu_user_usec + lesser(user_between(a, b), b->cpu_usec - a->cpu_usec);
+}
+
 void usage_carry(struct usage_point *to, const struct usage_point *from)
 {
 	if (!to->counters.has_net) {
@@ -229,6 +256,12 @@ void usage_carry(struct usage_point *to, const struct usage_point *from)
 		to->counters.has_io = from->counters.has_io;
 		to->counters.io = from->counters.io;
 	}
+	/* A count that could not be read, not one that fell. */
+	if (to->counters.refused_calls < from->counters.refused_calls) {
+		to->counters.refused_calls = from->counters.refused_calls;
+		to->counters.refused_set = from->counters.refused_set;
+	}
+	carry_user(&to->counters, &from->counters);
 }
 
 bool usage_has(const struct counters *counters, enum usage_group group)
@@ -239,6 +272,8 @@ bool usage_has(const struct counters *counters, enum usage_group group)
 void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from)
 {
 	to->cpu_usec += from->cpu_usec;
+	to->cpu_user_usec += from->cpu_user_usec;
+	to->cpu_system_usec += from->cpu_system_usec;
 	to->throttled_usec += from->throttled_usec;
 	to->memory_kib_usec += from->memory_kib_usec;
 	to->memory_peak_bytes = greater(to->memory_peak_bytes, from->memory_peak_bytes);
@@ -255,6 +290,8 @@ void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from
 void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part)
 {
 	from->cpu_usec -= part->cpu_usec;
+	from->cpu_user_usec -= part->cpu_user_usec;
+	from->cpu_system_usec -= part->cpu_system_usec;
 	from->throttled_usec -= part->throttled_usec;
 	from->memory_kib_usec -= part->memory_kib_usec;
 	from->pids_denied -= part->pids_denied;
@@ -264,84 +301,6 @@ void usage_totals_subtract(struct usage_totals *from, const struct usage_totals 
 	from->runs -= part->runs;
 	subtract_traffic(&from->net, &part->net);
 	subtract_io_usage(&from->io, &part->io);
-}
-
-void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int64_t to_wall_usec,
-	uint64_t gap_usec, const struct usage_point *start)
-{
-	memset(window, 0, sizeof(*window));
-	window->from_wall_usec = from_wall_usec;
-	window->to_wall_usec = to_wall_usec;
-	window->gap_usec = gap_usec;
-	window->base = *start;
-	window->end = *start;
-}
-
-void usage_window_add(struct usage_window *window, const struct usage_point *point)
-{
-	struct usage_point next = *point;
-
-	if (point->wall_usec >= window->to_wall_usec)
-		return;
-	usage_carry(&next, &window->end);
-	if (next.wall_usec < window->from_wall_usec) {
-		if (!window->samples) {
-			window->base = next;
-			window->end = next;
-		}
-		return;
-	}
-	usage_add(&window->totals, &window->end, &next, window->gap_usec);
-	window->end = next;
-	window->samples++;
-}
-
-unsigned __int128 usage_quantity(const struct usage_totals *totals, size_t i)
-{
-	switch (i) {
-	case 0:
-		return totals->cpu_usec;
-	case 1:
-		return totals->throttled_usec;
-	case 2:
-		return totals->memory_kib_usec / 1000000;
-	case 3:
-		return totals->memory_peak_bytes;
-	case 4:
-		return totals->memory_at_limit;
-	case 5:
-		return totals->oom_kills;
-	case 6:
-		return totals->pids_peak;
-	case 7:
-		return totals->pids_denied;
-	case 8:
-		return totals->running_usec;
-	case 9:
-		return totals->net.all_in.bytes;
-	case 10:
-		return totals->net.all_in.packets;
-	case 11:
-		return totals->net.all_out.bytes;
-	case 12:
-		return totals->net.all_out.packets;
-	case 13:
-		return totals->net.outside_in.bytes;
-	case 14:
-		return totals->net.outside_in.packets;
-	case 15:
-		return totals->net.outside_out.bytes;
-	case 16:
-		return totals->net.outside_out.packets;
-	case 17:
-		return totals->io.read_bytes;
-	case 18:
-		return totals->io.read_ops;
-	case 19:
-		return totals->io.write_bytes;
-	default:
-		return totals->io.write_ops;
-	}
 }
 
 const char *usage_format(unsigned __int128 value, char out[static USAGE_DECIMAL_MAX])
@@ -356,5 +315,13 @@ const char *usage_format(unsigned __int128 value, char out[static USAGE_DECIMAL_
 	for (size_t i = 0; i < n; i++)
 		out[i] = digits[n - 1 - i];
 	out[n] = '\0';
+	return out;
+}
+
+const char *usage_format_signed(
+	bool negative, unsigned __int128 value, char out[static USAGE_DECIMAL_MAX + 1])
+{
+	out[0] = '-';
+	usage_format(value, out + negative);
 	return out;
 }

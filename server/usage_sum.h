@@ -22,6 +22,26 @@ enum usage_group {
 	USAGE_IO,  /* its I/O: where the host counts it */
 };
 
+/*
+ * What is held, whether anything runs or not: gauges, and a count. Their places are their ids in
+ * samples, which never change.
+ */
+enum usage_held_id {
+	HELD_DISK,	/* bytes that are in use */
+	HELD_SNAPSHOTS, /* bytes of its snapshots, each as it was when it was made */
+	HELD_IPV4,	/* addresses */
+	HELD_SIZE,	/* bytes that a volume may have */
+	HELD_MARK,	/* is in old samples, and tells nothing */
+	HELD_FILLS, /* how often its disk was found full since its row began; not there: never */
+	HELD_N,
+};
+#define USAGE_HELD_FIRST 23 /* the id of the first */
+
+struct usage_held {
+	uint32_t known; /* 1 << usage_held_id */
+	uint64_t value[HELD_N];
+};
+
 /* The raw counters of a sample: `id` is what the ledger keeps, and never changes its meaning. */
 struct usage_counter {
 	int id;
@@ -44,7 +64,11 @@ struct usage_point {
 	uint64_t boot_usec;
 	int64_t wall_usec;
 	struct counters counters;
+	struct usage_held held;
 };
+
+/* Sets what a sample's row says, by its id. An id that nobody knows is of a later version. */
+void usage_point_set(struct usage_point *point, int id, uint64_t value);
 
 struct usage_totals {
 	uint64_t cpu_usec;
@@ -59,6 +83,9 @@ struct usage_totals {
 	uint64_t runs;
 	struct net_usage net;
 	struct io_usage io;
+	/* Parts of cpu_usec; what is in neither was before anybody asked in which mode. */
+	uint64_t cpu_user_usec;
+	uint64_t cpu_system_usec;
 };
 
 enum usage_flag {
@@ -75,7 +102,8 @@ bool usage_has(const struct counters *counters, enum usage_group group);
 
 /*
  * Where the traffic or the I/O was not read (nobody could, just then), the later point has what the
- * earlier one had, so that the next one spans both intervals.
+ * earlier one had, so that the next one spans both intervals. Time in user mode that is beyond
+ * what was used meanwhile (it comes in ticks) is the next interval's.
  */
 void usage_carry(struct usage_point *to, const struct usage_point *from);
 
@@ -85,38 +113,9 @@ void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from
 /* Takes back what was merged; the peaks stay, as they were met. */
 void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part);
 
-/* A period of one run: from <= wall time of a sample < to. */
-struct usage_window {
-	int64_t from_wall_usec;
-	int64_t to_wall_usec;
-	uint64_t gap_usec;
-	struct usage_point base; /* the last point before the period */
-	struct usage_point end;	 /* the last one in it */
-	uint64_t samples;	 /* in it */
-	struct usage_totals totals;
-};
-
-/* start is the run's start (sequence 0). */
-void usage_window_init(struct usage_window *window, int64_t from_wall_usec, int64_t to_wall_usec,
-	uint64_t gap_usec, const struct usage_point *start);
-/* Takes the next sample of the run; samples come in the order of their sequence. */
-void usage_window_add(struct usage_window *window, const struct usage_point *point);
-
-/* What a record says of one meter. */
-struct usage_meter {
-	const char *name;
-	const char *unit;
-	const char *aggregation;
-	int counter_id; /* the raw counter behind it; 0: none */
-	enum usage_group group;
-};
-
-#define USAGE_METERS 21
-extern const struct usage_meter usage_meters[USAGE_METERS];
-
-/* The quantity of meter i, a whole number in the meter's unit. */
-unsigned __int128 usage_quantity(const struct usage_totals *totals, size_t i);
-
 #define USAGE_DECIMAL_MAX 40
 /* Writes a 128-bit number in decimal. Returns out. */
 const char *usage_format(unsigned __int128 value, char out[static USAGE_DECIMAL_MAX]);
+/* The same with a "-" before it where it is less than nothing. */
+const char *usage_format_signed(
+	bool negative, unsigned __int128 value, char out[static USAGE_DECIMAL_MAX + 1]);

@@ -1,6 +1,8 @@
 /* The volumes of the model, and who has them mounted; see volume.h. */
 #include "server/volume.h"
 
+#include "server/held.h"
+
 #include "base/cleanup.h"
 
 #include <stdio.h>
@@ -15,6 +17,7 @@ struct volume *volume_add(struct tenant *t, const char *name)
 	v->tenant = t;
 	v->size_bytes = LIMIT_UNSET;
 	v->created_wall_usec = clock_wall_usec();
+	held_begin(&v->held);
 	snprintf(v->name, sizeof(v->name), "%s", name);
 	model_make_uid(v->uid);
 	map_insert(&t->volumes, &v->by_name, v->name);

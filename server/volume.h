@@ -16,6 +16,7 @@ struct volume {
 	uint64_t size_bytes; /* LIMIT_UNSET: its tenant's */
 	int64_t created_wall_usec;
 	uint64_t used_bytes; /* as last measured */
+	struct held held;
 	bool enforced;
 };
 

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree
 
@@ -110,40 +111,60 @@ def count_junit(path, what):
     return tally
 
 
+class Started:
+    """A command in a process group of its own, which runs beside the caller. What it prints is
+    the caller's own output, or with `capture` kept for the end. Whoever starts it ends it, whatever
+    happens meanwhile: by wait() or by stop()."""
+
+    def __init__(self, command, *, env=None, cwd=None, capture=False):
+        # A file and not a pipe, as nobody may be reading yet.
+        self._output = tempfile.TemporaryFile() if capture else None
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, env=env, cwd=cwd, start_new_session=True,
+            stdout=self._output, stderr=subprocess.STDOUT if capture else None,
+        )
+
+    def wait(self, timeout):
+        """Its status; None when it was stopped after `timeout` seconds."""
+        try:
+            return self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            return None
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        """Ends it where it still runs: first with SIGTERM, so that fixtures can take down what
+        they made."""
+        if self._child.poll() is not None:
+            return
+        for sig, grace in ((signal.SIGTERM, TERM_GRACE_SECONDS), (signal.SIGKILL, 5)):
+            try:
+                os.killpg(self._child.pid, sig)
+            except ProcessLookupError:
+                pass
+            try:
+                self._child.wait(grace)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def output(self):
+        """What it has printed; once, at the end."""
+        if not self._output:
+            return ""
+        with self._output as f:
+            f.seek(0)
+            return f.read().decode(errors="replace")
+
+
 def run(command, timeout, *, env=None, cwd=None, capture=False):
     """Runs a command in a process group of its own. Returns (status, output); a status of None
-    means that it was stopped after `timeout` seconds: first with SIGTERM, so that fixtures can
-    take down what they made."""
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, env=env, cwd=cwd, start_new_session=True,
-        stdout=subprocess.PIPE if capture else None,
-        stderr=subprocess.STDOUT if capture else None,
-    )
-    output = b""
-    try:
-        output, _ = child.communicate(timeout=timeout)
-        return child.returncode, (output or b"").decode(errors="replace")
-    except subprocess.TimeoutExpired:
-        stopped = None
-    except BaseException:
-        _stop(child)
-        raise
-    output = _stop(child)
-    return stopped, output
-
-
-def _stop(child):
-    for sig, grace in ((signal.SIGTERM, TERM_GRACE_SECONDS), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(child.pid, sig)
-        except ProcessLookupError:
-            pass
-        try:
-            output, _ = child.communicate(timeout=grace)
-            return (output or b"").decode(errors="replace")
-        except subprocess.TimeoutExpired:
-            continue
-    return ""
+    means that it was stopped after `timeout` seconds."""
+    started = Started(command, env=env, cwd=cwd, capture=capture)
+    return started.wait(timeout), started.output()
 
 
 def build_tests(build, suite):
@@ -195,21 +216,32 @@ def run_tests(tests, jobs, slowness=1):
     return total
 
 
+class Pytest:
+    """pytest on args, concisely; runs beside the caller from the moment it is made."""
+
+    def __init__(self, args, report, env=None, capture=False):
+        self._report = report
+        if os.path.exists(report):
+            os.unlink(report)
+        self.started = Started([
+            "/usr/bin/python3", "-B", "-m", "pytest", "-q", "--no-header", "--tb=short", "-p",
+            "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1", *args,
+        ], env=env, capture=capture)
+
+    def count(self, timeout):
+        """Waits for its end, and counts its report."""
+        status = self.started.wait(timeout)
+        tally = count_junit(self._report, "pytest")
+        if status is None:
+            tally.fail(f"pytest: not done after {timeout:.0f} s")
+        elif status != 0 and not tally.failed:
+            tally.fail(f"pytest: ended with status {status}")
+        return tally
+
+
 def run_pytest(args, report, timeout, env=None):
-    """Runs pytest on args, concisely, and counts its report."""
-    if os.path.exists(report):
-        os.unlink(report)
-    command = [
-        "/usr/bin/python3", "-B", "-m", "pytest", "-q", "--no-header", "--tb=short", "-p",
-        "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1", *args,
-    ]
-    status, _ = run(command, timeout, env=env)
-    tally = count_junit(report, "pytest")
-    if status is None:
-        tally.fail(f"pytest: not done after {timeout} s")
-    elif status != 0 and not tally.failed:
-        tally.fail(f"pytest: ended with status {status}")
-    return tally
+    """Runs pytest on args, and counts its report."""
+    return Pytest(args, report, env).count(timeout)
 
 
 def print_summary(tally):

@@ -136,3 +136,14 @@ def test_json_keeps_everything():
     t = Tally(1, 2, 3, ["a"], ["b"])
     assert Tally.from_json(t.to_json()) == t
     assert str(t) == "1 passed, 2 failed, 3 skipped"
+
+
+def test_what_runs_beside_is_stopped_and_its_output_kept():
+    started = tally.Started(
+        ["sh", "-c",
+         "trap 'echo taken down; exit 3' TERM; echo begun; while :; do sleep 0.1; done"],
+        capture=True)
+    assert started.wait(2) is None
+    started.stop()
+    output = started.output()
+    assert output.startswith("begun\n") and output.endswith("taken down\n"), output

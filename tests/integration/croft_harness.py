@@ -5,6 +5,7 @@ descendant of one reaper process (reaper.py), so that what is left of it can be 
 of the host.
 """
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -237,6 +238,17 @@ class Daemon:
             self._spawn(arguments)
         self.wait_ready()
 
+    def killed_during(self, who, after, work):
+        """work() in a thread; so many seconds after it began each of `who` is killed, and then
+        started again. Returns what work() returned."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            doing = pool.submit(work)
+            time.sleep(after)
+            for which in who:
+                self.kill9(which)
+            self.restart(*who)
+            return doing.result()
+
     def kill_all(self):
         """SIGKILL to every container's init: an orderly end costs busybox's two seconds."""
         for container in self.json_lines("list"):
@@ -430,6 +442,11 @@ class Daemon:
 
     def usage(self, name):
         return self.json("usage", "show", name)
+
+    def sync_pool(self):
+        """What is in it is on disk, and its quotas know: btrfs would take half a minute to."""
+        pool = f"/proc/{self.pid('supervisor')}/root{self.state}/pool"
+        subprocess.run(["/bin/sync", "-f", pool], check=True, timeout=60 * SLOWNESS)
 
     def cgroup(self, name):
         """The kernel's view of a tenant or TENANT/NAME."""

@@ -1,6 +1,7 @@
 """pytest's fixtures for tests that need a daemon; conftest.py of each folder imports them."""
 
 import os
+import signal
 
 import pytest
 
@@ -11,6 +12,8 @@ LEAK_SECONDS = 10
 
 
 def pytest_configure(config):
+    # Told to end, it takes down what it has made, as when it is interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "vm: also runs in the cgroup v2 machine (tests/vm)")
     config.addinivalue_line("markers", "native(why): of those, what shows nothing new there")
 
@@ -114,8 +117,8 @@ def _clear(daemon):
     daemon.kill_all()
     for tenant in daemon.json_lines("tenant", "list"):
         name = tenant["name"].removeprefix("tenants/")
-        if tenant.get("suspended"):
-            daemon.ok("tenant", "resume", name)
+        for hold in tenant.get("holds", []):
+            daemon.ok("tenant", "resume", name, "--type", hold["type"].lower())
         daemon.ok("tenant", "delete", "--force", name, timeout=60)
     for plan in daemon.json_lines("plan", "list"):
         if plan["name"] != "plans/default":

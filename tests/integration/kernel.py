@@ -112,6 +112,11 @@ class Cgroup:
         name = "memory.current" if self.unified else "memory.usage_in_bytes"
         return self._number("memory", name)
 
+    def working_set(self):
+        """Its memory without the file cache that is not in use."""
+        name = "inactive_file" if self.unified else "total_inactive_file"
+        return self.memory() - self._keyed("memory", "memory.stat", name)
+
     def memory_peak(self):
         """Of what was granted; the usage shows for a moment what is then refused."""
         name = "memory.peak" if self.unified else "memory.max_usage_in_bytes"
@@ -145,6 +150,16 @@ class Cgroup:
     def cpus(self):
         name = "cpuset.cpus"
         return self.read("cpuset", name)
+
+    def is_frozen(self):
+        """The kernel says so: nothing in it runs, nor will before somebody thaws it."""
+        for root in set(self._roots.values()):
+            for name, wanted in (("cgroup.events", "frozen 1"), ("freezer.state", "FROZEN")):
+                with contextlib.suppress(OSError), open(
+                        f"{root}/{self.path}/{name}", encoding="ascii") as f:
+                    if wanted in f.read().splitlines():
+                        return True
+        return False
 
     def processes(self):
         """Every pid in this cgroup and below."""
@@ -257,13 +272,12 @@ def is_alive(pid):
     return False
 
 
-def mounts_with(text):
-    """Mounts, in any process's namespace, that mention a path: as point, root or source. It has
-    no spaces."""
+def mounts_with(text, pids=()):
+    """Mounts that mention a path, as point, root or source, in this process's namespace and in
+    those of others. It has no spaces. Not in everybody's: whoever starts a namespace has a copy of
+    what is mounted on the host just then, for as long as it lives."""
     found, seen = set(), set()
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
+    for name in ("self", *map(str, pids)):
         try:
             namespace = os.readlink(f"/proc/{name}/ns/mnt")
             if namespace in seen:

@@ -40,6 +40,11 @@ def tree(path):
     return found
 
 
+def _below(daemon):
+    """All that lives below its reaper, as all of an instance does."""
+    return kernel.descendants(daemon.reaper_pid) if daemon.reaper_pid else set()
+
+
 def _half_made(daemon):
     """What a snapshot or copy leaves when it is not finished: a container that stands still, and
     trees beside the containers' (to be seen on a plain pool only)."""
@@ -50,9 +55,15 @@ def _half_made(daemon):
 
 def _processes(daemon):
     """What lives below the reaper but the daemons themselves, which a test may have restarted."""
-    if not daemon.reaper_pid:
-        return set()
-    return kernel.descendants(daemon.reaper_pid) - set(daemon.pids.values())
+    return _below(daemon) - set(daemon.pids.values())
+
+
+def _refuser(daemon):
+    """What croft-refuser has, which is started with an instance's first container and is a part
+    of it until its end: cgroups, processes, files."""
+    of_it = re.compile(r"/_views(/_refused(/.*)?)?$")
+    return {path for path in kernel.cgroup_directories(daemon.parent) if of_it.search(path)} | \
+        kernel.Cgroup(daemon.parent, "_views", "_refused").processes() | {"refused/socket"}
 
 
 def pool_images(daemon):
@@ -86,41 +97,45 @@ def _tables(daemon):
 
 
 class Holdings:
-    """One look at everything; `-` tells what is in this one and not in the other."""
+    """One look at everything; `-` tells what is in this one and not in the other, where that is
+    one of the same instance but for what is to be there from its first container on."""
 
     def __init__(self, *, cgroups, mounts, loops, processes, ranges, files, images,
-                 links):
+                 links, refuser):
         self.cgroups, self.mounts, self.loops = cgroups, mounts, loops
         self.processes, self.ranges, self.files = processes, ranges, files
-        self.images, self.links = images, links
+        self.images, self.links, self.refuser = images, links, refuser
 
     @classmethod
     def look(cls, daemon):
         return cls(
             cgroups=kernel.cgroup_directories(daemon.parent),
             # Without their namespaces: a supervisor that a test restarted has a new one.
-            mounts={(point, kind) for _, point, kind in kernel.mounts_with(daemon.base)},
+            mounts={(point, kind) for _, point, kind in
+                    kernel.mounts_with(daemon.base, _below(daemon))},
             loops=kernel.loops_of(daemon.base),
             processes=_processes(daemon),
             ranges=held_ranges(daemon.instance_id) if daemon.instance_id else 0,
             files=tree(daemon.run) | _half_made(daemon),
             images=pool_images(daemon),
             links=_links(daemon) | _tables(daemon),
+            refuser=_refuser(daemon),
         )
 
     def __sub__(self, other):
         more = []
-        for path in sorted(self.cgroups - other.cgroups):
+        spared = set() if other is NOTHING else self.refuser
+        for path in sorted(self.cgroups - other.cgroups - spared):
             more.append(f"cgroup {path}")
         for point, kind in sorted(self.mounts - other.mounts):
             more.append(f"mount of {kind} at {point}")
         if len(self.loops) > len(other.loops):  # a restarted supervisor may get another number
             more.append(f"loop device {' or '.join(sorted(self.loops))}")
-        for pid in sorted(self.processes - other.processes):
+        for pid in sorted(self.processes - other.processes - spared):
             more.append(f"process {kernel.describe(pid)}")
         if self.ranges > other.ranges:
             more.append(f"{self.ranges - other.ranges} id ranges")
-        for name in sorted(self.files - other.files):
+        for name in sorted(self.files - other.files - spared):
             more.append(f"file {name}" + ("" if name[0] == "/" else " in the run directory"))
         for name in sorted(self.images - other.images):
             more.append(f"{name} in the pool")
@@ -131,7 +146,7 @@ class Holdings:
 
 NOTHING = Holdings(
     cgroups=set(), mounts=set(), loops=set(), processes=set(), ranges=0, files=set(),
-    images=set(), links=set(),
+    images=set(), links=set(), refuser=set(),
 )
 
 

@@ -10,6 +10,8 @@
  *   burn THREADS SECONDS  that many processes at full speed
  *   fds                   every open descriptor and what it is
  *   repeat SECONDS NR [ARG...]  a call until it fails: "TIMES ERRNO", then holds what it got
+ *   storm SECONDS NR [ARG...]  a call over and over, at least so long, whatever it answers:
+ *                              "TIMES FAILED"
  *   hunt SECONDS          attaches to every process that it can: "ATTACHED FOREIGN", of which the
  *                         second are those whose program is none that can be seen in here
  *   within FLAGS COMMAND...  the command in new namespaces, as CLONE_NEW* say
@@ -44,7 +46,8 @@ static const char *name_of_errno(int e)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: probe call|call32|forks|eat|burn|fds|repeat|hunt|within ...\n");
+	fprintf(stderr,
+		"usage: probe call|call32|forks|eat|burn|fds|repeat|storm|hunt|within ...\n");
 	return 2;
 }
 
@@ -222,6 +225,33 @@ static int do_repeat(int argc, char **argv)
 	return 0;
 }
 
+static int do_storm(int argc, char **argv)
+{
+	long a[N_ARGS] = {0};
+	long nr, times = 0, failed = 0;
+	time_t end;
+
+	if (argc < 2 || argc > 2 + N_ARGS)
+		return usage();
+	nr = strtol(argv[1], NULL, 0);
+	for (int i = 2; i < argc; i++)
+		a[i - 2] = parse_arg(argv[i]);
+	/* The present second has begun already. */
+	for (end = time(NULL) + 1 + strtol(argv[0], NULL, 0); time(NULL) < end; times++) {
+		long ret = syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+
+		failed += ret < 0;
+		/* A child only takes up room. */
+		if (nr == SYS_fork && ret == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			pause();
+			_exit(0);
+		}
+	}
+	printf("%ld %ld\n", times, failed);
+	return 0;
+}
+
 /* Whether a traced process runs something that is no file of the container's. */
 static bool is_foreign(pid_t pid)
 {
@@ -300,6 +330,8 @@ int main(int argc, char **argv)
 		return do_fds();
 	if (!strcmp(argv[1], "repeat"))
 		return do_repeat(argc - 2, argv + 2);
+	if (!strcmp(argv[1], "storm"))
+		return do_storm(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "hunt"))
 		return do_hunt(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "within"))

@@ -226,15 +226,37 @@ class TestViewers:
                 while b"ninth\r\n" not in seen:
                     seen += os.read(child.stdout.fileno(), 65536)
 
-    def test_looks_on_when_its_input_ends(self, web):
-        with viewer(web) as child:
-            child.stdin.close()
-            wait_until("it looks", lambda: events(web, "opened"))
+    def test_what_is_piped_is_typed_and_leaves(self, web):
+        """A script of commands: all of it is typed, more than the console takes at once too, what
+        comes of it is shown, and the end of it is the end."""
+        lines = "".join(f"echo {i:04} >>/typed\n" for i in range(1000))
+        result = web.croft("console", "acme/web", stdin=lines.encode(), timeout=60 * SLOWNESS)
+        assert (result.rc, result.err) == (0, "")
+        wait_until("all is done", lambda: web.sh("acme/web", "tail -n 1 /typed") == "0999\n", 60)
+        assert web.sh("acme/web", "cat /typed | wc -l").split() == ["1000"]
+        # An answer may take its time on a busy machine, so it is asked for again.
+        wait_until("an answer is seen", lambda: "forty-two" in web.croft(
+            "console", "acme/web", stdin=b"echo forty''-two\n").out, 60)
+        assert web.croft("console", "acme/web", stdin=b"").rc == 0
+        wait_until("all have left", lambda: len(events(web, "opened")) == len(
+            events(web, "closed")) > 2)
+
+    def test_one_that_is_never_quiet_is_left_too(self, web):
+        web.sh("acme/web",
+               "while :; do echo noise >/dev/console; sleep 0.1; done >/dev/null 2>&1 &")
+        result = web.croft("console", "acme/web", stdin=b"", timeout=60 * SLOWNESS)
+        assert result.rc == 0 and "noise" in result.out
+
+    def test_calls_look_on_when_their_input_ends(self, web):
+        """The API's: they are told when all was taken, and leave when they want."""
+        with web.api() as client:
+            seen = client.stream("Containers/Console", [
+                {"start": {"name": "tenants/acme/containers/web"}}, {"input": "Cg=="}])
+            wait_until("it was taken", lambda: next(seen).input_taken)
             web.sh("acme/web", "echo from elsewhere >/dev/console")
-            seen = b""
-            while b"from elsewhere" not in seen:
-                seen += os.read(child.stdout.fileno(), 65536)
-            child.stdin = None
+            output = b""
+            while b"from elsewhere" not in output:
+                output += next(seen).output
 
     def test_a_key_is_echoed_at_once(self, web):
         """With the pauses of logs alone, a key in the wake of another waits for 50 ms."""

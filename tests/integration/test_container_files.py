@@ -199,13 +199,7 @@ def test_killed_in_the_middle(box, who):
     box.sh("acme/web", "echo first >/file")
 
     def during(*command, after):
-        worker = threading.Thread(target=box.croft, args=command)
-        worker.start()
-        time.sleep(after)
-        for which in who:
-            box.kill9(which)
-        box.restart(*who)
-        worker.join()
+        box.killed_during(who, after, lambda: box.croft(*command))
 
     for i in range(4):
         during("copy", "acme/web", f"acme/copy{i}", after=0.003 + 0.004 * i)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -350,19 +349,6 @@ class TestStopping:
         box.restart("croftd")
         assert box.info("acme/web")["run"]["id"] == before["id"]
         check_works(box, "acme/web")
-
-    @pytest.mark.native("croftd's own loop")
-    def test_both_answer_soon(self, bare_daemon):
-        """Within 100 ms of the start; measured with the time that the client takes itself."""
-        bare_daemon.start()
-        bare_daemon.shutdown()
-        start = time.monotonic()
-        bare_daemon.start()
-        took = time.monotonic() - start
-        from croft_harness import SLOWNESS, debug
-
-        debug(f"first answer after {took * 1e3:.0f} ms")
-        assert took < 0.25 * SLOWNESS
 
     def test_two_instances_do_not_meet(self, box, schema):
         """Same tenant and container names, one host: ranges apart, and each sees its own."""

@@ -14,7 +14,8 @@ from croft_harness import ROOT, SLOWNESS, wait_until
 
 COMMANDS = {
     "demo": [os.path.join(ROOT, "tests", "demo")],
-    "bench": [os.path.join(ROOT, "tests", "bench", "run"), "--runs", "20"],
+    # As little of it as there is all of: figures are not what is looked at here.
+    "bench": [os.path.join(ROOT, "tests", "bench", "run"), "--runs", "3", "--containers", "100"],
 }
 
 
@@ -98,7 +99,7 @@ def test_what_the_demo_shows(run):
     answered, failed = map(int, re.search(r"answered (\d+) execs, (\d+) failed", text).groups())
     assert answered > 10 and not failed, text
     records = list(csv.DictReader(text[text.index("record_id,"):].splitlines()))
-    assert {r["final"] for r in records} == {"true"}
+    assert {r["final"] for r in records if r["meter"] == "running"} == {"true"}
     billed = sum(int(r["quantity"]) for r in records
                  if (r["tenant"], r["meter"]) == ("acme", "cpu.used"))
     said, counter = map(float, re.search(

@@ -2,6 +2,8 @@
 notices; what is full starts again; and a disk limit of what runs is changed live. On btrfs here;
 on XFS and ext4 the same stories are test_project_pool.py's."""
 
+import csv
+import io
 import json
 import sqlite3
 
@@ -21,6 +23,15 @@ def disk_events(box):
 
 def count(box, resource):
     return sum(r == resource for _, r, _ in disk_events(box))
+
+
+def denied(box):
+    """{resource: how often its disk was found full}, by the records: counted as it is told."""
+    sums = {}
+    for r in csv.DictReader(io.StringIO(box.ok("usage", "export", "--format", "csv"))):
+        if r["meter"] == "disk.denied":
+            sums[r["resource"]] = sums.get(r["resource"], 0) + int(r["quantity"])
+    return sums
 
 
 def wait_full(box, resource, times=1):
@@ -59,6 +70,7 @@ def filling_is_told_once(box):
     assert details["limit_bytes"] == 32 * MIB
     assert 29 * MIB <= details["used_bytes"] <= 33 * MIB
     assert set(details) == {"used_bytes", "limit_bytes", "used_inodes", "limit_inodes"}
+    assert denied(box) == {own: 1}
     # It goes on trying; both daemons die; and what is known stays known.
     for n in range(5):
         fill(box, "acme/own", 4, f"/more-{n}")
@@ -70,6 +82,7 @@ def filling_is_told_once(box):
     kind, _, details = wait_full(box, acme)
     assert kind == "tenant.disk_full" and details["limit_bytes"] == 96 * MIB
     assert count(box, own) == 1 and count(box, acme) == 1
+    assert denied(box) == {own: 1, acme: 1}
     # A neighbour has what it bought, and nothing is told of it.
     assert fill(box, "other/web", 64) == 64
     assert count(box, other) == 0
@@ -81,6 +94,9 @@ def filling_is_told_once(box):
     assert 24 <= fill(box, "acme/own", 64) <= 32
     wait_full(box, own, 2)
     assert len(disk_events(box)) == 3
+    box.kill9("croftd")
+    box.restart("croftd")
+    assert denied(box) == {own: 2, acme: 1}
 
 
 def a_volume_is_told_of(box):
@@ -94,12 +110,15 @@ def a_volume_is_told_of(box):
     (kind, resource, details), = disk_events(box)
     assert (kind, resource) == ("volume.disk_full", "tenants/acme")
     assert details["volume"] == "data" and details["limit_bytes"] == 32 * MIB
+    assert denied(box) == {"tenants/acme/volumes/data": 1}
     # What is gone is not remembered, and its name tells nothing of the next.
     box.ok("kill", "acme/web")
     box.wait_state("acme/web", "STOPPED")
     box.ok("volume", "detach", "acme/data", "acme/web")
     box.ok("volume", "delete", "acme/data")
     wait_until("it is forgotten", lambda: has_room_again(box), COMMIT_SECONDS)
+    # But for the bill.
+    assert denied(box) == {"tenants/acme/volumes/data": 1}
 
 
 def limits_change_live(box):

@@ -20,7 +20,7 @@ def test_on_a_host_that_runs_containers(box):
     assert found["cgroups"]["found"].startswith(mode)
     # What runs here must not be missed, and each fault comes with advice.
     for check in ("system calls", "user namespaces", "overlay", "disk quotas", "nftables",
-                  "croftd", "supervisor", "pool"):
+                  "ctnetlink", "croftd", "supervisor", "pool"):
         assert found[check]["level"] == "OK", found[check]
     holds = kernel.driver() == "unified"
     assert found["I/O limits"]["level"] == ("OK" if holds else "WARN"), found["I/O limits"]
@@ -61,5 +61,6 @@ def test_as_somebody_else(box):
     result = box.croft("-o", "json", "doctor", uid=NOBODY)
     found = findings(result)
     assert result.rc == 0, result
-    assert found["nftables"]["level"] == "WARN" and "root" in found["nftables"]["advice"]
+    for check in ("nftables", "ctnetlink"):
+        assert found[check]["level"] == "WARN" and "root" in found[check]["advice"]
     assert found["croftd"]["level"] == "WARN"

@@ -125,8 +125,12 @@ class TestChanges:
         box.tenant()
         box.ok("tenant", "suspend", "acme", "--reason", "unpaid")
         box.ok("tenant", "resume", "acme")
-        assert only(box, "tenant.suspended") == {"reason": "unpaid"}
-        assert only(box, "tenant.resumed") == {"reason": "unpaid"}
+        assert only(box, "tenant.suspended") == {"hold": "operator", "reason": "unpaid"}
+        assert only(box, "tenant.resumed") == {"hold": "operator", "reason": "unpaid"}
+        hold = {"hold": "operator", "reason": "unpaid", "told": False, "grace_seconds": 86400,
+                "set_by": "uid:0"}
+        assert only(box, "tenant.hold_added") == hold
+        assert only(box, "tenant.hold_lifted") == hold
 
 
 class TestShapes:

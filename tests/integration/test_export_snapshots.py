@@ -4,8 +4,6 @@ file whose past is damaged, forged or does not fit leaves nothing."""
 import datetime
 import json
 import os
-import threading
-import time
 
 import pytest
 
@@ -304,15 +302,7 @@ def test_killed_in_the_middle(box, who, tmp_path):
     stopped(box)
 
     def killed(after, *command):
-        result = []
-        worker = threading.Thread(target=lambda: result.append(box.croft(*command, timeout=120)))
-        worker.start()
-        time.sleep(after)
-        for which in who:
-            box.kill9(which)
-        box.restart(*who)
-        worker.join()
-        return result[0].rc == 0
+        return box.killed_during(who, after, lambda: box.croft(*command, timeout=120)).rc == 0
 
     for round_ in range(3):
         file = tmp_path / f"file{round_}"

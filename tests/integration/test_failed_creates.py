@@ -53,3 +53,10 @@ def test_published_image(web):
         web.refused("snapshot", "publish", "acme/web", "one", "mine", match="there is an image")
         web.ok("snapshot", "publish", "acme/web", "one", "mine")
         web.ok("image", "delete", "mine")
+
+
+def test_tenant(box):
+    for _ in range(AGAIN):
+        box.refused("tenant", "create", "acme", "--disk", "1G", match="disk")
+        box.ok("tenant", "create", "acme")
+        box.ok("tenant", "delete", "acme")

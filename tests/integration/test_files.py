@@ -198,6 +198,11 @@ class TestPull:
         mtu = web.croft("pull", "acme/web:/sys/class/net/lo/mtu", "-")
         assert mtu.rc == 0 and mtu.out == web.sh("acme/web", "cat /sys/class/net/lo/mtu"), mtu
         web.refused("pull", "acme/web:/proc/1/mem", "-", match="mem: Input/output error")
+        # None are made there, and that is what is said.
+        (tmp_path / "note").write_text("hello")
+        for path in ("/proc/x", "/proc/1", "/proc/sys/kernel/x"):
+            web.refused(
+                "push", str(tmp_path / "note"), f"acme/web:{path}", match="takes no files")
         # In a directory one of which nothing can be read is in nobody's way.
         result = web.croft("pull", "acme/web:/proc/1/task/1", str(tmp_path))
         assert result.rc == 0 and ": a file that cannot be read" in result.err, result

@@ -1,12 +1,15 @@
 """The disk of croftd's state is full: what runs goes on, what was committed stays, what cannot be
 recorded is refused before it is begun, and what has ended is billed as soon as there is room."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 
 import pytest
 
 from croft_harness import wait_until
+from test_ledger import age, burn, check_whole, closed, everything, records, total
 from test_usage import quantity
 
 
@@ -166,6 +169,66 @@ class TestFull:
         disk.empty()
         wait_until("there is room", lambda: box.croft("tenant", "create", "other").rc == 0)
         box.launch(f"acme/c{n}")
+
+
+def room(box):
+    wait_until("there is room", lambda: box.croft("tenant", "set", "acme", "--pids", "99").rc == 0)
+
+
+class TestLedger:
+    """Hours are due while nothing can be written, and the load goes on."""
+
+    @pytest.fixture
+    def due(self, box, disk):
+        """All that has run is of an hour that is over, and the disk is full when croftd starts."""
+        for name in ("acme/steady", "acme/ends"):
+            box.launch(name)
+            burn(box, name)
+        box.ok("launch", "busybox", "acme/ended", "--", "/bin/true")
+        box.wait_state("acme/ended", "STOPPED")
+        state = sqlite3.connect(f"{box.state}/server/croft.db")
+        with contextlib.closing(state):
+            # What was never sampled before is of the hour that it is sampled in.
+            wait_until("the two that run were sampled", lambda: state.execute(
+                "SELECT count(DISTINCT s.run) FROM samples s JOIN runs r ON r.key = s.run"
+                " WHERE r.kind = 0 AND r.container_uid <> ''"
+                " AND r.end_wall IS NULL").fetchone() == (2,))
+            box.terminate("croftd")
+            with state:
+                age(state)
+        disk.fill()
+        box.restart("croftd")
+        wait_until("it is noticed", lambda: "state-disk-full" in box.read_log(), 60)
+        return box
+
+    @pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+    def test_nothing_is_lost_and_nothing_counted_twice(self, due, disk, killed):
+        box, steady = due, due.cgroup("acme/steady")
+        counted = box.cgroup("acme/ends").cpu_usec()
+        box.ok("kill", "acme/ends")
+        box.wait_state("acme/ends", "STOPPED")
+        # The load goes on through some sweeps that cannot be kept.
+        goal = steady.cpu_usec() + 1_500_000
+        wait_until("it goes on", lambda: steady.cpu_usec() > goal, 60)
+        if killed:
+            box.kill9("croftd")
+            box.restart("croftd")
+        disk.empty()
+        room(box)
+        closed(box)
+        box.ok("freeze", "acme/steady")
+        found, used = records(box), {}
+        for name in ("steady", "ends", "ended"):
+            mine = [r for r in found if r["resource"].endswith(f"/{name}")]
+            used[name] = total(mine)
+            assert len({r["run_id"] for r in mine}) == 1
+            assert any(r["finalized_at"] for r in mine), name
+        assert used["steady"] == steady.cpu_usec()
+        assert used["ends"] == box.usage("acme/ends")["cpu_usec"] >= counted
+        assert sum(used.values()) == total(found) == box.usage("acme")["cpu_usec"]
+        ids = [r["record_id"] for r in everything(box)]
+        assert len(ids) == len(set(ids))
+        check_whole(box)
 
 
 @pytest.mark.parametrize("disk", ["server", "whole"], indirect=True)

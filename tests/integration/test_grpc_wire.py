@@ -426,8 +426,10 @@ def test_slow_peers(server, conn):
             if silent_for is None and is_closed(silent):
                 silent_for = time.monotonic() - start
             assert Client(channel).get_tenant("tenants/others").name == "tenants/others"
-    assert 8 < silent_for < 15
-    assert 17 < time.monotonic() - start < 25
+    took = time.monotonic() - start
+    # Not before their time, and the one with the shorter time first; a busy host is late for both.
+    assert silent_for > 8 and conn.closed and took > 17
+    assert silent_for < took - 3
 
 
 def hold_bytes(path):

@@ -106,12 +106,13 @@ def test_reaper_inherits_and_reaps():
     try:
         pid = reaper.start(["/bin/sh", "-c", "sleep 100 & sleep 100 & exit 3"], "/dev/null")
         wait_until("the shell has ended", lambda: reaper.status(pid) == "exited 3")
-        assert len(kernel.descendants(reaper.pid)) == 2
+        # One look at a whole /proc is no moment: a process may change its parent meanwhile.
+        wait_until("both are its own", lambda: len(kernel.descendants(reaper.pid)) == 2)
         assert reaper.status(1) == "running"
     finally:
         left = kernel.descendants(reaper.pid)
         reaper.finish()
-    assert not any(kernel.is_alive(p) for p in left)
+    wait_until("they are gone", lambda: not any(kernel.is_alive(p) for p in left))
 
 
 def test_reaper_says_what_it_cannot_run():
@@ -165,6 +166,19 @@ class TestLeakCheck:
         wait_until("the mount is seen", lambda: [
             x for x in self.left(instance) if x.startswith("mount of tmpfs")])
         os.kill(pid, 9)
+
+    def test_somebody_elses_copy_of_a_mount_is_not_left(self, instance):
+        """Who starts a namespace while it is mounted has it, also when it is long gone here."""
+        path = f"{instance.state}/m"
+        os.mkdir(path)
+        subprocess.run(["mount", "-t", "tmpfs", "x", path], check=True)
+        with subprocess.Popen(["/usr/bin/unshare", "-m", "sh", "-c", "echo; exec sleep 100"],
+                              stdout=subprocess.PIPE) as other:
+            other.stdout.readline()
+            subprocess.run(["umount", path], check=True)
+            left = self.left(instance)
+            other.kill()
+        assert left == []
 
     def test_loop(self, instance):
         path = f"{instance.state}/disk"

@@ -5,7 +5,6 @@ import gzip
 import json
 import os
 import threading
-import time
 
 import pytest
 
@@ -105,14 +104,14 @@ def test_lives_like_any_other(box, tmp_path):
     box.sh("acme/own", "echo second >/file; rm /bin/vi 2>/dev/null; :")
     box.ok("copy", "acme/own", "acme/copied")
     box.ok("snapshot", "publish", "acme/own", "early", "published")
-    box.ok("stop", "acme/own")
+    box.ok("stop", "--timeout", "0", "acme/own")
     box.ok("rename", "acme/own", "mine")
     # Onto an image, and back to what it was before.
     box.ok("rebuild", "acme/mine", "busybox")
     assert box.info("acme/mine")["image"] == "images/busybox"
     box.ok("start", "acme/mine")
     box.sh("acme/mine", "[ ! -e /file ]")
-    box.ok("stop", "acme/mine")
+    box.ok("stop", "--timeout", "0", "acme/mine")
     box.ok("snapshot", "restore", "acme/mine", "early")
     assert not box.info("acme/mine").get("image")
     box.ok("start", "acme/mine")
@@ -242,7 +241,7 @@ def test_a_client_that_leaves(box, tmp_path):
 def test_a_client_that_sends_nothing_has_an_end(bare_daemon, tmp_path):
     """Its connection lives, and it has its tenant's place among the host's; not for ever."""
     box = bare_daemon
-    box.start("--transfer-timeout", "10")
+    box.start("--transfer-timeout", "5")
     box.busybox()
     box.tenant()
     box.launch("acme/web")
@@ -276,16 +275,9 @@ def test_killed_in_the_middle(box, who, tmp_path):
     stopped(box)
     box.ok("delete", "acme/web")
     for round_ in range(4):
-        result = []
-        worker = threading.Thread(target=lambda: result.append(
-            box.croft("import", "acme/web", file, timeout=120)))
-        worker.start()
-        time.sleep(0.02 + 0.06 * round_)
-        for which in who:
-            box.kill9(which)
-        box.restart(*who)
-        worker.join()
-        if result[0].rc == 0:
+        result = box.killed_during(who, 0.02 + 0.06 * round_, lambda: box.croft(
+            "import", "acme/web", file, timeout=120))
+        if result.rc == 0:
             box.ok("delete", "acme/web")
         # A reply that was lost does not make a container that is there unwhole.
         wait_until("it is settled", lambda: box.croft(

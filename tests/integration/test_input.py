@@ -70,7 +70,8 @@ LIMITS = [
     ("--memory", "1.5G"), ("--memory", "99999999T"), ("--cpu", "0"), ("--cpu", "-1"),
     ("--cpu", "nan"), ("--cpu", "0.0001"), ("--cpu", "99999"), ("--cpu-weight", "0"),
     ("--cpu-weight", "10001"), ("--cores", "0"), ("--cores", "5-2"), ("--cores", "9999"),
-    ("--cores", "0,,1"), ("--cores", "900,901"), ("--swap", "-1"), ("--disk", "1"),
+    ("--cores", "0,,1"), ("--cores", "900,901"), ("--cores", "auto,1"), ("--swap", "-1"),
+    ("--disk", "1"),
 ]
 
 
@@ -90,7 +91,8 @@ class TestLimits:
         [{"pids": 1}, {"pids": 2**63}, {"memory_bytes": 1}, {"cpu_milli": 1},
          {"cpu_weight": 10001}, {"core_count": 100000}, {"core_list": "x"},
          {"core_list": "0", "core_count": 1}, {"core_list": "5000"}, {"containers": 5},
-         {"core_list": "0-" + "9" * 5000}],
+         {"core_list": "0-" + "9" * 5000}, {"core_auto": True, "core_count": 1},
+         {"core_auto": True, "core_list": "0"}, {"core_count": 2**64 - 2}],
     )
     def test_over_the_api(self, shared, limits):
         with tenant(shared), shared.api() as api, pytest.raises(grpc.RpcError) as e:

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import re
+import socket
 import sqlite3
 import time
 
@@ -305,6 +306,27 @@ class TestHost:
         assert daemon.read_log().count("server connected") == 1
         for word in ("another server", "hung up", "supervisor-lost"):
             assert word not in daemon.read_log(), daemon.read_log()
+
+    def test_a_supervisor_of_another_version_is_named(self, bare_daemon):
+        """Not that a second one did not start beside it."""
+        box = bare_daemon
+        os.makedirs(box.state)
+        os.makedirs(box.run)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+            other.bind(f"{box.run}/supervisor.sock")
+            other.listen()
+            other.settimeout(60)
+            pid = box.reaper.start(box.arguments(), box.log)
+            with other.accept()[0] as peer:
+                peer.recv(4096)
+                peer.send(b"hello in other words")
+                wait_until("croftd has ended", lambda: box.reaper.status(pid) != "running", 60)
+        os.unlink(f"{box.run}/supervisor.sock")
+        assert box.reaper.status(pid) == "exited 1"
+        assert not os.path.exists(f"{box.run}/croftd.pid")
+        log = box.read_log()
+        assert "speaks another protocol; restart it" in log and "ended at once" not in log, log
+        box.start()
 
     def test_a_stop_takes_its_socket_away(self, bare_daemon):
         """Also one that is not in the run directory, where the next croftd may never look."""

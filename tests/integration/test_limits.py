@@ -304,7 +304,7 @@ class TestLive:
         box.tenant(memory="512M")
         box.launch("acme/web", memory="64M", pids=40)
         box.ok("set", "acme/web", "--pids", "33")
-        box.ok("restart", "acme/web")
+        box.ok("restart", "--timeout", "0", "acme/web")
         cgroup = box.cgroup("acme/web")
         assert (cgroup.memory_max(), cgroup.pids_max()) == (64 * MIB, 33)
 

@@ -121,7 +121,7 @@ def test_options_of_the_supervisor():
                             timeout=60, check=False)
     assert result.returncode == 2
     wanted = set(re.findall(r"--[a-z-]+ [^]\s]+", words(result.stderr)))
-    assert len(wanted) == 8
+    assert len(wanted) == 9
     lines = [line.replace(" | ", "|") for line in rendered("croft-supervisor.8")]
     assert set(page_options(section(lines, "DESCRIPTION"))) == wanted
     synopsis = words(" ".join(section(lines, "SYNOPSIS")))

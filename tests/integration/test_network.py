@@ -49,7 +49,7 @@ class TestAddresses:
         first = box.launch("acme/web")["ipv4_address"]
         second = box.launch("acme/db")["ipv4_address"]
         assert first != second
-        box.ok("restart", "acme/web")
+        box.ok("restart", "--timeout", "0", "acme/web")
         assert box.info("acme/web")["ipv4_address"] == first
         assert addresses(box, "acme/web")[0] == {f"{first}/24"}
         box.ok("kill", "acme/web")
@@ -92,7 +92,7 @@ class TestAddresses:
         info = box.launch("acme/alone", options=["--no-network"])
         assert info["no_network"] and "ipv4_address" not in info
         assert box.sh("acme/alone", "ls /sys/class/net").split() == ["lo"]
-        box.ok("restart", "acme/alone")
+        box.ok("restart", "--timeout", "0", "acme/alone")
         assert box.sh("acme/alone", "ls /sys/class/net").split() == ["lo"]
         assert kernel.links(box.netns) == {"lo", "uplink"}
 
@@ -195,7 +195,7 @@ class TestCrash:
         new = box.launch("acme/new")
         assert new["ipv4_address"] not in (web["ipv4_address"], db["ipv4_address"])
         assert ping(box, "acme/new", web["ipv6_address"]).rc == 0
-        box.ok("restart", "acme/web")
+        box.ok("restart", "--timeout", "0", "acme/web")
         assert addresses(box, "acme/web")[0] == {f"{web['ipv4_address']}/24"}
 
     def test_a_container_that_ended_unseen(self, box):
@@ -278,6 +278,6 @@ class TestLimits:
         assert kernel.links(lab.host) == {"lo", "uplink"}
         bare_daemon.terminate("croftd")
         bare_daemon.start("--ipv4-pool", "10.80.0.0/12")
-        bare_daemon.ok("restart", "acme/web")
+        bare_daemon.ok("restart", "--timeout", "0", "acme/web")
         address = bare_daemon.info("acme/web")["ipv4_address"]
         assert addresses(bare_daemon, "acme/web") == ({f"{address}/24"}, set())

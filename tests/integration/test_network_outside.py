@@ -188,7 +188,7 @@ class TestForwards:
         for daemon in ("croftd", "supervisor"):
             box.kill9(daemon)
         box.restart("croftd", "supervisor")
-        box.ok("restart", "acme/web")
+        box.ok("restart", "--timeout", "0", "acme/web")
         serve(box, "acme/web", 92, "third")
         wait_until("it answers", lambda: "third" in fetch(box.lab, netlab.HOST4, 9002))
         assert fetch(box.lab, netlab.HOST6, 9002) == ""

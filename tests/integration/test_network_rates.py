@@ -107,9 +107,9 @@ def test_kept_over_restarts_of_everything(box):
     box.ok("set", "acme/web", "--rate-in", "4MB")
     held[port] = 4 * MB
     assert rates(box) == held
-    box.ok("restart", "acme/web")
+    box.ok("restart", "--timeout", "0", "acme/web")
     assert rates(box) == held
-    box.ok("stop", "acme/web")
+    box.ok("stop", "--timeout", "0", "acme/web")
     assert rates(box).keys() == {bridge}
     # A queue that nobody leads to any more goes, too.
     assert not kernel.links(box.netns) & {f"{port}o"}

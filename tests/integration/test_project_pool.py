@@ -129,6 +129,41 @@ def test_snapshots_count_to_the_tenant(box):
     assert fill(box, "acme/web", 64, "/more") <= 12
 
 
+def taken_mib(box):
+    """Of the file system, whoever it counts to."""
+    os.sync()
+    pool = os.statvfs(box.state)
+    return (pool.f_blocks - pool.f_bfree) * pool.f_frsize / (1 << 20)
+
+
+@pytest.mark.vm
+def test_snapshots_share_what_they_can(box, request):
+    """XFS has reflinks: a snapshot, a copy and what is restored take up what was written since.
+    ext4 has none, and shows what they would take."""
+    shares = request.node.callspec.params["box"] == "xfs"
+    box.tenant(disk="512M")
+    box.launch("acme/web")
+    assert fill(box, "acme/web", 40) == 40
+    box.ok("kill", "acme/web")
+    box.wait_state("acme/web", "STOPPED")
+    for take, each in ((("snapshot", "create", "acme/web", "one"), 40),
+                       (("copy", "acme/web", "acme/twin"), 40),
+                       (("snapshot", "restore", "acme/web", "one"), 0)):
+        before = taken_mib(box)
+        box.ok(*take, timeout=120)
+        grown = taken_mib(box) - before
+        assert abs(grown - (0 if shares else each)) < 8, (take, grown)
+    # What shares its blocks is written anew by one of them alone.
+    box.ok("start", "acme/web")
+    box.ok("start", "acme/twin")
+    box.sh("acme/web", "echo other | dd of=/fill conv=notrunc bs=4k count=1 2>/dev/null; sync -f /")
+    assert box.sh("acme/twin", "head -c 5 /fill | od -An -c").split() == ["\\0"] * 5
+    assert box.sh("acme/web", "head -c 5 /fill") == "other"
+    # Who has a limit of its own is shown that, and not the whole pool.
+    box.launch("acme/small", disk="32M")
+    assert box.sh("acme/small", "df -k / | tail -n 1").split()[1] == str(32 << 10)
+
+
 @pytest.mark.vm
 @pytest.mark.parametrize("box", ["ext4"], indirect=True)
 def test_what_is_imported_counts(box, tmp_path):

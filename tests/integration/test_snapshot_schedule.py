@@ -69,7 +69,8 @@ def test_one_that_goes_by_itself(box):
 def test_what_makes_no_sense_is_refused(box):
     box.tenant()
     box.ok("create", "busybox", "acme/web")
-    box.refused("set", "acme/web", "--snapshot-every", "1s", match="at least 10")
+    box.refused("set", "acme/web", "--snapshot-every", "1s",
+                match="^croft: how often a snapshot is made is given in whole seconds, at least 10")
     box.refused("set", "acme/web", "--snapshot-every", "1d", "--snapshot-keep", "101",
                 match="at most 100")
     for wrong in (("--snapshot-keep", "3"), ("--snapshot-every", "often"),

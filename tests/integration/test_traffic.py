@@ -92,6 +92,15 @@ def counted(box, link):
             for way, side in (("ingress", "tx"), ("egress", "rx")) for unit in ("", ".packets")}
 
 
+def check_stretches(box, uid):
+    """Each byte to or from outside is in the five minutes of one of its records."""
+    found = [r for r in records(box) if r["resource_uid"] == uid and r["meter"] == "net.p95"]
+    pairs = [pair.split("/") for r in found for pair in r["slots"].split(" ")]
+    assert found and len(pairs) == 12 * len(found)
+    assert [sum(int(pair[way]) for pair in pairs) for way in (0, 1)] == [
+        bill(box, uid, OUTSIDE)[meter] for meter in ("net.ingress.outside", "net.egress.outside")]
+
+
 EARLY = {}  # uid: what the cable counted before its bridge took any of it, and nobody is billed
 
 
@@ -169,7 +178,9 @@ def test_the_bill_is_what_the_kernel_counted(box):
             web["net.egress.packets"] + db["net.egress.packets"], 50 * WIRE4 + 30 * WIRE6]
         assert (bill(box, web_uid), bill(box, db_uid)) == (web, db)
         assert all(int(r["counter_end"]) - int(r["counter_start"]) == int(r["quantity"])
-                   for r in records(box) if r["meter"].startswith("net."))
+                   for r in records(box) if r["meter"] in ALL + OUTSIDE)
+        for uid in (web_uid, db_uid):
+            check_stretches(box, uid)
         box.kill9("croftd")
         box.restart("croftd")
 
@@ -200,6 +211,7 @@ class TestKill9:
         box.wait_state("acme/web", "STOPPED", 60)
         found = check_final(box, uid, seen)
         assert bill(box, uid, OUTSIDE)["net.egress.outside"] == 66 * WIRE4
+        check_stretches(box, uid)
         assert box.usage("acme")["net_egress_bytes"] == found["net.egress"]
 
     def test_while_it_ends(self, box, who):

@@ -2,8 +2,6 @@
 also when whoever makes, attaches or removes them is killed in the middle."""
 
 import os
-import threading
-import time
 
 import grpc
 import pytest
@@ -285,18 +283,9 @@ def test_killed_in_the_middle(box, who):
     with_volume(box, "web")
     box.sh("acme/web", "echo here >/data/file")
     box.ok("create", "busybox", "acme/idle")
-    results = []
 
     def during(commands, after):
-        worker = threading.Thread(
-            target=lambda: results.append([box.croft(*c).rc == 0 for c in commands]))
-        worker.start()
-        time.sleep(after)
-        for which in who:
-            box.kill9(which)
-        box.restart(*who)
-        worker.join()
-        return results[-1]
+        return box.killed_during(who, after, lambda: [box.croft(*c).rc == 0 for c in commands])
 
     for round_ in range(4):
         name = f"acme/v{round_}"

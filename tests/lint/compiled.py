@@ -8,7 +8,9 @@ import subprocess
 
 from source import Problem
 
-PACKAGES = ("libprotobuf-c", "libevent", "libnghttp2", "libseccomp", "jansson", "sqlite3")
+PACKAGES = (
+    "libcurl", "libprotobuf-c", "libevent", "libnghttp2", "libseccomp", "jansson", "sqlite3",
+)
 
 
 def check_format(root, sources):

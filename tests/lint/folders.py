@@ -12,6 +12,7 @@ LIBRARIES = {
     "libbtrfsutil": r"btrfsutil\.h",
     "libcap": r"sys/capability\.h",
     "libcmocka": r"cmocka\.h",
+    "libcurl": r"curl/.*",
     "libevent": r"(event2/.*|event\.h|evutil\.h)",
     "libjansson": r"jansson(_config)?\.h",
     "libmnl": r"libmnl/.*",
@@ -49,14 +50,17 @@ FOLDERS = {
     ),
     "policy": (r"(base|policy)/.*", {"libjansson", "libseccomp"}),
     "server": (
-        rf"((base|server)/.*|sandbox/supervisor_client\.h|{GENERATED})",
-        {"libevent", "libjansson", "libnghttp2", "libprotobuf-c", "libsqlite3", "libssl"},
+        rf"((base|server)/.*|sandbox/supervisor_client\.h|proto/\w+\.h|{GENERATED})",
+        {
+            "libcurl", "libevent", "libjansson", "libnghttp2", "libprotobuf-c", "libsqlite3",
+            "libssl",
+        },
     ),
     "cli": (
-        rf"((base|cli|policy)/.*|{GENERATED})",
+        rf"((base|cli|policy)/.*|proto/\w+\.h|{GENERATED})",
         {"libjansson", "libnghttp2", "libprotobuf-c", "libsmartcols"},
     ),
-    "proto": (GENERATED, {"libprotobuf-c"}),
+    "proto": (rf"(base/.*|proto/\w+\.h|{GENERATED})", {"libprotobuf-c"}),
     "tests": (r".*", set(LIBRARIES)),
 }
 
@@ -82,11 +86,12 @@ BINARIES = {
         "libcroft", "libjansson", "libnghttp2", "libprotobuf-c", "libseccomp", "libsmartcols",
     },
     "croft-net": {"libcap", "libmnl", "libnftables"},
+    "croft-refuser": set(),
     "croft-policy": {"libjansson", "libseccomp"},
     "croft-supervisor": {"libcap", "libmnl", "libseccomp"},
     "croftd-manual": set(),
     "croftd": {
-        "libcrypto", "libevent", "libevent_core", "libevent_extra", "libevent_openssl",
+        "libcrypto", "libcurl", "libevent", "libevent_core", "libevent_extra", "libevent_openssl",
         "libevent_pthreads", "libjansson", "libnghttp2", "libprotobuf-c", "libsqlite3", "libssl",
     },
 }

@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import events  # noqa: E402
 import folders  # noqa: E402
 import rules  # noqa: E402
 from source import Source  # noqa: E402
@@ -128,6 +129,30 @@ def test_calls(text, rule):
 def test_main_may_exit():
     code = "static void usage(void)\n{\n\texit(2);\n}\n\nint main(void)\n{\n\tusage();\n}\n"
     assert found(rules.check_calls, "cli/main.c", OPENING + code) == []
+
+
+LISTED = ("//   tenant.created          uid, plan\n//   tenant.updated          changes\n"
+          "//                           tenant.nothing: goes on\n"
+          "//   host.shutdown\n//   forward.added, forward.deleted  address\n"
+          "service Events {\n//   tenant.behind\n}\n")
+TOLD = ('events_add_tenant(tx, t, "tenant.created");\nevents_add_tenant(tx, t, c ? "tenant.updated"'
+        ' : "host.shutdown");\nx("forward.added", "forward.deleted");\n')
+
+
+@pytest.mark.parametrize("told,problems", [
+    (TOLD, []),
+    (TOLD + 'x("tenant.unheard_of");\n', ["tenant.unheard_of is not in"]),
+    (TOLD.replace("forward.added", "forward.deleted"), ["nobody tells of forward.added"]),
+    (TOLD.replace("host.shutdown", "host.broken"),
+     ["host.broken is not in", "nobody tells of host.shutdown"]),
+])
+def test_events_are_those_that_are_listed(told, problems):
+    sources = [Source("server/x.c", OPENING + told),
+               Source("server/meters.c", OPENING + 'x = "tenant.meter";\n'),
+               Source("tests/x.c", OPENING + told + 'events_add_tenant("tenant.other");\n')]
+    found = [p.text for p in events.check(Source(events.LIST, LISTED), sources)]
+    assert len(found) == len(problems)
+    assert all(text.startswith(start) for text, start in zip(found, problems)), found
 
 
 def test_opening():

@@ -50,6 +50,24 @@ static void every_command_and_option_is_offered(void **state)
 	}
 }
 
+/* A list or a number is the reader's to type. */
+static void what_stands_for_something_else_is_not_offered(void **state)
+{
+	static const char *const shells[] = {"bash", "zsh"};
+	_cleanup_free_ char *fish = script("fish");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+		_cleanup_free_ char *text = script(shells[i]);
+
+		assert_non_null(strstr(text, "'launch --cores') echo 'choice auto' ;;"));
+		assert_non_null(strstr(text, "choice table json csv"));
+	}
+	assert_non_null(strstr(fish, "-l cores"));
+	assert_non_null(strstr(fish, " -xa ' auto'"));
+	assert_null(strstr(fish, "LIST"));
+}
+
 static void other_shells_are_usage_errors(void **state)
 {
 	struct err err;
@@ -187,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_command_and_option_is_offered),
+		cmocka_unit_test(what_stands_for_something_else_is_not_offered),
 		cmocka_unit_test(other_shells_are_usage_errors),
 		cmocka_unit_test(bash_completes),
 		cmocka_unit_test(bash_completes_every_option),

@@ -1,5 +1,5 @@
 /* cli/json.h: protobuf JSON of messages, whatever a server put into them. */
-#include "cli/json.h"
+#include "proto/json.h"
 
 #include "tests/unit/unit.h"
 

@@ -6,6 +6,7 @@
 #include "cli/columns.h"
 #include "cli/csv.h"
 #include "cli/text_filter.h"
+#include "croft/v1/abuse.pb-c.h"
 #include "croft/v1/containers.pb-c.h"
 #include "croft/v1/events.pb-c.h"
 #include "croft/v1/host.pb-c.h"
@@ -279,12 +280,18 @@ static void column_paths_are_fields(void **state)
 		{image_columns, &croft__v1__image__descriptor},
 		{usage_columns, &croft__v1__resource_usage__descriptor},
 		{usage_record_columns, &croft__v1__usage_record__descriptor},
+		{live_usage_columns, &croft__v1__live_usage__descriptor},
+		{noisy_columns, &croft__v1__noisy_neighbour__descriptor},
 		{forward_columns, &croft__v1__forward__descriptor},
 		{volume_list_columns, &croft__v1__volume__descriptor},
 		{volume_columns, &croft__v1__volume__descriptor},
 		{network_columns, &croft__v1__network__descriptor},
 		{event_columns, &croft__v1__event__descriptor},
 		{policy_columns, &croft__v1__policy__descriptor},
+		{abuse_list_columns, &croft__v1__abuse_case__descriptor},
+		{abuse_columns, &croft__v1__abuse_case__descriptor},
+		{abuse_rule_columns, &croft__v1__abuse_rule__descriptor},
+		{abuse_evidence_columns, &croft__v1__abuse_evidence__descriptor},
 		{host_columns, &croft__v1__host_info__descriptor},
 		{version_columns, &croft__v1__version__descriptor},
 		{finding_columns, &croft__v1__finding__descriptor},

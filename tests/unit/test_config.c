@@ -33,19 +33,23 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_string_equal(c.listen[0], "unix:/run/croft/croft.sock");
 	assert_int_equal(c.sample_interval_ms, 10000);
 	assert_int_equal(c.transfer_seconds, 120);
+	assert_int_equal(c.hold_grace_s, 86400);
 	assert_string_equal(c.cgroup_parent, "croft");
 }
 
 static void help_names_every_flag_with_its_default(void **state)
 {
 	static const char *const words[] = {"--config FILE", "--state DIR", "/var/lib/croft",
-		"--run DIR", "/run/croft", "--listen ADDRESS", "croft.sock", "--user NAME",
-		"nobody", "--cgroup-parent NAME", "default: croft)", "--sample-interval SECONDS",
-		"default: 10)", "--pool-driver DRIVER", "--pool-size SIZE", "256M",
-		"--transfer-timeout SECONDS", "--log-size SIZE", "default: 2M)",
-		"--supervisor FILE", "--policy-dir DIR", "--log-level LEVEL", "or info)",
-		"--ipv4-pool CIDR", "--ipv6-pool CIDR", "--lxcfs FILE|off", "--dns ADDRESS,...",
-		"show the version\n"};
+		"--run DIR", "/run/croft", "--listen ADDRESS", "--metrics ADDRESS", "croft.sock",
+		"--user NAME", "nobody", "--cgroup-parent NAME", "default: croft)",
+		"--sample-interval SECONDS", "default: 10)", "--keep-samples DAYS", "default: 35)",
+		"--pool-driver DRIVER", "--pool-size SIZE", "256M", "--transfer-timeout SECONDS",
+		"--log-size SIZE", "default: 2M)", "--hold-grace TIME", "default: 24h)",
+		"--event-count N", "default: 500000)", "--event-days DAYS", "default: 400)",
+		"--abuse-rules FILE", "--webhook-timeout SECONDS", "--webhook-retry SECONDS",
+		"--webhook-days DAYS", "--supervisor FILE", "--policy-dir DIR", "--log-level LEVEL",
+		"or info)", "--ipv4-pool CIDR", "--ipv6-pool CIDR", "--lxcfs FILE|off",
+		"--refused-calls tell|off", "--dns ADDRESS,...", "show the version\n"};
 	const char *usage = config_usage();
 	int defaults = 0;
 
@@ -55,7 +59,7 @@ static void help_names_every_flag_with_its_default(void **state)
 			fail_msg("no \"%s\" in:\n%s", words[i], usage);
 	for (const char *p = usage; (p = strstr(p, "(default: ")); p++)
 		defaults++;
-	assert_int_equal(defaults, 22);
+	assert_int_equal(defaults, 32);
 }
 
 static void the_socket_follows_the_run_directory(void **state)
@@ -141,6 +145,29 @@ static void bad_flags_are_refused_with_their_name(void **state)
 	}
 }
 
+static void metrics_are_for_this_host_alone(void **state)
+{
+	static const char *const good[][2] = {{"127.0.0.1:9751", "tcp:127.0.0.1:9751"},
+		{"tcp:127.3.2.1:1", "tcp:127.3.2.1:1"}, {"[::1]:9751", "tcp:[::1]:9751"},
+		{"unix:/run/m.sock", "unix:/run/m.sock"}};
+	static const char *const bad[] = {"", "9751", ":9751", "0.0.0.0:1", "[::]:1",
+		"10.127.0.1:1", "localhost:1", "unix:m"};
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(parse(&c, &action, &err, "--metrics", good[i][0], NULL, NULL), 0);
+		assert_string_equal(c.metrics, good[i][1]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(
+			parse(&c, &action, &err, "--metrics", bad[i], NULL, NULL), -EINVAL);
+	assert_int_equal(parse(&c, &action, &err, NULL, NULL, NULL, NULL), 0);
+	assert_string_equal(c.metrics, "");
+}
+
 static void intervals_have_fractions(void **state)
 {
 	enum config_action action;
@@ -166,6 +193,30 @@ static void seconds_of_a_transfer_are_bounded(void **state)
 		assert_int_equal(
 			parse(&c, &action, &err, "--transfer-timeout", wrong[i], NULL, NULL),
 			-EINVAL);
+}
+
+static void the_grace_of_a_hold_has_units(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} right[] = {{"0", 0}, {"never", -1}, {"90s", 90}, {"30m", 1800}, {"12h", 43200},
+		{"7d", 604800}, {"366d", INT64_C(366) * 86400}};
+	static const char *const wrong[] = {"", "1", "-1", "h", "1.5h", "367d", "1h30m",
+		"99999999d", "999999999s", "ever", "1 h"};
+	enum config_action action;
+	struct config c;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
+		assert_int_equal(
+			parse(&c, &action, &err, "--hold-grace", right[i].text, NULL, NULL), 0);
+		assert_int_equal(c.hold_grace_s, right[i].seconds);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_int_equal(
+			parse(&c, &action, &err, "--hold-grace", wrong[i], NULL, NULL), -EINVAL);
 }
 
 static void help_and_version_win(void **state)
@@ -259,8 +310,10 @@ int main(void)
 		cmocka_unit_test(the_socket_follows_the_run_directory),
 		cmocka_unit_test(a_network_takes_a_pool),
 		cmocka_unit_test(bad_flags_are_refused_with_their_name),
+		cmocka_unit_test(metrics_are_for_this_host_alone),
 		cmocka_unit_test(intervals_have_fractions),
 		cmocka_unit_test(seconds_of_a_transfer_are_bounded),
+		cmocka_unit_test(the_grace_of_a_hold_has_units),
 		cmocka_unit_test(help_and_version_win),
 		cmocka_unit_test_setup_teardown(
 			the_file_is_read_and_flags_win, make_file, drop_file),

@@ -28,7 +28,8 @@ static const char *const files[] = {"cpu.stat", "memory.current", "memory.stat",
 	"memory.events", "pids.current", "pids.peak", "pids.events", "cpuacct.usage",
 	"memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt",
 	"memory.oom_control", "payload/memory.oom_control", "payload/pids.events", "io.stat",
-	"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"};
+	"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive",
+	"cpuacct.stat"};
 
 static int setup(void **state)
 {
@@ -121,6 +122,7 @@ static void test_unified(void **state)
 	assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), 0);
 	assert_common(&c);
 	assert_int_equal(c.pids_peak, 9);
+	assert_int_equal(c.cpu_user_usec, 100);
 }
 
 static void test_hybrid(void **state)
@@ -133,6 +135,10 @@ static void test_hybrid(void **state)
 	assert_int_equal(read_all(f, CGROUP_HYBRID, &c), 0);
 	assert_common(&c);
 	assert_int_equal(c.pids_peak, UINT64_MAX); /* an older kernel has no pids.peak */
+	assert_int_equal(c.cpu_user_usec, COUNTER_UNKNOWN);
+	put(f, "cpuacct.stat", "user 7\nsystem 5\n");
+	assert_int_equal(read_all(f, CGROUP_HYBRID, &c), 0);
+	assert_int_equal(c.cpu_user_usec, 70000);
 }
 
 /* A tenant, and _croft, have no payload. */

@@ -89,6 +89,35 @@ static void changes_are_told_old_and_new(void **state)
 				    "to 0, cores none to 0, oom_group off to on");
 }
 
+static void cores_that_follow_the_quota_are_told(void **state)
+{
+	struct details d;
+	struct changes c;
+	struct limits old;
+	struct limits new;
+
+	(void)state;
+	limits_init(&old);
+	limits_init(&new);
+	old.value[LIMIT_CORES] = 2;
+	new.value[LIMIT_CORES] = LIMIT_CORES_AUTO;
+	changes_init(&c);
+	changes_limits(&c, &old, &new);
+	assert_string_equal(changes_end(&c),
+		"{\"changes\":{\"limits.core_auto\":{\"old\":false,\"new\":true},"
+		"\"limits.core_count\":{\"old\":2,\"new\":null}}}");
+	assert_string_equal(c.text, "cores 2 to auto");
+	changes_init(&c);
+	old.value[LIMIT_CORES] = LIMIT_UNSET;
+	changes_limits(&c, &new, &old);
+	assert_string_equal(changes_end(&c),
+		"{\"changes\":{\"limits.core_auto\":{\"old\":true,\"new\":false}}}");
+	assert_string_equal(c.text, "cores auto to none");
+	details_init(&d);
+	details_limits(&d, &new);
+	assert_string_equal(details_end(&d), "{\"limits.core_auto\":true}");
+}
+
 static void no_change_is_none(void **state)
 {
 	struct changes c;
@@ -109,6 +138,7 @@ int main(void)
 		cmocka_unit_test(text_is_escaped),
 		cmocka_unit_test(what_does_not_fit_is_left_out_whole),
 		cmocka_unit_test(changes_are_told_old_and_new),
+		cmocka_unit_test(cores_that_follow_the_quota_are_told),
 		cmocka_unit_test(no_change_is_none),
 	};
 

@@ -105,6 +105,7 @@ static void limits_parse_as_the_cli_writes_them(void **state)
 	parse_one(LIMIT_CPU, "2.500000", 2500);
 	parse_one(LIMIT_CPU_WEIGHT, "200", 200);
 	parse_one(LIMIT_CORES, "2", 2);
+	parse_one(LIMIT_CORES, "auto", LIMIT_CORES_AUTO);
 	parse_one(LIMIT_MEMORY, "256M", 256 * MIB);
 	parse_one(LIMIT_SWAP, "0", 0);
 	parse_one(LIMIT_PIDS, "500", 500);
@@ -171,6 +172,8 @@ static void bad_limits_are_refused_with_a_sentence(void **state)
 		{LIMIT_CORES, "0-"},
 		{LIMIT_CORES, "1-0,"},
 		{LIMIT_CORES, "a"},
+		{LIMIT_CORES, "auto,1"},
+		{LIMIT_CPU, "auto"},
 		{LIMIT_CORES, "0,,1"},
 		{LIMIT_CORES, "0,1024"},
 		{LIMIT_IO_READ, ""},
@@ -357,6 +360,30 @@ static void a_container_fits_its_tenant(void **state)
 	assert_int_equal(limits_check_within(&container, &tenant, NULL), 0);
 }
 
+static void what_exceeds_the_tenant_is_taken_down(void **state)
+{
+	struct limits tenant;
+	struct limits container;
+
+	(void)state;
+	limits_init_tenant_default(&tenant);
+	limits_init(&container);
+	container.value[LIMIT_PIDS] = 257;
+	container.value[LIMIT_MEMORY] = 64 * MIB;
+	container.value[LIMIT_CPU_WEIGHT] = 10000;
+	container.value[LIMIT_CORES] = 2;
+	limits_fit_within(&container, &tenant);
+	assert_int_equal(container.value[LIMIT_PIDS], 256);
+	assert_int_equal(container.value[LIMIT_MEMORY], 64 * MIB);
+	assert_int_equal(container.value[LIMIT_CPU_WEIGHT], 10000);
+	assert_int_equal(container.value[LIMIT_CORES], 2);
+	assert_true(container.value[LIMIT_DISK] == LIMIT_UNSET);
+	tenant.value[LIMIT_CORES] = 1;
+	limits_fit_within(&container, &tenant);
+	assert_true(container.value[LIMIT_CORES] == LIMIT_UNSET);
+	assert_int_equal(limits_check_within(&container, &tenant, NULL), 0);
+}
+
 static int check_cores(const char *container_text, const char *tenant_text)
 {
 	struct limits container;
@@ -367,6 +394,34 @@ static int check_cores(const char *container_text, const char *tenant_text)
 	assert_int_equal(limits_parse(&container, LIMIT_CORES, container_text, NULL), 0);
 	assert_int_equal(limits_parse(&tenant, LIMIT_CORES, tenant_text, NULL), 0);
 	return limits_check_within(&container, &tenant, NULL);
+}
+
+/* No number that somebody writes stands for it, nor for "none". */
+static void auto_is_no_number(void **state)
+{
+	static const char *const numbers[] = {"18446744073709551614", "18446744073709551615"};
+	char text[LIMIT_TEXT_MAX];
+	struct limits l;
+	struct err err;
+
+	(void)state;
+	limits_init(&l);
+	assert_int_equal(limits_parse(&l, LIMIT_CORES, "0,2", NULL), 0);
+	assert_int_equal(limits_parse(&l, LIMIT_CORES, "auto", NULL), 0);
+	assert_false(limits_has_core_mask(&l));
+	assert_int_equal(limits_check(&l, &err), 0);
+	assert_string_equal(limit_format(LIMIT_CORES, l.value[LIMIT_CORES], text), "auto");
+	assert_int_equal(limits_parse(&l, LIMIT_CORES, "0,2", NULL), 0);
+	assert_true(l.value[LIMIT_CORES] == LIMIT_UNSET);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		assert_int_equal(limits_parse(&l, LIMIT_CORES, numbers[i], NULL), 0);
+		assert_int_equal(limits_check(&l, &err), -EINVAL);
+		assert_string_equal(err.subject, "cores");
+	}
+	/* Of another limit it is as much out of bounds as ever. */
+	limits_init(&l);
+	l.value[LIMIT_PIDS] = LIMIT_CORES_AUTO;
+	assert_int_equal(limits_check(&l, &err), -EINVAL);
 }
 
 static void cores_stay_within_the_tenants(void **state)
@@ -380,6 +435,11 @@ static void cores_stay_within_the_tenants(void **state)
 	assert_int_equal(check_cores("3", "2"), -EINVAL);
 	assert_int_equal(check_cores("0,1,2", "2"), -EINVAL);
 	assert_int_equal(check_cores("none", "0"), 0);
+	/* It takes what it may have. */
+	assert_int_equal(check_cores("auto", "0"), 0);
+	assert_int_equal(check_cores("auto", "2"), 0);
+	assert_int_equal(check_cores("auto", "auto"), 0);
+	assert_int_equal(check_cores("0-1", "auto"), 0);
 }
 
 static void merge_takes_what_is_set(void **state)
@@ -420,6 +480,8 @@ int main(void)
 		cmocka_unit_test(no_cores_at_all_says_what_a_number_is),
 		cmocka_unit_test(the_default_plan_is_the_documented_one),
 		cmocka_unit_test(a_container_fits_its_tenant),
+		cmocka_unit_test(what_exceeds_the_tenant_is_taken_down),
+		cmocka_unit_test(auto_is_no_number),
 		cmocka_unit_test(cores_stay_within_the_tenants),
 		cmocka_unit_test(merge_takes_what_is_set),
 	};

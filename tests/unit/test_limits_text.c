@@ -29,10 +29,32 @@ static void text_brings_limits_back(void **state)
 	assert_memory_equal(&limits, &back, sizeof(limits));
 }
 
+static void auto_is_a_word(void **state)
+{
+	struct limits_message message;
+	char text[LIMITS_TEXT_SIZE];
+	struct limits limits;
+	struct limits back;
+	struct err err;
+
+	(void)state;
+	limits_init(&limits);
+	limits.value[LIMIT_CPU] = 1500;
+	limits.value[LIMIT_CORES] = LIMIT_CORES_AUTO;
+	assert_string_equal(limits_text_write(&limits, text), "cpu=1500 cores=auto");
+	assert_int_equal(limits_text_read(text, &back, &err), 0);
+	assert_memory_equal(&limits, &back, sizeof(limits));
+	convert_limits(&limits, &message);
+	assert_true(message.msg.core_auto);
+	assert_int_equal(message.msg.core_count, 0);
+	assert_int_equal(convert_limits_back(&message.msg, false, &back, &err), 0);
+	assert_memory_equal(&limits, &back, sizeof(limits));
+}
+
 static void unknown_words_are_damage(void **state)
 {
-	static const char *const texts[] = {
-		"cpu", "cpu=", "cpu=x", "speed=1", "=1", "core-list=", "core-list=x", "memory=1x"};
+	static const char *const texts[] = {"cpu", "cpu=", "cpu=x", "speed=1", "=1",
+		"core-list=", "core-list=x", "memory=1x", "cores=automatic", "memory=auto"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -85,6 +107,19 @@ static void bad_limits_are_refused(void **state)
 	message.core_list = (char *)"3-1";
 	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
 	assert_string_equal(err.subject, "cores");
+	message.core_auto = true;
+	message.core_list = (char *)"1-3";
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
+	message.core_list = (char *)"";
+	message.core_count = 1;
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
+	message.core_count = 0;
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), 0);
+	assert_true(limits.value[LIMIT_CORES] == LIMIT_CORES_AUTO);
+	/* No number asks for what only the field can ask for. */
+	message.core_auto = false;
+	message.core_count = LIMIT_CORES_AUTO;
+	assert_int_equal(convert_limits_back(&message, false, &limits, &err), -EINVAL);
 }
 
 static const char *const others[] = {"oom_group", NULL};
@@ -134,6 +169,33 @@ static void a_mask_names_what_changes(void **state)
 	assert_int_equal(update.limits, 1u << LIMIT_PIDS | 1u << LIMIT_CORES);
 }
 
+/* The three of them are one limit: naming one of them says what all are. */
+static void auto_takes_the_place_of_a_list_and_goes_again(void **state)
+{
+	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
+	char *path[] = {(char *)"limits.core_auto"};
+	Google__Protobuf__FieldMask mask = GOOGLE__PROTOBUF__FIELD_MASK__INIT;
+	struct limits_update update;
+	struct limits limits;
+	struct err err;
+
+	(void)state;
+	mask.paths = path;
+	mask.n_paths = 1;
+	limits_init(&limits);
+	limits.core_mask[0] = 5;
+	message.core_auto = true;
+	assert_int_equal(
+		convert_limits_update(&message, &mask, true, others, &limits, &update, &err), 0);
+	assert_true(limits.value[LIMIT_CORES] == LIMIT_CORES_AUTO);
+	assert_false(limits_has_core_mask(&limits));
+	assert_int_equal(update.limits, 1u << LIMIT_CORES);
+	message.core_auto = false;
+	assert_int_equal(
+		convert_limits_update(&message, &mask, true, others, &limits, &update, &err), 0);
+	assert_true(limits.value[LIMIT_CORES] == LIMIT_UNSET);
+}
+
 static void an_unknown_path_changes_nothing(void **state)
 {
 	Croft__V1__Limits message = CROFT__V1__LIMITS__INIT;
@@ -177,12 +239,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_brings_limits_back),
+		cmocka_unit_test(auto_is_a_word),
 		cmocka_unit_test(unknown_words_are_damage),
 		cmocka_unit_test(messages_bring_limits_back),
 		cmocka_unit_test(bad_limits_are_refused),
 		cmocka_unit_test(without_a_mask_what_is_set_changes),
 		cmocka_unit_test(a_mask_names_what_changes),
 		cmocka_unit_test(names_of_limits_come_back),
+		cmocka_unit_test(auto_takes_the_place_of_a_list_and_goes_again),
 		cmocka_unit_test(an_unknown_path_changes_nothing),
 	};
 

@@ -59,6 +59,14 @@ static void check_says_what_and_how(void **state)
 	assert_non_null(strstr(err.msg, "\"Acme!\" is not a tenant name"));
 	assert_int_equal(name_check("image", "Acme!", &err), -EINVAL);
 	assert_non_null(strstr(err.msg, "\"Acme!\" is not an image name"));
+	/* One that is too long is cut, and looks it. */
+	assert_int_equal(
+		name_check("plan", "a123456789b123456789c123456789d123456789e", &err), -EINVAL);
+	assert_non_null(strstr(
+		err.msg, "\"a123456789b123456789c123456789d123456789...\" is not a plan name"));
+	assert_int_equal(
+		name_check("plan", "a123456789b123456789c123456789d123456789", &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "d123456789\" is not a plan name"));
 }
 
 static void field_needs_its_terminator(void **state)

@@ -113,6 +113,43 @@ static void what_a_dead_one_leaves_holds_nothing(void **state)
 	kill(child, SIGKILL);
 }
 
+/* Takes and removes it so often; the result is how often somebody else had it at the same time. */
+static int take_and_remove(struct fixture *f, int times)
+{
+	int both = 0;
+
+	while (times) {
+		int fd = -1;
+		int mark;
+
+		if (pid_file_take(f->dir, NAME, "a test", &fd, &f->err) < 0)
+			continue;
+		mark = openat(f->dir, "mark", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+		both += mark < 0;
+		close_fd(&mark);
+		unlinkat(f->dir, "mark", 0);
+		pid_file_remove(f->dir, NAME, &fd);
+		times--;
+	}
+	return both;
+}
+
+/* Who opens it just before it is removed locks a file that has no name any more. */
+static void removed_while_another_comes_it_is_never_held_twice(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(take_and_remove(f, 2000) > 0);
+	assert_int_equal(take_and_remove(f, 2000), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(faccessat(f->dir, NAME, F_OK, 0), -1);
+}
+
 static void a_link_is_not_followed(void **state)
 {
 	struct fixture *f = *state;
@@ -128,6 +165,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_at_a_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			what_a_dead_one_leaves_holds_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			removed_while_another_comes_it_is_never_held_twice, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_link_is_not_followed, setup, teardown),
 	};
 

@@ -227,6 +227,8 @@ static void the_version_before_is_read(void **state)
 	web.final.counters.net.outside_out.packets = 8;
 	web.final.net_base.valid = 1;
 	web.net_account.base.usage.outside_out.packets = 9;
+	/* Nobody asked for it then. */
+	web.final.counters.cpu_user_usec = COUNTER_UNKNOWN;
 	save(f, &web);
 	size = read_file(f, data, sizeof(data));
 	memcpy(data + header + cut, (const char *)&web + rest, rest_size);
@@ -235,12 +237,50 @@ static void the_version_before_is_read(void **state)
 	assert_int_equal(f->n_seen, 1);
 	assert_memory_equal(&f->seen[0], &web, sizeof(web));
 	/* Neither version in the other's length. */
-	put_version(f, data, before, 5);
+	put_version(f, data, before, 6);
 	assert_bad(f, "acme.web");
 	put_version(f, data, size, 4);
 	assert_bad(f, "acme.web");
 	put_version(f, data, before, 3);
 	assert_bad(f, "acme.web");
+}
+
+/* As it was when the counters ended at `counters`, and what follows them was the same. */
+static void shorter_is_read(struct fixture *f, uint32_t version, size_t counters)
+{
+	const size_t header = 4 * sizeof(uint32_t);
+	const size_t cut = header + offsetof(struct run_file, final) +
+			   offsetof(struct msg_run_ended, counters) + counters;
+	const size_t less = sizeof(struct counters) - counters;
+	struct run_file web = make("acme", "web");
+	uint8_t data[8192];
+	size_t size;
+
+	web.final.counters.io.write_ops = 7;
+	web.final.counters.cpu_user_usec = version == 5 ? COUNTER_UNKNOWN : 9;
+	web.final.net_base.valid = 1;
+	web.disk.minor = 8;
+	save(f, &web);
+	size = read_file(f, data, sizeof(data));
+	memmove(data + cut, data + cut + less, size - cut - less);
+	put_version(f, data, size - less, version);
+	read_all(f);
+	assert_int_equal(f->n_seen, 1);
+	assert_memory_equal(&f->seen[0], &web, sizeof(web));
+	put_version(f, data, size, version);
+	assert_bad(f, "acme.web");
+}
+
+/* 5 had counters that did not say in which mode the CPU was. */
+static void version_five_is_read(void **state)
+{
+	shorter_is_read(*state, 5, offsetof(struct counters, cpu_user_usec));
+}
+
+/* 6 had none of refused calls. */
+static void version_six_is_read(void **state)
+{
+	shorter_is_read(*state, 6, offsetof(struct counters, refused_calls));
 }
 
 static void every_truncation_is_refused(void **state)
@@ -476,6 +516,8 @@ int main(void)
 		with_fixture(a_save_replaces),
 		with_fixture(removing_is_idempotent),
 		with_fixture(the_version_before_is_read),
+		with_fixture(version_five_is_read),
+		with_fixture(version_six_is_read),
 		with_fixture(every_truncation_is_refused),
 		with_fixture(every_flipped_bit_is_refused),
 		with_fixture(a_file_under_another_name_is_refused),

@@ -92,57 +92,6 @@ static void an_unknown_peak_is_no_peak(void **state)
 	assert_int_equal(totals.pids_peak, 3);
 }
 
-static void adjacent_windows_add_up_to_the_whole(void **state)
-{
-	struct usage_point start = at(0, 0, 0, 0);
-	uint64_t cpu = 0;
-	unsigned __int128 memory = 0;
-	uint64_t samples = 0;
-	struct usage_window whole;
-
-	(void)state;
-	usage_window_init(&whole, 0, INT64_MAX, GAP, &start);
-	for (uint64_t i = 1; i <= 50; i++) {
-		struct usage_point p = at(i, i * 10, i * i, i % 7 * 100);
-
-		usage_window_add(&whole, &p);
-	}
-	for (int64_t from = 0; from < 600; from += 37) {
-		struct usage_window part;
-
-		usage_window_init(&part, from * SECOND, (from + 37) * SECOND, GAP, &start);
-		for (uint64_t i = 1; i <= 50; i++) {
-			struct usage_point p = at(i, i * 10, i * i, i % 7 * 100);
-
-			usage_window_add(&part, &p);
-		}
-		cpu += part.totals.cpu_usec;
-		memory += part.totals.memory_kib_usec;
-		samples += part.samples;
-	}
-	assert_int_equal(samples, 50);
-	assert_int_equal(cpu, 2500);
-	assert_int_equal(whole.totals.cpu_usec, 2500);
-	assert_true(memory == whole.totals.memory_kib_usec);
-}
-
-static void a_window_is_half_open(void **state)
-{
-	struct usage_point start = at(0, 0, 0, 0);
-	struct usage_point first = at(1, 10, 5, 1);
-	struct usage_point second = at(2, 20, 9, 1);
-	struct usage_window window;
-
-	(void)state;
-	usage_window_init(&window, 10 * SECOND, 20 * SECOND, GAP, &start);
-	usage_window_add(&window, &first);
-	usage_window_add(&window, &second);
-	assert_int_equal(window.samples, 1);
-	assert_int_equal(window.totals.cpu_usec, 5);
-	assert_int_equal(window.end.sequence, 1);
-	assert_int_equal(window.base.sequence, 0);
-}
-
 static void every_counter_is_kept_under_its_own_id(void **state)
 {
 	struct counters counters = {0};
@@ -156,9 +105,87 @@ static void every_counter_is_kept_under_its_own_id(void **state)
 		assert_true(usage_counter_set(&counters, usage_counters[i].id, 100 + i));
 		assert_int_equal(usage_counter_get(&counters, &usage_counters[i]), 100 + i);
 	}
-	/* And has_net and has_io, which say whether some of them are known. */
-	assert_int_equal((USAGE_COUNTERS + 2) * sizeof(uint64_t), sizeof(struct counters));
+	/*
+	 * And has_net and has_io, which say whether some of them are known; an estimate; and
+	 * refused calls, which are on no bill.
+	 */
+	assert_int_equal((USAGE_COUNTERS + 5) * sizeof(uint64_t), sizeof(struct counters));
 	assert_false(usage_counter_set(&counters, 999, 1));
+}
+
+static struct usage_point with_modes(uint64_t sequence, uint64_t cpu, uint64_t user)
+{
+	struct usage_point point = {.sequence = sequence, .boot_usec = sequence * 1000000};
+
+	point.counters.cpu_usec = cpu;
+	point.counters.cpu_user_usec = user;
+	return point;
+}
+
+/* Takes points one after another as the ledger does. Both parts must never fall, nor their sum. */
+static void add_modes_of(struct usage_point *points, size_t n, struct usage_totals *totals)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct usage_point read = points[i];
+
+		usage_carry(&points[i], &points[i - 1]);
+		assert_true(points[i].counters.cpu_user_usec <= read.counters.cpu_user_usec);
+		usage_add(totals, &points[i - 1], &read, GAP);
+	}
+}
+
+/* Ticks of 10 ms, of a run that needs 5 ms at a time, all of it in user mode. */
+static void ticks_that_come_early_count_later(void **state)
+{
+	struct usage_point points[101];
+	struct usage_totals totals = {0};
+
+	(void)state;
+	for (uint64_t i = 0; i <= 100; i++)
+		points[i] = with_modes(i, i * 5000, (i * 5000 + 9999) / 10000 * 10000);
+	add_modes_of(points, 101, &totals);
+	assert_int_equal(totals.cpu_usec, 500000);
+	assert_int_equal(totals.cpu_user_usec, 500000);
+	assert_int_equal(totals.cpu_system_usec, 0);
+}
+
+static void parts_add_up_to_what_is_billed(void **state)
+{
+	struct usage_point points[] = {with_modes(0, 0, 0), with_modes(1, 15000, 10000),
+		with_modes(2, 16000, 20000), with_modes(3, 40000, 20000)};
+	struct usage_totals totals = {0};
+
+	(void)state;
+	add_modes_of(points, 4, &totals);
+	assert_int_equal(totals.cpu_usec, 40000);
+	assert_int_equal(totals.cpu_user_usec, 20000);
+	assert_int_equal(totals.cpu_system_usec, 20000);
+}
+
+/* croftd began anew: what is on record of the run does not say in which mode it was. */
+static void a_run_that_is_found_again_keeps_its_proportion(void **state)
+{
+	struct usage_point points[] = {
+		with_modes(5, 100000, COUNTER_UNKNOWN), with_modes(6, 200000, 150000)};
+	struct usage_totals totals = {0};
+
+	(void)state;
+	add_modes_of(points, 2, &totals);
+	assert_int_equal(totals.cpu_user_usec, 75000);
+	assert_int_equal(totals.cpu_system_usec, 25000);
+}
+
+static void an_unknown_mode_is_in_neither(void **state)
+{
+	struct usage_point points[] = {with_modes(0, 0, 0), with_modes(1, 100000, COUNTER_UNKNOWN),
+		with_modes(2, 200000, 200000)};
+	struct usage_totals totals = {0};
+
+	(void)state;
+	add_modes_of(points, 3, &totals);
+	assert_int_equal(totals.cpu_usec, 200000);
+	assert_int_equal(totals.cpu_user_usec, 100000);
+	assert_int_equal(totals.cpu_system_usec, 0);
 }
 
 static struct usage_point with_traffic(uint64_t sequence, uint64_t second, uint64_t bytes)
@@ -274,22 +301,17 @@ static void traffic_that_was_not_read_is_not_lost(void **state)
 {
 	struct usage_point points[] = {
 		with_traffic(1, 10, 1000), at(2, 20, 30, 0), with_traffic(3, 30, 9000)};
-	struct usage_point base = with_traffic(0, 0, 400);
-	struct usage_window window;
+	struct usage_point last = with_traffic(0, 0, 400);
+	struct usage_totals totals = {0};
 
 	(void)state;
-	usage_window_init(&window, 0, INT64_MAX, UINT64_MAX, &base);
-	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
-		usage_window_add(&window, &points[i]);
-	assert_int_equal(window.totals.net.all_in.bytes, 8600);
-	assert_int_equal(window.end.counters.net.all_in.bytes, 9000);
-	/* It may be the last that a period has. */
-	usage_window_init(&window, 0, 25000000, UINT64_MAX, &base);
-	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
-		usage_window_add(&window, &points[i]);
-	assert_int_equal(window.samples, 2);
-	assert_int_equal(window.totals.net.all_in.bytes, 600);
-	assert_int_equal(window.end.counters.net.all_in.bytes, 1000);
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
+		usage_carry(&points[i], &last);
+		usage_add(&totals, &last, &points[i], UINT64_MAX);
+		last = points[i];
+		assert_int_equal(totals.net.all_in.bytes, i < 2 ? 600 : 8600);
+	}
+	assert_int_equal(last.counters.net.all_in.bytes, 9000);
 }
 
 static void large_numbers_are_written_in_full(void **state)
@@ -338,7 +360,8 @@ static void a_tebibyte_for_a_century_does_not_overflow(void **state)
 
 	(void)state;
 	usage_add(&totals, &from, &to, UINT64_MAX);
-	assert_string_equal(usage_format(usage_quantity(&totals, 2), text), "3388471498506240000");
+	assert_string_equal(
+		usage_format(totals.memory_kib_usec / 1000000, text), "3388471498506240000");
 }
 
 int main(void)
@@ -349,9 +372,11 @@ int main(void)
 		cmocka_unit_test(a_gap_bills_counters_but_no_gauge),
 		cmocka_unit_test(a_counter_that_fell_adds_nothing),
 		cmocka_unit_test(an_unknown_peak_is_no_peak),
-		cmocka_unit_test(adjacent_windows_add_up_to_the_whole),
-		cmocka_unit_test(a_window_is_half_open),
 		cmocka_unit_test(every_counter_is_kept_under_its_own_id),
+		cmocka_unit_test(ticks_that_come_early_count_later),
+		cmocka_unit_test(parts_add_up_to_what_is_billed),
+		cmocka_unit_test(a_run_that_is_found_again_keeps_its_proportion),
+		cmocka_unit_test(an_unknown_mode_is_in_neither),
 		cmocka_unit_test(traffic_begins_at_its_base),
 		cmocka_unit_test(io_begins_with_the_run),
 		cmocka_unit_test(io_goes_alone),

@@ -20,7 +20,7 @@ SUITE = "bookworm"
 # What Croft's binaries are linked with, what its tests run on, and what a host would have.
 PACKAGES = (
     "acl btrfs-progs busybox-static ca-certificates e2fsprogs iperf3 iproute2 kmod libarchive13 "
-    "libcap2 libcmocka0 libevent-2.1-7 libevent-core-2.1-7 libevent-extra-2.1-7 "
+    "libcap2 libcmocka0 libcurl4 libevent-2.1-7 libevent-core-2.1-7 libevent-extra-2.1-7 "
     "libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libjansson4 libmnl0 libnftables1 "
     "libnghttp2-14 libprotobuf-c1 libseccomp2 libsmartcols1 libsqlite3-0 libssl3 lxcfs nftables "
     "procps python3-grpcio python3-h2 python3-protobuf python3-pytest tar util-linux xfsprogs "

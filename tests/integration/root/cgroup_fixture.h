@@ -23,11 +23,11 @@
 
 #define SYSFS	  "/sys/fs/cgroup"
 #define MIB	  (UINT64_C(1) << 20)
-#define WAIT_MS	  (20 * 1000) /* a deadline; the cgroup v2 machine is emulated */
+#define WAIT_MS	  (60 * 1000) /* a deadline; the cgroup v2 machine is emulated */
 #define PROCESSES 16
 
 struct fixture {
-	const char *parent;
+	char parent[64];
 	struct cgroup_root *root;
 	struct cgroup_id tenant;
 	struct cgroup_id web;
@@ -78,18 +78,19 @@ static inline void reap_all(struct fixture *f)
 	f->n_pids = 0;
 }
 
-static inline int fixture_setup(void **state, const char *parent)
+/* name: of the test; its parent is named by the process, too, so that two runs don't meet. */
+static inline int fixture_setup(void **state, const char *name)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	*state = f;
-	f->parent = parent;
+	snprintf(f->parent, sizeof(f->parent), "%s-%d", name, (int)getpid());
 	strncpy(f->tenant.tenant, "acme", NAME_LEN_MAX);
 	f->web = f->db = f->tenant;
 	strncpy(f->web.container, "web", NAME_LEN_MAX);
 	strncpy(f->db.container, "db", NAME_LEN_MAX);
 	limits_init(&f->limits);
-	if (cgroup_root_open(SYSFS, parent, &f->root, &f->err) < 0 ||
+	if (cgroup_root_open(SYSFS, f->parent, &f->root, &f->err) < 0 ||
 		cgroup_for_each(f->root, destroy_one, f->root, &f->err) < 0 ||
 		cgroup_make(f->root, &f->tenant, &f->err) < 0 ||
 		cgroup_make(f->root, &f->web, &f->err) < 0) {

@@ -9,6 +9,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/idrange.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
@@ -67,6 +68,24 @@ static const char *program(const char *variable)
 	return path;
 }
 
+/* Its commands, by its own list. Not with the shell's `ln`: some hundred processes take seconds in
+ * the emulated machine. */
+static void link_applets(const char *root)
+{
+	FILE *list = popen("busybox --list", "re");
+	char name[64];
+	char path[256];
+
+	assert_non_null(list);
+	while (fgets(name, sizeof(name), list)) {
+		name[strcspn(name, "\n")] = '\0';
+		snprintf(path, sizeof(path), "%s/bin/%s", root, name);
+		if (symlink("busybox", path) < 0)
+			assert_int_equal(errno, EEXIST);
+	}
+	assert_int_equal(pclose(list), 0);
+}
+
 /* Straight into the pool: importing is tested elsewhere. */
 static void make_image(const struct sup *s)
 {
@@ -77,10 +96,10 @@ static void make_image(const struct sup *s)
 	snprintf(command, sizeof(command),
 		"set -e; mkdir -p %s; cd %s; mkdir -p bin dev proc sys etc root tmp home/user; "
 		"chmod 1777 tmp; chmod 700 %s/state/pool; chown 1000:1000 home/user; "
-		"cp /bin/busybox %s bin/; for a in $(busybox --list); do [ -e bin/$a ] || "
-		"ln -s busybox bin/$a; done; echo data > bin/not-executable",
+		"cp /bin/busybox %s bin/; echo data > bin/not-executable",
 		root, root, s->dir, program("CROFT_PROBE"));
 	shell(command);
+	link_applets(root);
 	write_file(root, "etc/passwd",
 		"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n");
 	write_file(root, "etc/group", "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n");
@@ -191,7 +210,7 @@ void sup_start(struct sup *s)
 			s->before_exec();
 		execl(program("CROFT_SUPERVISOR"), "croft-supervisor", "--state", state, "--run",
 			run, "--cgroup-parent", s->parent, "--pool-driver", "plain", "--peer-uid",
-			"0", "--lxcfs", "off", NULL);
+			"0", "--lxcfs", "off", "--refused-calls", "off", NULL);
 		_exit(127);
 	}
 	sup_connect(s);

@@ -161,10 +161,15 @@ static void test_freezes_and_kills(void **state)
 	assert_true(spawn_in(f, &f->web, do_pause, NULL) > 0);
 	assert_true(spawn_in(f, &f->web, do_pause, NULL) > 0);
 	assert_int_equal(cgroup_is_frozen(f->root, &f->web), 0);
+	assert_int_equal(cgroup_is_told_to_freeze(f->root, &f->web), 0);
 	assert_ok(f, cgroup_freeze(f->root, &f->web, &f->err));
+	/* At once, whether all of it stands still yet or not. */
+	assert_int_equal(cgroup_is_told_to_freeze(f->root, &f->web), 1);
 	wait_frozen(f);
 	assert_ok(f, cgroup_thaw(f->root, &f->web, &f->err));
 	assert_int_equal(cgroup_is_frozen(f->root, &f->web), 0);
+	assert_int_equal(cgroup_is_told_to_freeze(f->root, &f->web), 0);
+	assert_true(cgroup_is_told_to_freeze(f->root, &nobody) < 0);
 	assert_int_equal(cgroup_wait_empty(f->root, &f->web, 20, &f->err), -ETIMEDOUT);
 	assert_refused(f, cgroup_remove(f->root, &f->web, &f->err), "CGROUP_BUSY", "");
 	/* A frozen container dies all the same. */

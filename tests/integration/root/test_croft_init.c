@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 
 struct run {
 	pid_t pid;  /* croft-init, as seen from here */

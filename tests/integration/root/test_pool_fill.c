@@ -20,7 +20,7 @@ static void note(const struct pool_fill *fill, void *arg)
 	found->all[found->n++] = *fill;
 }
 
-static struct found look(struct fixture *f)
+static struct found look_at(struct fixture *f, bool all)
 {
 	struct found found = {.n = 0};
 	char path[96];
@@ -31,8 +31,13 @@ static struct found look(struct fixture *f)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0 && syncfs(fd) == 0);
 	close(fd);
-	assert_ok(f, pool_fill_look(f->pool, note, &found, &f->err));
+	assert_ok(f, pool_fill_look(f->pool, all, note, &found, &f->err));
 	return found;
+}
+
+static struct found look(struct fixture *f)
+{
+	return look_at(f, false);
 }
 
 static enum disk_state state_of(const struct found *found, enum disk_owner owner, const char *name)
@@ -61,6 +66,9 @@ static void who_is_full_is_told(void **state)
 	b = open_upper(f, "acme", "b");
 	found = look(f);
 	assert_int_equal(found.n, 0);
+	/* Of who has room, too: two tenants, three containers and a volume. */
+	found = look_at(f, true);
+	assert_int_equal(found.n, 6);
 
 	assert_full(write_file(a, "file", 64 * MIB));
 	found = look(f);

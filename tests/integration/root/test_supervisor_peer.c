@@ -541,13 +541,18 @@ static void commands_hang_up_with_their_peer(void **state)
 	struct msg_exec_started started;
 	struct msg_started run;
 	int64_t deadline = sup_now_ms() + WAIT_MS;
-	int fds[4] = {-1, STDERR_FILENO, STDERR_FILENO, STDERR_FILENO};
+	int fds[4];
+	int ends[2];
 
 	assert_done(s, sup_tenant_set(s));
 	assert_done(s, sup_run(s, "web", FOREVER, &run));
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	fds[1] = fds[2] = fds[3] = ends[1];
 	assert_int_equal(spawn_args_pack(&args, &fds[0], &s->err), 0);
 	assert_done(s, sup_call(s, MSG_EXEC, &msg, fds, 4));
 	close(fds[0]);
+	close(ends[0]);
+	close(ends[1]);
 	memcpy(&started, s->reply, sizeof(started));
 	assert_int_equal(kill(started.pid, 0), 0);
 	sup_disconnect(s);

@@ -1,0 +1,53 @@
+/* Names of refusals; see net_refusal.h. */
+#include "base/net_refusal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[NET_REFUSED_N] = {
+	[NET_REFUSED_CONNECTIONS] = "connections",
+	[NET_REFUSED_FLOWS] = "flows",
+	[NET_REFUSED_PACKETS] = "packets",
+	[NET_REFUSED_SMTP] = "smtp",
+	[NET_REFUSED_SPOOFED_MAC] = "spoofed_mac",
+	[NET_REFUSED_SPOOFED_IP4] = "spoofed_ip4",
+	[NET_REFUSED_SPOOFED_IP6] = "spoofed_ip6",
+	[NET_REFUSED_SPOOFED_ARP] = "spoofed_arp",
+	[NET_REFUSED_SPOOFED_ND] = "spoofed_nd",
+	[NET_REFUSED_ROGUE_DHCP] = "rogue_dhcp",
+	[NET_REFUSED_ROGUE_ICMP6] = "rogue_icmp6",
+	[NET_REFUSED_OTHER_TENANTS] = "other_tenants",
+};
+
+const char *net_refusal_name(uint32_t reason)
+{
+	return reason < NET_REFUSED_N ? names[reason] : NULL;
+}
+
+int net_refusal_parse(const char *name, struct net_refusal *ret)
+{
+	struct net_refusal refusal = {0};
+	uint32_t first = NET_REFUSED_OF_TENANTS;
+	uint32_t end = NET_REFUSED_N;
+
+	if (name[0] == 't' && name[1] >= '1' && name[1] <= '9') {
+		char *rest;
+		unsigned long number = strtoul(name + 1, &rest, 10);
+
+		if (*rest != '_' || number > UINT32_MAX)
+			return -ENOENT;
+		refusal.network = (uint32_t)number;
+		name = rest + 1;
+		first = 0;
+		end = NET_REFUSED_OF_TENANTS;
+	}
+	for (uint32_t reason = first; reason < end; reason++) {
+		if (strcmp(name, names[reason]) != 0)
+			continue;
+		refusal.reason = reason;
+		*ret = refusal;
+		return 0;
+	}
+	return -ENOENT;
+}

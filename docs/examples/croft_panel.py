@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+"""What a billing panel's server module (WHMCS and its like) does with Croft, as one small client.
+
+    croft_panel.py create CUSTOMER-17 --plan small --account 17
+    croft_panel.py suspend CUSTOMER-17 --reason "invoice 2031 is overdue"
+    croft_panel.py unsuspend CUSTOMER-17
+    croft_panel.py change-package CUSTOMER-17 --plan large
+    croft_panel.py terminate CUSTOMER-17
+    croft_panel.py usage --month 2026-11
+
+Each verb is one call, and may be repeated as often as a panel likes: it then says what is. Prints
+JSON. Exits 0 done, 1 refused, 2 used wrongly, 3 not reached (try again). Needs python3-grpcio and
+the descriptors that Croft installs; knows nothing else of Croft.
+"""
+
+import argparse
+import datetime
+import json
+import sys
+import time
+import uuid
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+
+TRIES = 5
+
+
+class Croft:
+    """Calls croftd with dicts, by the descriptors alone."""
+
+    def __init__(self, address, descriptors):
+        files = descriptor_pb2.FileDescriptorSet()
+        with open(descriptors, "rb") as f:
+            files.ParseFromString(f.read())
+        self._pool = descriptor_pool.DescriptorPool()
+        for file in files.file:
+            self._pool.Add(file)
+        self._messages = message_factory.MessageFactory(self._pool)
+        self._channel = grpc.insecure_channel(address)
+
+    def _stub(self, method, kind):
+        service, name = method.split("/")
+        found = self._pool.FindServiceByName(f"croft.v1.{service}").FindMethodByName(name)
+        request = self._messages.GetPrototype(found.input_type)
+        reply = self._messages.GetPrototype(found.output_type)
+        return request, getattr(self._channel, kind)(
+            f"/croft.v1.{method}", request_serializer=request.SerializeToString,
+            response_deserializer=reply.FromString)
+
+    def call(self, method, **fields):
+        request, stub = self._stub(method, "unary_unary")
+        return _dict(stub(json_format.ParseDict(fields, request()), timeout=300))
+
+    def change(self, method, **fields):
+        """A change, which is made once: after a connection that broke it is asked for again under
+        the same id, and croftd answers with what it answered then."""
+        fields["request_id"] = str(uuid.uuid4())
+        for tries in range(1, TRIES + 1):
+            try:
+                return self.call(method, **fields)
+            except grpc.RpcError as e:
+                # ABORTED: another change of that tenant is under way.
+                if tries == TRIES or e.code() not in (
+                        grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED):
+                    raise
+                time.sleep(tries)
+
+    def stream(self, method, **fields):
+        request, stub = self._stub(method, "unary_stream")
+        for message in stub(json_format.ParseDict(fields, request()), timeout=600):
+            yield _dict(message)
+
+
+def _dict(message):
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+class Refused(Exception):
+    pass
+
+
+class Panel:
+    def __init__(self, croft):
+        self.croft = croft
+
+    def create(self, tenant, plan, account):
+        wanted = {"plan": plan, "account_ref": account}
+        try:
+            return self.croft.change("Tenants/CreateTenant", tenant_id=tenant, tenant=wanted)
+        except grpc.RpcError as e:
+            if e.code() != grpc.StatusCode.ALREADY_EXISTS:
+                raise
+        # From an earlier try of ours, or somebody else's? The account tells.
+        found = self.croft.call("Tenants/GetTenant", name=f"tenants/{tenant}")
+        if found.get("account_ref", "") != account:
+            raise Refused(f"there is a tenant {tenant} of another account")
+        if found["plan"] != plan:
+            raise Refused(f"{tenant} is there, with the plan {found['plan']}: change its package")
+        return found
+
+    def suspend(self, tenant, reason):
+        """The panel's own hold: those of an operator, or for abuse, are others' to lift."""
+        return self.croft.change("Tenants/SuspendTenant", name=f"tenants/{tenant}",
+                                 type="BILLING", reason=reason)
+
+    def unsuspend(self, tenant):
+        """What it still is suspended for is in the answer's holds."""
+        return self.croft.change("Tenants/ResumeTenant", name=f"tenants/{tenant}", type="BILLING")
+
+    def change_package(self, tenant, plan):
+        return self.croft.change(
+            "Tenants/UpdateTenant", tenant={"name": f"tenants/{tenant}", "plan": plan},
+            update_mask="plan")
+
+    def terminate(self, tenant):
+        """The tenant with all that it has. Its records stay: the last month is yet to be billed."""
+        try:
+            self.croft.change("Tenants/DeleteTenant", name=f"tenants/{tenant}", force=True)
+        except grpc.RpcError as e:
+            if e.code() != grpc.StatusCode.NOT_FOUND:
+                raise
+        return {}
+
+    def usage(self, month):
+        """Of every tenant, by meter: sums of that month until now, to be written over the last
+        ones, not added to them. They stand when all windows are closed, but for what an operator
+        corrects later: ask for the month before again, too."""
+        behind = (month + datetime.timedelta(days=32)).replace(day=1)
+        period = {"from": month.strftime("%Y-%m-%dT00:00:00Z")}
+        if behind <= datetime.datetime.now(datetime.timezone.utc):
+            period["to"] = behind.strftime("%Y-%m-%dT00:00:00Z")
+        return [{
+            "tenant": s["name"].partition("/")[2],
+            "account": s.get("account_ref", ""),
+            "usage": {m["meter"]: int(m["quantity"]) for m in s.get("sums", [])},
+            "stands": s.get("windows", 0) == s.get("closed_windows", 0),
+        } for s in self.croft.stream("Usage/SummarizeTenants", **period)]
+
+
+def a_month(text):
+    return datetime.datetime.strptime(text, "%Y-%m").replace(tzinfo=datetime.timezone.utc)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="A billing panel's verbs, on Croft.")
+    parser.add_argument("--host", default="unix:/run/croft/croft.sock")
+    parser.add_argument("--descriptors", default="/usr/local/share/croft/croft.desc")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, options in (
+            ("create", ("--plan", "--account")), ("suspend", ("--reason",)), ("unsuspend", ()),
+            ("change-package", ("--plan",)), ("terminate", ())):
+        one = verbs.add_parser(verb)
+        one.add_argument("tenant")
+        for option in options:
+            one.add_argument(option, required=True)
+    verbs.add_parser("usage").add_argument("--month", required=True, type=a_month)
+    args = vars(parser.parse_args())
+    return args.pop("host"), args.pop("descriptors"), args.pop("verb"), args
+
+
+def main():
+    host, descriptors, verb, fields = arguments()
+    panel = Panel(Croft(host, descriptors))
+    try:
+        answer = getattr(panel, verb.replace("-", "_"))(**fields)
+    except Refused as e:
+        sys.exit(f"croft_panel: {e}")
+    except grpc.RpcError as e:
+        print(f"croft_panel: {e.details()}", file=sys.stderr)
+        return 3 if e.code() == grpc.StatusCode.UNAVAILABLE else 1
+    json.dump(answer, sys.stdout, indent=2)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,383 @@
+/* Proving the ledger; see ledger_verify.h. Only reads, and believes nothing that it can compute. */
+#include "server/ledger_verify.h"
+
+#include "base/cleanup.h"
+#include "server/ledger_correct.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* A step is some milliseconds: an entry has a hash of each of its records. */
+#define ENTRIES_A_STEP 32u
+#define TILES_A_STEP   128u
+#define ROWS_A_TILE    2 /* what one costs, in rows of samples */
+#define ROWS_A_TURN    5 /* and a run */
+
+__attribute__((format(printf, 3, 4))) static void add_problem(
+	struct ledger_verifier *v, const struct ledger_entry *e, const char *fmt, ...)
+{
+	char window[CLOCK_TEXT_MAX];
+	char *out = v->n_problems < LEDGER_PROBLEMS_MAX ? v->problems[v->n_problems] : NULL;
+	va_list ap;
+	int n;
+
+	v->n_problems++;
+	if (!out)
+		return;
+	n = snprintf(out, LEDGER_PROBLEM_SIZE, "%s of %s: ", e->resource,
+		clock_format(e->window_start_usec, window));
+	va_start(ap, fmt);
+	vsnprintf(out + n, LEDGER_PROBLEM_SIZE - (size_t)n, fmt, ap);
+	va_end(ap);
+}
+
+static uint64_t records_of(const struct ledger_entry *e)
+{
+	return (uint64_t)__builtin_popcountll(e->figures.present);
+}
+
+/* --- the chain --- */
+
+static int check_link(void *arg, const struct ledger_entry *e, const char *hash, struct err *err)
+{
+	struct ledger_verifier *v = arg;
+	const char *problem = NULL;
+	int r = ledger_entry_chain(e, v->hash, err);
+
+	if (r == 0 && e->flags & LEDGER_OPERATOR)
+		r = ledger_correction_check(v->db, e, &problem, err);
+	if (r < 0)
+		return r;
+	if (problem)
+		add_problem(v, e, "%s", problem);
+	if (strcmp(v->hash, hash) != 0)
+		add_problem(v, e,
+			"its records are not those that were written, or one before it"
+			" is missing");
+	/* What follows is judged by what it was written behind. */
+	memcpy(v->hash, hash, sizeof(v->hash));
+	v->after_number = e->number;
+	v->records += records_of(e);
+	return 0;
+}
+
+static int walk_chain(struct db *db, struct ledger_verifier *v, struct err *err)
+{
+	struct ledger_entry none = {.resource = "the whole chain"};
+	uint64_t before = v->after_number;
+	struct ledger_chain now;
+	int r;
+
+	v->db = db;
+	r = ledger_entries_of_chain(
+		db, v->chain.key, v->after_number, ENTRIES_A_STEP, check_link, v, err);
+
+	if (r < 0 || v->after_number != before)
+		return r;
+	v->chained = true;
+	/* As it is now, which may be more than at the beginning. */
+	r = ledger_chain_of(db, v->chain.tenant_uid, &now, err);
+	if (r == 0 && (strcmp(v->hash, now.head) != 0 || v->records != now.records))
+		add_problem(v, &none, "its last records are missing");
+	return r;
+}
+
+/* --- a run --- */
+
+static int keep_expected(
+	void *arg, const struct ledger_entry *entry, const char *hash, struct err *err)
+{
+	struct ledger_verifier *v = arg;
+
+	(void)hash;
+	(void)err;
+	v->expected = *entry;
+	return 0;
+}
+
+/* The run's next entry, of those that the chain was walked to. */
+static int expect_next(struct db *db, struct ledger_verifier *v, uint64_t after, struct err *err)
+{
+	int r;
+
+	v->expected.number = 0;
+	r = ledger_entries_cut_of_run(db, v->after_run, after, 1, keep_expected, v, err);
+	if (r == 0 && v->expected.number > v->after_number)
+		v->expected.number = 0;
+	if (r == 0 && v->expected.number)
+		v->walk.cut.gap_usec = v->expected.gap_usec;
+	return r;
+}
+
+/*
+ * Meters that there are by its samples, and the entry need not have: it was closed by a version
+ * that did not know them, and so was every one of the run before it.
+ */
+static uint64_t not_known_then(const struct ledger_verifier *v)
+{
+	return ledger_later_meters() & ~v->met;
+}
+
+static const char *difference(
+	const struct ledger_verifier *v, const struct ledger_entry *a, const struct ledger_entry *b)
+{
+	if (a->from_boot_usec != b->from_boot_usec || a->to_boot_usec != b->to_boot_usec)
+		return "it begins or ends at another moment";
+	if (a->window_start_usec != b->window_start_usec ||
+		a->window_end_usec != b->window_end_usec)
+		return "it is of another window";
+	if (a->terms != b->terms)
+		return "other terms held";
+	if (a->revision != b->revision)
+		return "it has another revision";
+	if (a->flags != b->flags)
+		return "its reason differs";
+	if (a->figures.present & ~b->figures.present ||
+		b->figures.present & ~a->figures.present & ~not_known_then(v) ||
+		a->figures.samples != b->figures.samples)
+		return "it has other meters or samples";
+	if (memcmp(a->carry, b->carry, sizeof(a->carry)) != 0 || a->sequence != b->sequence ||
+		a->net_sequence != b->net_sequence || a->io_sequence != b->io_sequence)
+		return "what follows it is not what it leaves";
+	return NULL;
+}
+
+static void compare(struct ledger_verifier *v, const struct ledger_entry *found)
+{
+	const struct ledger_entry *e = &v->expected;
+	const char *what = difference(v, e, found);
+	char should[USAGE_DECIMAL_MAX];
+	char is[USAGE_DECIMAL_MAX];
+
+	if (what)
+		add_problem(v, e, "by its samples %s", what);
+	for (size_t m = 0; !what && m < LEDGER_METERS; m++) {
+		if (!ledger_entry_has(e, m))
+			continue;
+		if (e->figures.quantity[m] == found->figures.quantity[m] &&
+			!(ledger_meter_is_burst(m) &&
+				memcmp(&e->figures.slots, &found->figures.slots,
+					sizeof(e->figures.slots)) != 0) &&
+			e->figures.counter_start[m] == found->figures.counter_start[m] &&
+			e->figures.counter_end[m] == found->figures.counter_end[m])
+			continue;
+		add_problem(v, e, "%s is %s, by its samples %s", ledger_meters[m].name,
+			usage_format(e->figures.quantity[m], is),
+			usage_format(found->figures.quantity[m], should));
+	}
+	v->met |= e->figures.present;
+	v->recomputed += records_of(e);
+}
+
+/* A piece by the samples against the entry that was made of it. -ECANCELED: all were seen. */
+static int take(struct ledger_walk *walk, const struct ledger_piece *piece,
+	const struct ledger_position *next, struct err *err)
+{
+	struct ledger_verifier *v = walk->arg;
+	struct ledger_entry before;
+	struct ledger_entry found;
+	int r;
+
+	if (!v->expected.number)
+		return -ECANCELED;
+	r = ledger_walk_entry(walk, piece, next, &found, err);
+	if (r == 0)
+		r = ledger_entries_revision_before(walk->db, walk->run.key, found.window_start_usec,
+			v->expected.number, &before, err);
+	if (r < 0)
+		return r;
+	if (before.number)
+		ledger_entry_revise(&found, &before);
+	compare(v, &found);
+	return expect_next(walk->db, v, v->expected.number, err);
+}
+
+static int note_number(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = db_column_u64(row, 0);
+	return 0;
+}
+
+static int check_tile(void *arg, const struct ledger_entry *e, const char *hash, struct err *err)
+{
+	struct ledger_verifier *v = arg;
+
+	(void)hash;
+	(void)err;
+	if (e->number > v->tiles_end)
+		return 0;
+	if (v->tile.number && v->tile.to_boot_usec != e->from_boot_usec)
+		add_problem(v, e, "it does not begin where the one before it ended");
+	v->tile = *e;
+	return 0;
+}
+
+/* From where samples are still there: behind `tile`, or from the run's start. */
+static int begin_run(struct db *db, struct ledger_verifier *v, struct err *err)
+{
+	const struct ledger_entry *tile = &v->tile;
+	struct ledger_position at;
+	struct ledger_run run;
+	int r = expect_next(db, v, tile->number, err);
+
+	v->in_tiles = false;
+	if (r < 0 || !v->expected.number)
+		return r;
+	v->walk.take = take;
+	v->walk.arg = v;
+	v->walk.gap_usec = v->expected.gap_usec;
+	r = ledger_run_load(db, v->after_run, &run, err);
+	if (r < 0)
+		return r;
+	at = ledger_cut_start(&run.start);
+	if (tile->number)
+		at = (struct ledger_position){.boot_usec = tile->to_boot_usec,
+			.window_start_usec = v->expected.window_start_usec,
+			.hour_end_usec = ledger_hour_of(v->expected.window_start_usec) +
+					 LEDGER_HOUR_USEC,
+			.last_sequence = tile->sequence,
+			.net_sequence = tile->net_sequence,
+			.io_sequence = tile->io_sequence};
+	at.terms = v->expected.terms;
+	v->in_run = true;
+	r = ledger_walk_begin(&v->walk, db, v->after_run, &at, tile->carry, err);
+	v->walk.cut.gap_usec = v->expected.gap_usec;
+	return r;
+}
+
+/* Of entries whose samples are gone only that they follow each other can be said. */
+static int walk_tiles(struct db *db, struct ledger_verifier *v, size_t *rows, struct err *err)
+{
+	uint64_t before = v->tile.number;
+	int r = ledger_entries_cut_of_run(
+		db, v->after_run, before, TILES_A_STEP, check_tile, v, err);
+
+	*rows -= *rows < TILES_A_STEP * ROWS_A_TILE ? *rows : TILES_A_STEP * ROWS_A_TILE;
+	if (r == 0 && (v->tile.number == before || v->tile.number >= v->tiles_end))
+		r = begin_run(db, v, err);
+	return r;
+}
+
+static int end_run(struct db *db, struct ledger_verifier *v, struct err *err)
+{
+	int r = 0;
+
+	v->in_run = false;
+	if (v->expected.number && v->walk.run.ended)
+		r = ledger_walk_end(&v->walk, db, err);
+	if (r == -ECANCELED)
+		r = 0;
+	if (r == 0 && v->expected.number)
+		add_problem(v, &v->expected, "there are no samples of it");
+	return r;
+}
+
+static int go_on(struct db *db, struct ledger_verifier *v, size_t *rows, struct err *err)
+{
+	bool end;
+	int r = ledger_walk_step(&v->walk, db, rows, &end, err);
+
+	if (r == -ECANCELED) {
+		v->in_run = false;
+		return 0;
+	}
+	/* Behind the last entry nothing is closed. */
+	if (r == 0 && !v->expected.number)
+		v->in_run = false;
+	else if (r == 0 && end)
+		r = end_run(db, v, err);
+	return r;
+}
+
+/* From its start, or from behind what its samples are deleted of. */
+static int begin_turn(struct db *db, struct ledger_verifier *v, struct err *err)
+{
+	int r;
+
+	v->in_turn = true;
+	v->met = 0;
+	v->tiles_end = 0;
+	memset(&v->tile, 0, sizeof(v->tile));
+	r = db_query(db, "SELECT entry FROM ledger_pruned WHERE run = ?1", note_number,
+		&v->tiles_end, err, "u", v->after_run);
+	v->in_tiles = v->tiles_end != 0;
+	return r < 0 || v->in_tiles ? r : begin_run(db, v, err);
+}
+
+/* A problem is none where samples were deleted meanwhile: the run is looked at again. */
+static int end_turn(struct db *db, struct ledger_verifier *v, struct err *err)
+{
+	uint64_t pruned = 0;
+	int r = 0;
+
+	if (v->n_problems != v->turn_problems)
+		r = db_query(db, "SELECT entry FROM ledger_pruned WHERE run = ?1", note_number,
+			&pruned, err, "u", v->after_run);
+	if (r < 0)
+		return r;
+	v->in_turn = false;
+	if (v->n_problems == v->turn_problems || pruned == v->tiles_end)
+		return 0;
+	v->n_problems = v->turn_problems;
+	v->recomputed = v->turn_recomputed;
+	return begin_turn(db, v, err);
+}
+
+static int next_run(struct db *db, struct ledger_verifier *v, struct err *err)
+{
+	uint64_t key = 0;
+	int r = db_query(db,
+		"SELECT key FROM runs WHERE tenant_uid = ?1 AND key > ?2"
+		" AND (container_uid <> '' OR kind <> 0)"
+		" ORDER BY key LIMIT 1",
+		note_number, &key, err, "su", v->chain.tenant_uid, v->after_run);
+
+	if (r < 0)
+		return r;
+	v->done = !key;
+	v->after_run = key;
+	v->turn_problems = v->n_problems;
+	v->turn_recomputed = v->recomputed;
+	return v->done ? 0 : begin_turn(db, v, err);
+}
+
+/* What cannot be read is a problem of the chain or run that it was met in, which ends there. */
+static int note_damage(struct ledger_verifier *v, const struct err *err)
+{
+	struct ledger_entry none = {.resource = "what is on record"};
+
+	add_problem(v, &none, "%s", err->msg);
+	v->chained = true;
+	v->in_tiles = false;
+	v->in_run = false;
+	return 0;
+}
+
+static int take_turn(struct db *db, struct ledger_verifier *v, size_t *rows, struct err *err)
+{
+	if (!v->chained)
+		return walk_chain(db, v, err);
+	if (v->in_tiles)
+		return walk_tiles(db, v, rows, err);
+	if (v->in_run)
+		return go_on(db, v, rows, err);
+	return v->in_turn ? end_turn(db, v, err) : next_run(db, v, err);
+}
+
+int ledger_verify_step(struct db *db, void *arg, struct err *err)
+{
+	struct ledger_verifier *v = arg;
+	size_t rows = LEDGER_STEP_ROWS;
+	bool hashing = !v->chained;
+	int r = 0;
+
+	while (r == 0 && !v->done && rows) {
+		r = take_turn(db, v, &rows, err);
+		if (ledger_is_damaged(r, err))
+			r = note_damage(v, err);
+		rows -= hashing || rows < ROWS_A_TURN ? rows : ROWS_A_TURN;
+	}
+	return r;
+}

@@ -1,0 +1,59 @@
+"""The wall clock is set, by a day each way, while a container runs: the bill stays as it is."""
+
+import contextlib
+import os
+import time
+
+import pytest
+
+from croft_harness import wait_until
+from test_ledger import burn, check_whole, everything, records, total
+
+DAY = 86400
+# An export is until now, unless it is asked for more: what was recorded under tomorrow's date, too.
+ALL = ("--to", "2100-01-01T00:00:00Z")
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.skipif(os.environ.get("CROFT_VM") != "1", reason="sets the machine's clock"),
+]
+
+
+@contextlib.contextmanager
+def clock_off(seconds):
+    """The machine's clock is off by so much, until the end."""
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
+    try:
+        yield
+    finally:
+        time.clock_settime(time.CLOCK_REALTIME, time.time() - seconds)
+
+
+def test_a_day_each_way(fresh_box):
+    box = fresh_box
+    box.tenant(cpu="1")
+    box.launch("acme/web")
+    cgroup = burn(box)
+    before = total(records(box))
+    with clock_off(DAY):
+        burn(box)
+        assert total(records(box)) > before
+        # Today's hour is over, by this clock.
+        wait_until("it is closed", lambda: [r for r in records(box) if r["finalized_at"]], 90)
+    burn(box)
+    with clock_off(-DAY):
+        burn(box)
+        records(box)
+    burn(box)
+    box.ok("freeze", "acme/web")
+    found = records(box, *ALL)
+    assert total(found) == cgroup.cpu_usec()
+    ids = [r["record_id"] for r in everything(box, *ALL)]
+    assert len(ids) == len(set(ids))
+    days = {r["window_start"][:10] for r in found}
+    assert len(days) >= 3
+    # What was used in an hour that was closed too early is a correction of it.
+    late = [r for r in found if r["kind"] == "correction" and r["meter"] == "cpu.used"]
+    assert late and all(r["corrects"] in ids and "late" in r["reason"] for r in late)
+    assert [e["type"] for e in box.events()].count("host.clock_set") >= 2
+    check_whole(box, period=ALL)

@@ -1,0 +1,181 @@
+"""The proof of the ledger: a reader of the kernel's own files beside mixed load, a thousand
+containers of some milliseconds and exports that are interrupted, while croftd is killed each second
+for a minute. What comes out is what the kernel says: to the microsecond, and of memory
+to an interval."""
+
+import bisect
+import contextlib
+import itertools
+import random
+import subprocess
+import threading
+import time
+
+import pytest
+
+from croft_harness import program, wait_until
+from test_ledger import age, burn, check_whole, everything, records, stopped, total
+
+KILLS = 60
+# Samples are further apart than this only where nobody looked (ledger_gap_usec()).
+GAP_S = 4
+BRIEF = 1000
+LAUNCHERS = 4
+
+
+@pytest.fixture
+def box(fresh_box):
+    return fresh_box
+
+
+class Reader(threading.Thread):
+    """Reads counters and the working set from the kernel's own files, all the while."""
+
+    def __init__(self, cgroup):
+        super().__init__()
+        self.cgroup = cgroup
+        self.cpu_seen = 0
+        self.memory_seen = []  # (BOOTTIME, KiB)
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.05):
+            with contextlib.suppress(OSError):
+                cpu = self.cgroup.cpu_usec()
+                assert cpu >= self.cpu_seen
+                self.cpu_seen = cpu
+                self.memory_seen.append((time.clock_gettime(time.CLOCK_BOOTTIME),
+                                         self.cgroup.working_set() // 1024))
+
+    def end(self):
+        self.ended.set()
+        self.join()
+
+    def memory_bounds(self, seconds, brief):
+        """The least and the most KiB.s that a meter may count in so many seconds which looks now
+        and then: of what was seen around each moment. There may have been `brief` KiB more for
+        moments that this reader did not see, and before it was there whatever it saw later."""
+        seen = self.memory_seen
+        times = [at for at, _ in seen]
+        least = most = 0
+        for (at, _), (until, _) in zip(seen, seen[1:]):
+            near = [kib for _, kib in seen[bisect.bisect_left(times, at - GAP_S):
+                                           bisect.bisect_right(times, until + GAP_S)]]
+            # The first look may have been at a run that had just begun.
+            least += min(near) * (until - at) if at - times[0] > GAP_S else 0
+            most += (max(near) + brief) * (until - at)
+        unseen = max(0, seconds - (times[-1] - times[0]))
+        return least, most + unseen * (max(kib for _, kib in seen) + brief)
+
+
+class Launchers:
+    """Containers that live for 5 to 50 ms, one after the other in some threads: so many."""
+
+    def __init__(self, box, n):
+        self.box, self.enough, self.done = box, n, 0
+        self.lock, self.given_up = threading.Lock(), threading.Event()
+        self.threads = [
+            threading.Thread(target=self._run, args=(i,)) for i in range(LAUNCHERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, number):
+        for i in itertools.count():
+            with self.lock:
+                if self.done >= self.enough or self.given_up.is_set():
+                    return
+            result = self.box.croft(
+                "launch", "--ephemeral", "busybox", f"acme/l{number}n{i}", "--",
+                "/bin/usleep", str(random.randint(5000, 50000)))
+            with self.lock:
+                self.done += result.rc == 0
+            if result.rc:
+                time.sleep(0.05)
+
+    def busy(self):
+        return any(thread.is_alive() for thread in self.threads)
+
+    def end(self):
+        self.given_up.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def interrupt_an_export(box):
+    """It is ended in the middle, or is through: nobody may notice."""
+    export = subprocess.Popen(
+        [program("croft"), "--host", box.host, "usage", "export", "--format", "csv"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(random.random() / 20)
+    export.kill()
+    export.wait()
+
+
+def highest(found, meter):
+    return max(int(r["quantity"]) for r in found if r["meter"] == meter)
+
+
+def only_steady_is_left(box):
+    return {c["name"] for c in box.json_lines("list")} == {"tenants/acme/containers/steady"}
+
+
+def test_a_minute_of_kills_beside_mixed_load(box):
+    box.tenant(cpu="2", containers=500, pids=4000, memory="512M")
+    box.launch("acme/steady", memory="128M", pids="64")
+    burn(box, "acme/steady")
+    # What it does beside: files, memory, and (here and at the end) forks until one is refused.
+    box.exec("acme/steady", "/probe", "forks", "0")
+    box.sh("acme/steady", f"/probe eat {48 << 20} 100000 >/dev/null 2>&1 &")
+    box.sh("acme/steady", "while :; do dd if=/dev/zero of=/f bs=64k count=32 2>/dev/null;"
+                          " /probe eat 8000000 0 >/dev/null; usleep 100000; done >/dev/null 2>&1 &")
+    steady, whole = Reader(box.cgroup("acme/steady")), Reader(box.cgroup("acme"))
+    launchers = Launchers(box, BRIEF)
+    steady.start(), whole.start()
+    kills = 0
+    try:
+        while kills < KILLS or launchers.busy():
+            interrupt_an_export(box)
+            time.sleep(1)
+            box.kill9("croftd")
+            box.restart("croftd")
+            kills += 1
+            assert kills < 20 * KILLS, f"{launchers.done} containers ran"
+    finally:
+        launchers.end(), steady.end(), whole.end()
+    wait_until("all that was brief is gone", lambda: only_steady_is_left(box), 120)
+    box.exec("acme/steady", "/probe", "forks", "0")
+    box.ok("freeze", "acme/steady")
+    found = records(box)
+    mine = [r for r in found if r["resource"].endswith("/steady")]
+    assert total(mine) == steady.cgroup.cpu_usec() >= steady.cpu_seen > 0
+    assert total(mine, "pids.denied") == steady.cgroup.pids_denied() >= 2
+    # Memory is a gauge: what was looked at now and then, and nothing where nobody looked.
+    least, most = steady.memory_bounds(total(mine, "running") / 1000000, 8192)
+    print(f"memory.used: {least:.0f} <= {total(mine, 'memory.used')} <= {most:.0f} KiB.s")
+    assert 0 < total(mine, "memory.used") <= most
+    assert least <= total(mine, "memory.used") or any("gap" in r["reason"] for r in mine)
+    assert highest(mine, "memory.peak") == steady.cgroup.memory_peak()
+    pids = steady.cgroup.pids_peak()
+    assert highest(mine, "pids.peak") == pids or (pids is None and highest(mine, "pids.peak") <= 64)
+    brief = {r["run_id"] for r in found if not r["resource"].endswith("/steady")}
+    assert len(brief) >= launchers.done >= BRIEF
+    assert total(found) == box.usage("acme")["cpu_usec"]
+    # The tenant's own directory counted all of it, too: up to a microsecond is rounded off each
+    # run, and a launch that croftd did not live to commit is nobody's.
+    assert 0.99 * whole.cgroup.cpu_usec() <= total(found) <= whole.cgroup.cpu_usec()
+    # And closed it is the same.
+    box.ok("thaw", "acme/steady")
+    box.ok("kill", "acme/steady")
+    box.wait_state("acme/steady", "STOPPED", 30)
+    usage = box.usage("acme")
+    with stopped(box) as state:
+        age(state)
+    wait_until("all is closed", lambda: all(r["finalized_at"] for r in records(box)), 120)
+    closed = records(box)
+    interrupt_an_export(box)
+    assert records(box) == closed
+    assert total(closed) == usage["cpu_usec"]
+    assert total(closed, "running") == usage["running_usec"]
+    ids = [r["record_id"] for r in everything(box)]
+    assert len(ids) == len(set(ids))
+    check_whole(box)

@@ -1,0 +1,151 @@
+"""The panel's client of docs/examples, as a panel runs it: each verb once and again, over a croftd
+that dies, and the usage of all tenants."""
+
+import datetime
+import json
+import os
+import subprocess
+
+import pytest
+
+from croft_harness import wait_until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PANEL = os.path.join(ROOT, "docs", "examples", "croft_panel.py")
+DESCRIPTORS = os.path.join(os.environ.get("CROFT_BUILD", os.path.join(ROOT, "build")),
+                           "proto", "croft.desc")
+
+
+@pytest.fixture
+def box(fresh_box):
+    """Its usage is of all tenants that ever were."""
+    fresh_box.ok("plan", "create", "small", "--pids", "50", "--cpu", "1")
+    fresh_box.ok("plan", "create", "large", "--pids", "90", "--cpu", "1")
+    return fresh_box
+
+
+def run(box, *args):
+    return subprocess.run(
+        ["/usr/bin/python3", "-B", PANEL, "--host", box.host, "--descriptors", DESCRIPTORS, *args],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+
+
+def panel(box, *args):
+    done = run(box, *args)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def refused(box, *args):
+    done = run(box, *args)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done
+    return done.stderr
+
+
+def usage(box):
+    month = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m")
+    return {x["tenant"]: x for x in panel(box, "usage", "--month", month)}
+
+
+def test_the_life_of_a_customer(box):
+    made = panel(box, "create", "c17", "--plan", "small", "--account", "17")
+    assert (made["plan"], made["account_ref"], made["limits"]["pids"]) == ("small", "17", "50")
+    again = panel(box, "create", "c17", "--plan", "small", "--account", "17")
+    assert again["uid"] == made["uid"]
+    assert "another account" in refused(
+        box, "create", "c17", "--plan", "small", "--account", "18")
+    assert "change its package" in refused(
+        box, "create", "c17", "--plan", "large", "--account", "17")
+    box.launch("c17/web", init=["/bin/sh", "-c", "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done;"
+                                " exec sleep 1000"])
+    wait_until("it has used some", lambda: box.cgroup("c17/web").cpu_usec() > 5000)
+
+    for _ in range(2):
+        held = panel(box, "suspend", "c17", "--reason", "invoice 9 is overdue")
+        assert [h["type"] for h in held["holds"]] == ["BILLING"]
+    box.refused("exec", "c17/web", "--", "/bin/true", match="suspended", rc=125)
+    box.ok("tenant", "suspend", "c17", "--type", "abuse", "--reason", "spam")
+    # A payment does not lift what another suspended it for.
+    for _ in range(2):
+        assert [h["type"] for h in panel(box, "unsuspend", "c17")["holds"]] == ["ABUSE"]
+    box.ok("tenant", "resume", "c17", "--type", "abuse")
+    assert box.exec("c17/web", "/bin/true").rc == 0
+
+    for _ in range(2):
+        changed = panel(box, "change-package", "c17", "--plan", "large")
+        assert (changed["plan"], changed["limits"]["pids"]) == ("large", "90")
+    assert "plan" in refused(box, "change-package", "c17", "--plan", "nosuch")
+
+    before = usage(box)["c17"]
+    assert before["account"] == "17" and not before["stands"]
+    for _ in range(2):
+        assert panel(box, "terminate", "c17") == {}
+    box.refused("tenant", "show", "c17")
+    box.refused("info", "c17/web")
+    # Its records stay, with its account.
+    after = usage(box)["c17"]
+    assert after["account"] == "17"
+    assert after["usage"]["cpu.used"] >= before["usage"]["cpu.used"] > 5000
+    assert usage(box)["c17"]["usage"] == after["usage"]
+
+
+def test_usage_of_all_tenants_is_each_one_s(box):
+    for tenant in ("a", "b"):
+        panel(box, "create", tenant, "--plan", "small", "--account", f"of {tenant}")
+        box.launch(f"{tenant}/web", init=["/bin/sh", "-c", "i=0; while [ $i -lt 2000 ]; do "
+                                          "i=$((i+1)); done"])
+        box.wait_state(f"{tenant}/web", "STOPPED")
+    found = usage(box)
+    assert set(found) == {"a", "b"}
+    for tenant, one in found.items():
+        assert one["account"] == f"of {tenant}"
+        assert one["usage"]["cpu.used"] == box.usage(tenant)["cpu_usec"] > 0
+    rows = [line.split(",") for line in box.ok(
+        "usage", "totals", "-o", "csv", "--from", "2001-01-01T00:00:00Z").splitlines()]
+    assert rows[0][:5] == ["tenant", "tenant_uid", "account_ref", "meter", "quantity"]
+    assert {(r[0], int(r[4])) for r in rows if r[3] == "cpu.used"} == {
+        (t, x["usage"]["cpu.used"]) for t, x in found.items()}
+    assert "cpu.used" in box.ok("usage", "totals")
+    assert box.ok("usage", "totals", "--month", "2001-01", "-o", "json") == ""
+    assert box.croft("usage", "totals", "--month", "2001-01", "--to",
+                     "2001-01-02T00:00:00Z").rc == 2
+    box.refused("usage", "totals", "--from", "2001-01-02T00:00:00Z", "--to",
+                "2001-01-01T00:00:00Z", match="before it begins")
+    panel(box, "terminate", "a")
+    # Another customer may have the name: each uid has sums of its own.
+    panel(box, "create", "a", "--plan", "small", "--account", "new")
+    rows = box.json_lines("usage", "totals")
+    uids = [r["tenant_uid"] for r in rows if r["name"] == "tenants/a"]
+    assert len(uids) == len(set(uids))
+    old = next(r for r in rows if r.get("account_ref") == "of a")
+    assert {m["meter"]: int(m["quantity"]) for m in old["sums"]}["cpu.used"] == \
+        found["a"]["usage"]["cpu.used"]
+
+
+def test_a_croftd_that_dies_is_waited_for(box):
+    panel(box, "create", "c1", "--plan", "small", "--account", "1")
+    box.kill9("croftd")
+    started = subprocess.Popen(
+        ["/usr/bin/python3", "-B", PANEL, "--host", box.host, "--descriptors", DESCRIPTORS,
+         "suspend", "c1", "--reason", "overdue"], stdout=subprocess.PIPE)
+    box.restart("croftd")
+    out, _ = started.communicate(timeout=120)
+    assert started.returncode == 0
+    assert [h["type"] for h in json.loads(out)["holds"]] == ["BILLING"]
+    assert len(box.json("tenant", "show", "c1")["holds"]) == 1
+
+
+def test_nobody_listens(tmp_path):
+    done = subprocess.run(
+        ["/usr/bin/python3", "-B", PANEL, "--host", f"unix:{tmp_path}/none", "--descriptors",
+         DESCRIPTORS, "usage", "--month", "2026-11"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 3 and done.stderr
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026", "november"])
+def test_a_month_that_is_none(month):
+    done = subprocess.run(
+        ["/usr/bin/python3", "-B", PANEL, "--descriptors", DESCRIPTORS, "usage", "--month", month],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 2 and month in done.stderr and "Traceback" not in done.stderr

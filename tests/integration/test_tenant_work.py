@@ -1,0 +1,104 @@
+"""What is done for a tenant outside its containers (exports, imports) is on its bill, as the
+tenant's own: with it, its containers' records are what the tenant's directory counted."""
+
+import pytest
+
+from croft_harness import wait_until
+from test_ledger import age, check_whole, everything, stopped
+
+ACME = "tenants/acme"
+WORK = {"cpu.used", "cpu.throttled", "memory.used", "memory.peak"}
+ROUNDING = 20  # microseconds: each directory's counter is rounded down for itself
+
+
+@pytest.fixture
+def box(fresh_box):
+    """The ledger keeps what was deleted: each test needs one of its own."""
+    return fresh_box
+
+
+def used(found, resource=None):
+    """CPU time of one resource, or of all that is the tenant's."""
+    return sum(int(r["quantity"]) for r in found if r["meter"] == "cpu.used" and
+               r["tenant"] == "acme" and resource in (None, r["resource"]))
+
+
+def work_out_and_in(box, path, name):
+    """Both on the tenant's behalf: a worker packs the files, another takes them in."""
+    box.ok("export", "acme/web", str(path), timeout=120)
+    box.ok("import", f"acme/{name}", str(path), timeout=300)
+
+
+def stop(box, name):
+    box.ok("kill", name)
+    box.wait_state(name, "STOPPED", 60)
+
+
+def check_sums(box):
+    """Nothing runs: all that the directories counted is on record. Returns what the work was."""
+    def agree():
+        leaf, whole = box.cgroup("acme/_croft").cpu_usec(), box.cgroup("acme").cpu_usec()
+        found = everything(box)
+        return abs(used(found, ACME) - leaf) <= 1 and abs(
+            used(found) - whole) <= ROUNDING and used(found, ACME)
+    return wait_until("containers and work are what the tenant's directory counted", agree, 90)
+
+
+def test_containers_and_it_are_the_tenants_directory(box, tmp_path):
+    box.tenant()
+    box.launch("acme/web")
+    # Who never worked has no record of it.
+    assert used(everything(box), ACME) == 0
+    box.sh("acme/web", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo x >/file")
+    stop(box, "acme/web")
+    work_out_and_in(box, tmp_path / "web.tar", "again")
+    first = check_sums(box)
+    assert first > 0
+    # Killed, and both of them: nothing twice, and more comes to it.
+    for who in (("croftd",), ("croftd", "supervisor")):
+        for daemon in who:
+            box.kill9(daemon)
+        box.restart(*who)
+        assert check_sums(box) == first
+    for daemon in ("croftd", "supervisor"):
+        box.kill9(daemon)
+    box.restart("croftd", "supervisor")
+    work_out_and_in(box, tmp_path / "web2.tar", "third")
+    second = check_sums(box)
+    assert second > first
+    mine = [r for r in everything(box) if r["resource"] == ACME and r["meter"] in WORK]
+    assert {r["meter"] for r in mine} >= {"cpu.used", "memory.peak"}
+    assert len({r["run_id"] for r in mine}) == 1 and {r["resource_uid"] for r in mine} == {""}
+    # With the tenant it ends, and stays on the bill.
+    box.ok("tenant", "delete", "--force", "acme", timeout=120)
+    wait_until("it has ended", lambda: all(
+        r["final"] == "true" for r in everything(box) if r["meter"] == "cpu.used"), 60)
+    assert used(everything(box), ACME) >= second
+
+
+def test_what_croftd_did_not_live_to_see_is_counted(box, tmp_path):
+    """It is killed before it has a sample of the first work."""
+    box.tenant()
+    box.launch("acme/web")
+    stop(box, "acme/web")
+    box.ok("export", "acme/web", str(tmp_path / "web.tar"), timeout=120)
+    box.kill9("croftd")
+    leaf = box.cgroup("acme/_croft").cpu_usec()
+    assert leaf > 0
+    box.restart("croftd")
+    assert check_sums(box) >= leaf - 1
+
+
+def test_it_is_proven(box, tmp_path):
+    box.tenant()
+    box.launch("acme/web")
+    stop(box, "acme/web")
+    work_out_and_in(box, tmp_path / "web.tar", "again")
+    check_sums(box)
+    # Its hour is over.
+    with stopped(box) as state:
+        age(state)
+    wait_until("its hour is closed", lambda: any(
+        r["finalized_at"] for r in everything(box)
+        if r["resource"] == ACME and r["meter"] == "cpu.used"), 60)
+    check_whole(box)

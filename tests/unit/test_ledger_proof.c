@@ -1,0 +1,268 @@
+/* Proving and pruning the ledger, on a real SQLite: beside each other, and with what somebody
+ * changed. */
+#include "tests/unit/ledger_lab.h"
+
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+static void samples_go_and_records_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_pruner pruner = {.before_usec = EPOCH + 2 * HOUR};
+	struct ledger_verifier *v;
+	struct sum before;
+	struct sum after;
+	uint64_t last;
+	struct err err;
+
+	lab_add_run(f, 1, 100);
+	last = lab_add_samples(f, 1, 1, 110, 4 * 3600);
+	lab_add_run(f, 2, 50);
+	lab_add_samples(f, 2, 1, 60, 900);
+	lab_end_run(f, 2);
+	lab_close_until(f, FOREVER, false);
+	before = lab_entries_of(f, 1);
+	while (!pruner.done) {
+		lab_run_sql(f, "BEGIN");
+		assert_int_equal(ledger_prune_step(f->db, &pruner, &err), 0);
+		lab_run_sql(f, "COMMIT");
+	}
+	assert_true(pruner.samples > 2 * 3600 / 10);
+	lab_run_sql(f,
+		"CREATE TEMP TABLE rest AS SELECT 1 / (count(*) = 0) AS ok FROM samples WHERE "
+		"run = 2");
+	v = lab_verify(f);
+	if (v->n_problems)
+		fail_msg("%s", v->problems[0]);
+	assert_true(v->recomputed > 0 && v->recomputed < v->records);
+	free(v);
+	/* What was open goes on as if nothing had happened. */
+	lab_end_run(f, 1);
+	lab_close_until(f, FOREVER, false);
+	after = lab_entries_of(f, 1);
+	assert_int_equal(after.n, before.n + 1);
+	assert_int_equal((uint64_t)after.quantity[0], last * SECOND);
+	assert_int_equal((uint64_t)after.quantity[17], (last - (last % 3 == 0)) * SECOND);
+	v = lab_verify(f);
+	if (v->n_problems)
+		fail_msg("%s", v->problems[0]);
+	free(v);
+}
+
+/* Between two steps of a proof samples are deleted, behind it and ahead of it. */
+static void deleting_beside_a_proof_is_no_problem(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_verifier *v;
+	struct err err;
+
+	lab_add_run(f, 1, 100);
+	lab_add_samples(f, 1, 1, 110, 40 * 3600);
+	lab_end_run(f, 1);
+	lab_close_until(f, FOREVER, false);
+	for (unsigned at = 1; at < 40; at += 2) {
+		v = calloc(1, sizeof(*v));
+		assert_int_equal(ledger_chain_of(f->db, TENANT, &v->chain, &err), 0);
+		for (unsigned step = 0; !v->done; step++) {
+			if (step == at)
+				lab_prune(f, EPOCH + at * HOUR);
+			assert_int_equal(ledger_verify_step(f->db, v, &err), 0);
+		}
+		if (v->n_problems)
+			fail_msg("%s", v->problems[0]);
+		assert_true(v->recomputed <= v->records);
+		free(v);
+	}
+	lab_prune(f, FOREVER);
+	v = lab_verify(f);
+	assert_int_equal(v->n_problems, 0);
+	free(v);
+}
+
+/* Each of these is what somebody who can write the database might do. */
+static const struct fraud {
+	const char *sql;
+	const char *found;
+} frauds[] = {
+	{"UPDATE ledger_entries SET figures = (SELECT figures FROM ledger_entries WHERE number = 1)"
+	 " WHERE number = 2",
+		"not those that were written"},
+	{"UPDATE ledger_entries SET window_end = window_end - 1 WHERE number = 3",
+		"not those that were written"},
+	{"DELETE FROM ledger_entries WHERE number = 2", "one before it is missing"},
+	{"DELETE FROM ledger_entries WHERE number = 4", "its last records are missing"},
+	{"UPDATE samples SET packed = (SELECT packed FROM samples WHERE sequence = 713)"
+	 " WHERE run = 1 AND sequence = 710",
+		"cpu.used is"},
+	{"UPDATE samples SET packed = x'02' WHERE run = 1 AND sequence = 710", "is damaged"},
+	{"DELETE FROM samples WHERE run = 1 AND sequence = 700", "other meters or samples"},
+	{"UPDATE runs SET container = 'elsewhere' WHERE key = 1", "not those that were written"},
+	{"UPDATE ledger_entries SET to_boot = to_boot + 1 WHERE number = 2", "another moment"},
+};
+
+static void what_was_changed_is_found(void **state)
+{
+	struct fixture *f = *state;
+
+	lab_add_run(f, 1, 100);
+	lab_add_samples(f, 1, 1, 110, 5 * 3600);
+	lab_close_until(f, FOREVER, false);
+	lab_assert_proven(f);
+	for (size_t i = 0; i < ARRAY_SIZE(frauds); i++) {
+		lab_run_sql(f, "BEGIN");
+		lab_run_sql(f, frauds[i].sql);
+		lab_assert_found(f, frauds[i].found);
+		lab_run_sql(f, "ROLLBACK");
+	}
+	lab_assert_proven(f);
+}
+
+/* --- entries as a version made them that did not know a meter --- */
+
+struct rewriting {
+	struct fixture *f;
+	uint64_t from; /* numbers of entries */
+	uint64_t to;
+	uint64_t records;
+	char hash[LEDGER_HASH_SIZE];
+};
+
+static int rewrite(void *arg, const struct ledger_entry *entry, const char *hash, struct err *err)
+{
+	struct rewriting *w = arg;
+	struct ledger_entry e = *entry;
+	uint8_t figures[LEDGER_FIGURES_MAX];
+	size_t size;
+	int r;
+
+	(void)hash;
+	if (e.number >= w->from && e.number <= w->to)
+		e.figures.present &= ~ledger_later_meters();
+	size = ledger_figures_write(&e.figures, e.carry, figures);
+	w->records += (uint64_t)__builtin_popcountll(e.figures.present);
+	r = ledger_entry_chain(&e, w->hash, err);
+	return r < 0 ? r
+		     : db_query(w->f->db,
+			       "UPDATE ledger_entries SET figures = ?2, hash = ?3 WHERE number = "
+			       "?1",
+			       NULL, NULL, err, "ubs", e.number, (const void *)figures, size,
+			       w->hash);
+}
+
+/* A whole new chain, in which those have none of the later meters. */
+static void forget_later_meters(struct fixture *f, uint64_t from, uint64_t to)
+{
+	struct rewriting w = {.f = f, .from = from, .to = to};
+	struct ledger_chain chain;
+	struct err err;
+	int r = ledger_chain_of(f->db, TENANT, &chain, &err);
+
+	for (uint64_t number = 1; r == 0 && number < 100; number++)
+		r = ledger_entries_of_chain(f->db, chain.key, number - 1, 1, rewrite, &w, &err);
+	if (r == 0)
+		r = db_query(f->db,
+			"UPDATE ledger_chains SET records = ?2, head = ?3 WHERE key = ?1", NULL,
+			NULL, &err, "uus", chain.key, w.records, w.hash);
+	if (r < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void what_an_earlier_version_closed_is_proven(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t last;
+
+	f->has_net = true;
+	lab_add_run(f, 1, 0);
+	lab_add_sample(f, 1, 0, 0, 0);
+	last = lab_add_samples(f, 1, 1, 10, 3 * 3600);
+	lab_close_until(f, EPOCH + 2 * HOUR, false);
+	assert_int_equal(lab_entries_of(f, 1).n, 2);
+	lab_assert_proven(f);
+	forget_later_meters(f, 1, 2);
+	lab_assert_proven(f);
+	/* It is replaced by this one, which goes on. */
+	lab_add_samples(f, 1, last + 1, 3 * 3600, 5 * 3600);
+	lab_close_until(f, EPOCH + 4 * HOUR, false);
+	assert_int_equal(lab_entries_of(f, 1).n, 4);
+	assert_true(lab_entries_of(f, 1).last.figures.present & ledger_later_meters());
+	lab_assert_proven(f);
+	/* From then on an hour without it is one that somebody took it from. */
+	forget_later_meters(f, 4, 4);
+	lab_assert_found(f, "other meters");
+}
+
+/*
+ * Traffic that was not read for longer than five minutes has no rate: not where croftd was killed
+ * meanwhile, nor where samples are gone, nor by the proof.
+ */
+static void traffic_that_was_not_read_has_no_rate_later(void **state)
+{
+	struct fixture *f = *state;
+	const struct burst_hour *slots;
+	struct ledger_verifier *v;
+	uint64_t last;
+	struct sum sum;
+
+	f->has_net = true;
+	lab_add_run(f, 1, 0);
+	lab_add_sample(f, 1, 0, 0, 0);
+	last = lab_add_samples(f, 1, 1, 10, 3000);
+	f->has_net = false;
+	last = lab_add_samples(f, 1, last + 1, 3000, 4520);
+	lab_close_until(f, EPOCH + HOUR, true);
+	lab_prune(f, EPOCH + HOUR);
+	f->has_net = true;
+	lab_add_samples(f, 1, last + 1, 4520, 3 * 3600);
+	lab_close_until(f, EPOCH + 2 * HOUR, true);
+	sum = lab_entries_of(f, 1);
+	assert_int_equal(sum.n, 2);
+	slots = &sum.last.figures.slots;
+	for (size_t slot = 0; slot < 3; slot++)
+		assert_int_equal(slots->bytes[BURST_IN][slot], 0);
+	/* From the first of them to the next five minutes. */
+	assert_int_equal(slots->bytes[BURST_IN][3], 28 * SECOND);
+	assert_int_equal(slots->bytes[BURST_IN][4], 30 * SECOND);
+	v = lab_verify(f);
+	if (v->n_problems)
+		fail_msg("%s", v->problems[0]);
+	assert_true(v->recomputed > 0 && v->recomputed < v->records);
+	free(v);
+}
+
+static void each_tenant_has_a_chain_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_chain one;
+	struct ledger_chain two;
+	struct err err;
+
+	lab_add_run(f, 1, 100);
+	lab_add_run_of(f, 2, OTHER, "other", 100);
+	lab_add_samples(f, 1, 1, 110, 8000);
+	lab_add_samples(f, 2, 1, 110, 8000);
+	lab_close_until(f, FOREVER, false);
+	assert_int_equal(ledger_chain_of(f->db, TENANT, &one, &err), 0);
+	assert_int_equal(ledger_chain_of(f->db, OTHER, &two, &err), 0);
+	assert_int_equal(one.records, two.records);
+	assert_string_not_equal(one.head, two.head);
+	/* What is done to one is nothing to the other. */
+	lab_run_sql(f, "DELETE FROM ledger_entries WHERE run = 2");
+	lab_assert_proven(f);
+}
+
+int main(void)
+{
+#define ON_DATABASE(test) cmocka_unit_test_setup_teardown(test, lab_make, lab_drop)
+	const struct CMUnitTest tests[] = {
+		ON_DATABASE(samples_go_and_records_stay),
+		ON_DATABASE(deleting_beside_a_proof_is_no_problem),
+		ON_DATABASE(what_was_changed_is_found),
+		ON_DATABASE(what_an_earlier_version_closed_is_proven),
+		ON_DATABASE(traffic_that_was_not_read_has_no_rate_later),
+		ON_DATABASE(each_tenant_has_a_chain_of_its_own),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
