@@ -32,7 +32,8 @@ bool answer_fits_kernel(void)
 
 bool answer_is_due(const struct answer *a, uint64_t now_usec)
 {
-	return a->paid_usec < now_usec + (uint64_t)ANSWER_BURST * ANSWER_GAP_USEC;
+	return a->paid_usec + ANSWER_GAP_USEC <=
+	       now_usec + (uint64_t)ANSWER_BURST * ANSWER_GAP_USEC;
 }
 
 /* Also for one that came to nothing: it was work. */
