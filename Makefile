@@ -99,7 +99,7 @@ format: deps ## clang-format on every C file
 		xargs -0 -r clang-format-14 -i
 
 san: deps ## unit and root tests under AddressSanitizer and UBSan, in build-san/
-	@exec /usr/bin/python3 tests/run --only san
+	@exec /usr/bin/python3 tests/run --only san-unit,san-root
 
 cover: deps deps-cover ## line coverage of the unit and root tests, in build-cover/
 	@exec /usr/bin/python3 tests/run --only cover

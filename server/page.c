@@ -12,23 +12,23 @@ static int digit(char c)
 }
 
 /* "<letter of the list><hexadecimal key>". False when it is not of this list, or not a token. */
-static int read_token(const char *list, const char *token, char out[static PAGE_KEY_SIZE])
+static bool read_token(const char *list, const char *token, char out[static PAGE_KEY_SIZE])
 {
 	size_t n = 0;
 
 	if (token[0] != list[0])
-		return -1;
+		return false;
 	for (const char *p = token + 1; *p; p += 2) {
 		int high = digit(p[0]);
 		int low = high < 0 ? -1 : digit(p[1]);
-		int c = high << 4 | low;
+		int c = high * 16 + low;
 
 		if (low < 0 || c <= ' ' || c > '~' || n + 1 >= PAGE_KEY_SIZE)
-			return -1;
+			return false;
 		out[n++] = (char)c;
 	}
 	out[n] = '\0';
-	return n ? 0 : -1;
+	return n > 0;
 }
 
 int page_parse(
@@ -41,7 +41,7 @@ int page_parse(
 			"a page_size is not negative");
 	if (page_size)
 		page.size = page_size > PAGE_MAX ? PAGE_MAX : (size_t)page_size;
-	if (*token && read_token(list, token, page.after) < 0)
+	if (*token && !read_token(list, token, page.after))
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "PAGE_INVALID", "page_token",
 			"this page_token is not one of this list");
 	*ret = page;

@@ -421,7 +421,6 @@ static void a_console_is_kept_only_where_it_belongs(void **state)
 	sup_disconnect(s);
 	sup_kill(s);
 	sup_start(s);
-	sup_connect(s);
 	keep.run_id[0] ^= 1;
 	assert_refused(s, sup_call(s, MSG_CONSOLE_KEEP, &keep, &master, 1), "CONSOLE_NOT_WANTED");
 	keep.run_id[0] ^= 1;
