@@ -127,7 +127,7 @@ static const struct option_rule timeout_options[] = {
 };
 
 static const struct option_rule delete_options[] = {
-	{.name = "force", .help = "kill it first if it runs"},
+	{.name = "force", .help = "also while it runs, has snapshots or is held for abuse"},
 	{0},
 };
 

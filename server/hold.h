@@ -42,8 +42,8 @@ int64_t hold_stop_wall_usec(const struct hold *hold);
  */
 int hold_check(const struct tenant *tenant, struct err *err);
 /*
- * What overwrites a container's files under a hold of type abuse overwrites evidence: returns 0, or
- * FAILED_PRECONDITION / FILES_ARE_EVIDENCE unless it is meant.
+ * What overwrites or deletes a container's files under a hold of type abuse ends evidence: returns
+ * 0, or FAILED_PRECONDITION / FILES_ARE_EVIDENCE unless it is meant.
  */
 int hold_check_evidence(const struct tenant *tenant, bool force, struct err *err);
 

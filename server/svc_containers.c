@@ -13,6 +13,7 @@
 #include "server/container_update.h"
 #include "server/convert.h"
 #include "server/events.h"
+#include "server/hold.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/page.h"
@@ -368,6 +369,10 @@ static void delete_handler(struct grpc_call *call, const ProtobufCMessage *messa
 
 	if (!op)
 		return;
+	if (hold_check_evidence(op->container->tenant, request->force, &err) < 0) {
+		container_op_fail(op, &err);
+		return;
+	}
 	before = op->container->stopper;
 	if (request->force)
 		auth_actor(grpc_call_peer(call), &op->container->stopper);

@@ -181,20 +181,24 @@ def test_a_hold_that_is_resumed_ends_its_case(box):
     assert wait_over(box, case["number"])["end_reason"] == "hold_lifted"
 
 
-def test_files_of_who_is_suspended_for_abuse_are_not_overwritten(box):
+def test_files_of_who_is_suspended_for_abuse_are_kept(box):
     """Nor by an operator, who does not mean it. Under another hold nobody asks."""
     box.tenant()
     box.launch("acme/web")
     box.ok("snapshot", "create", "acme/web", "first")
     image = box.info("acme/web")["image"].removeprefix("images/")
     box.ok("stop", "--timeout", "0", "acme/web")
+    box.ok("create", image, "acme/other")
     box.ok("tenant", "suspend", "acme", "--type", "abuse")
-    for words in (("snapshot", "restore", "acme/web", "first"), ("rebuild", "acme/web", image)):
+    for words in (("snapshot", "restore", "acme/web", "first"), ("rebuild", "acme/web", image),
+                  ("delete", "acme/other")):
         box.refused(*words, match="may be evidence")
         box.ok(*words, "--force")
     box.ok("tenant", "suspend", "acme", "--type", "billing")
     box.ok("tenant", "resume", "acme", "--type", "abuse")
     box.ok("rebuild", "acme/web", image)
+    box.ok("snapshot", "delete", "acme/web", "first")
+    box.ok("delete", "acme/web")
 
 
 def test_a_dry_run_only_tells(box):
