@@ -168,6 +168,10 @@ static int on_entry(void *arg, const struct tar_entry *e, struct err *err)
 	if (e->type == TAR_DIRECTORY && !u->as && !strcmp(e->path, "."))
 		return 0;
 	r = place(u, e->path, path, err);
+	/* Whoever comes back to it would be led where it points to. */
+	if (r == 0 && u->as && e->type == TAR_SYMLINK && !strchr(path, '/'))
+		r = err_set(err, ERR_INVALID_ARGUMENT, "ARCHIVE_UNSAFE",
+			"what was asked for came as a symbolic link; nothing was written for it");
 	if (r == 0)
 		r = open_parent(u, path, err);
 	if (r < 0)

@@ -11,9 +11,13 @@
 
 struct tree_unpack {
 	struct tar_reader reader;
-	int dirfd;	/* the caller's */
-	const char *as; /* in place of the first component of every name; NULL: as it is */
-	mode_t mask;	/* of permission bits that are taken over */
+	int dirfd; /* the caller's */
+	/*
+	 * In place of the first component of every name, which then is no link; NULL: as it is, for
+	 * an archive whose sender may choose.
+	 */
+	const char *as;
+	mode_t mask; /* of permission bits that are taken over */
 	uint64_t entries;
 	uint64_t bytes;
 	/* The file being written. */

@@ -40,8 +40,11 @@ static int report_error(const struct cli *cli, const struct err *err)
 {
 	const struct command *command = cli->command;
 	bool usage = usage_is(err);
+	struct err shown = *err;
 
-	fprintf(stderr, "croft: %s\n", err->msg);
+	/* Names in it may come from a container. */
+	err_sanitize(&shown);
+	fprintf(stderr, "croft: %s\n", shown.msg);
 	if (usage && command) {
 		fputs("usage: ", stderr);
 		command_print_usage(command, stderr);

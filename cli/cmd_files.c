@@ -312,7 +312,30 @@ static int pull_all(struct cli *cli, struct pull *p, struct call *call, struct e
 	}
 }
 
-/* As in croft-files: into a directory that exists, or under a new name beside it. */
+/* The last component of what was asked for, which is not the sender's to choose. */
+static int name_asked_for(const char *path, char ret[static NAME_MAX + 1], struct err *err)
+{
+	size_t len = strlen(path);
+	const char *last;
+
+	while (len && path[len - 1] == '/')
+		len--;
+	last = memrchr(path, '/', len);
+	last = last ? last + 1 : path;
+	len -= (size_t)(last - path);
+	if (len > NAME_MAX)
+		return err_sys(err, ENAMETOOLONG, "%.80s", path);
+	memcpy(ret, last, len);
+	ret[len] = '\0';
+	if (!len || !strcmp(ret, ".") || !strcmp(ret, ".."))
+		return usage_error(err, "\"%.80s\" does not end in a name", path);
+	return 0;
+}
+
+/*
+ * As in croft-files: into a directory that exists, under the name that was asked for, or under a
+ * new name beside it.
+ */
 static int open_target(
 	const char *target, char *copy, int *ret_fd, const char **ret_as, struct err *err)
 {
@@ -323,7 +346,6 @@ static int open_target(
 	if (len >= PATH_MAX || !len)
 		return err_sys(err, len ? ENAMETOOLONG : ENOENT, "%.80s", target);
 	memcpy(copy, target, len + 1);
-	*ret_as = NULL;
 	if (stat(copy, &st) < 0 || !S_ISDIR(st.st_mode)) {
 		slash = strrchr(copy, '/');
 		*ret_as = slash ? slash + 1 : target;
@@ -350,9 +372,10 @@ static int pull(struct cli *cli, struct err *err)
 	mode_t mask = umask(022);
 	char size[LIMIT_TEXT_MAX];
 	char name[RESOURCE_SIZE];
+	char asked[NAME_MAX + 1];
 	char copy[PATH_MAX];
 	const char *path;
-	const char *as = NULL;
+	const char *as = asked;
 	int r = split_place(cli_arg(cli, 0), name, &path, err);
 
 	umask(mask);
@@ -362,6 +385,8 @@ static int pull(struct cli *cli, struct err *err)
 		return r;
 	p->to_stdout = !strcmp(target, "-");
 	if (!p->to_stdout)
+		r = name_asked_for(path, asked, err);
+	if (r == 0 && !p->to_stdout)
 		r = open_target(target, copy, &fd, &as, err);
 	if (r < 0)
 		return r;

@@ -158,6 +158,21 @@ static void a_tree_comes_through(void **state)
 	expect_file(f, "to/other/sub/large", large, sizeof(large));
 }
 
+/* Whoever asked for a file, and comes back to it, is not led anywhere. */
+static void what_is_named_by_the_receiver_is_no_link(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_report report;
+	struct err err;
+
+	assert_int_equal(symlinkat("../nowhere", f->fd, "from/link"), 0);
+	assert_int_equal(pack(f, "from/link", &report, &err), 0);
+	assert_true(unpack(f, "other", STREAM_MAX, &err) < 0);
+	assert_string_equal(err.reason, "ARCHIVE_UNSAFE");
+	assert_false(exists(f, "to/other"));
+	assert_int_equal(unpack(f, NULL, STREAM_MAX, &err), 0);
+}
+
 static void one_file_takes_another_name(void **state)
 {
 	struct fixture *f = *state;
@@ -385,6 +400,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_tree_comes_through, make, drop),
+		cmocka_unit_test_setup_teardown(
+			what_is_named_by_the_receiver_is_no_link, make, drop),
 		cmocka_unit_test_setup_teardown(one_file_takes_another_name, make, drop),
 		cmocka_unit_test_setup_teardown(names_do_not_lead_out, make, drop),
 		cmocka_unit_test_setup_teardown(links_do_not_lead_out, make, drop),
