@@ -33,6 +33,9 @@ static int compare(const void *a, const void *b)
 		order = strcmp(x->uid, y->uid);
 	if (!order)
 		order = strcmp(x->account, y->account);
+	/* What takes off comes last, so that no sum on the way is below 0. */
+	if (!order)
+		order = x->negative - y->negative;
 	/* Behind what it corrects, which has none. */
 	return order ? order : strcmp(x->correction, y->correction);
 }

@@ -157,6 +157,30 @@ static void a_correction_ends_where_what_is_included_does(void **state)
 	free(text);
 }
 
+/* Whatever their ids, that is their order: none of the sums on the way is below 0. */
+static void a_correction_that_was_undone(void **state)
+{
+	static const struct entry undone[] = {
+		{"web", "-100", "operator: undo", NEXT + 9},
+		{"web", "50", NULL, MONTH + 3720},
+		{"web", "100", "operator: typo", NEXT},
+	};
+	char *text = bill(undone, ARRAY_SIZE(undone));
+
+	(void)state;
+	assert_string_equal(text,
+		"Usage||cpu.used of tenants/acme/containers/web, included|50|0|10\n"
+		"Usage|Correction|Correction of cpu.used of tenants/acme/containers/web, "
+		"included, operator: typo|50|0|10\n"
+		"Usage|Correction|Correction of cpu.used of tenants/acme/containers/web, "
+		"operator: typo|50|10|10\n"
+		"Usage|Correction|Correction of cpu.used of tenants/acme/containers/web, "
+		"operator: undo|-50|-10|-10\n"
+		"Usage|Correction|Correction of cpu.used of tenants/acme/containers/web, "
+		"included, operator: undo|-50|0|-10\n");
+	free(text);
+}
+
 static void what_is_included_ends_where_it_does(void **state)
 {
 	static const struct entry just[] = {{"a", "100", NULL, 0}, {"b", "7", NULL, 0}};
@@ -202,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_correction_is_of_what_may_have_been_invoiced),
 		cmocka_unit_test(a_correction_ends_where_what_is_included_does),
+		cmocka_unit_test(a_correction_that_was_undone),
 		cmocka_unit_test(what_is_included_ends_where_it_does),
 		cmocka_unit_test(a_name_that_was_given_to_somebody_else),
 	};
