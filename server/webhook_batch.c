@@ -248,7 +248,8 @@ int webhook_batch_read(struct db *db, void *arg, struct err *err)
 		return err_oom(err);
 	r = make(db, &m, err);
 	if (batch->kind != WEBHOOK_BATCH_NOTHING)
-		fputs("]\n", m.out);
+		/* Entries may have no meter, and so no record. */
+		fputs(ftell(m.out) == 0 ? "[]\n" : "]\n", m.out);
 	if (ferror(m.out) && r == 0)
 		r = err_oom(err);
 	if (fclose(m.out) != 0 && r == 0)
