@@ -65,6 +65,9 @@ static void on_step(void *arg, const struct err *err)
 	if (err) {
 		grpc_fail(s->call, err);
 		summary_free(s);
+	} else if (!grpc_call_is_open(s->call)) {
+		/* Nobody waits for it: the database has others to serve. */
+		summary_free(s);
 	} else if (s->cursor.phase == EXPORT_DONE) {
 		reply(s);
 	} else {
