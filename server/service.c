@@ -290,10 +290,11 @@ static void take_apart(struct service *service)
 	ledger_keeper_destroy(server);
 	event_feed_destroy(server);
 	sessions_destroy(server);
-	request_table_destroy(server->requests);
 	policies_forget(server);
 	abuse_destroy(server);
 	model_finish(&server->model);
+	/* Behind the containers: whoever waits for one is answered, which ends a request. */
+	request_table_destroy(server->requests);
 	/* Behind the last container's output. */
 	log_writer_destroy(server->log_writer);
 	upkeep_finish(server);

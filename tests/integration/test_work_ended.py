@@ -123,3 +123,17 @@ def test_users_of_a_suspended_tenant(box, tmp_path):
             box.refused(*words, stdin=stdin, match=r"suspended \(operator\)")
         else:
             assert box.croft(*words, stdin=stdin, timeout=120).rc == 0, words
+
+
+def test_croftd_ends_well_while_a_stop_is_waited_for(box):
+    """By a container that does not heed it: who waits is answered last of all."""
+    box.tenant()
+    box.launch("acme/web", init=["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    pid = box.pids["croftd"]
+    with box.background("stop", "acme/web", "--timeout", "60"):
+        wait_until("it is asked", lambda: box.info("acme/web")["state"] == "STOPPING")
+        box.terminate("croftd")
+        assert box.reaper.status(pid) == "exited 0"
+    box.restart("croftd")
+    box.wait_ready()
+    box.ok("kill", "acme/web")
