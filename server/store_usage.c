@@ -59,21 +59,15 @@ void store_gap(struct db_tx *tx, const struct run *run, const char *reason,
 void store_totals(struct db_tx *tx, const char *uid, const struct usage_totals *t)
 {
 	db_tx_write(tx,
-		"INSERT INTO totals (uid, cpu, throttled, memory_high, memory_low,"
+		"INSERT OR REPLACE INTO totals (uid, cpu, throttled, memory_high, memory_low,"
 		" memory_peak, pids_peak, pids_denied, oom_kills, at_limit, running, runs,"
 		" net_in, net_in_packets, net_out, net_out_packets, net_outside_in,"
 		" net_outside_in_packets, net_outside_out, net_outside_out_packets, io_read,"
 		" io_read_ops, io_write, io_write_ops, cpu_user, cpu_system)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-		" ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)"
+		" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
+		" ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26"
 		/* A sweep that began before an end may be committed behind it. */
-		" ON CONFLICT (uid) DO UPDATE SET cpu=?2, throttled=?3, memory_high=?4,"
-		" memory_low=?5, memory_peak=?6, pids_peak=?7, pids_denied=?8, oom_kills=?9,"
-		" at_limit=?10, running=?11, runs=?12, net_in=?13, net_in_packets=?14,"
-		" net_out=?15, net_out_packets=?16, net_outside_in=?17,"
-		" net_outside_in_packets=?18, net_outside_out=?19, net_outside_out_packets=?20,"
-		" io_read=?21, io_read_ops=?22, io_write=?23, io_write_ops=?24, cpu_user=?25,"
-		" cpu_system=?26 WHERE ?11 >= running",
+		" WHERE NOT EXISTS (SELECT 1 FROM totals WHERE uid = ?1 AND running > ?11)",
 		"suuuuuuuuuuuuuuuuuuuuuuuuu", uid, t->cpu_usec, t->throttled_usec,
 		(uint64_t)(t->memory_kib_usec >> 64), (uint64_t)t->memory_kib_usec,
 		t->memory_peak_bytes, t->pids_peak, t->pids_denied, t->oom_kills,
