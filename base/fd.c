@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#define SEAL_TRIES 20
+
 ssize_t fd_read_full(int fd, void *buf, size_t size)
 {
 	size_t done = 0;
@@ -323,6 +325,19 @@ int fd_lock(int fd)
 	return r;
 }
 
+int fd_seal(int fd)
+{
+	int r;
+
+	/* The kernel waits for some 150 ms each time. */
+	for (int tries = 0; tries < SEAL_TRIES; tries++) {
+		r = fcntl(fd, F_ADD_SEALS, FD_SEALS) < 0 ? -errno : 0;
+		if (r != -EBUSY)
+			break;
+	}
+	return r;
+}
+
 int fd_sealed_memfd(const char *name, const void *data, size_t size)
 {
 	_cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -333,9 +348,8 @@ int fd_sealed_memfd(const char *name, const void *data, size_t size)
 	r = fd_write_full(fd, data, size);
 	if (r < 0)
 		return r;
-	if (lseek(fd, 0, SEEK_SET) < 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) <
-			0)
+	if (lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
-	return take_fd(&fd);
+	r = fd_seal(fd);
+	return r < 0 ? r : take_fd(&fd);
 }

@@ -1,12 +1,14 @@
 /* Whole-buffer I/O, small files relative to a directory, and descriptors over a unix socket. */
 #pragma once
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #define FD_PASS_MAX 32 /* descriptors in one message; the kernel allows 253 (SCM_MAX_FD) */
+#define FD_SEALS    (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* Reads until size bytes or end of file. Returns the number read (at most size) or -errno. */
 ssize_t fd_read_full(int fd, void *buf, size_t size);
@@ -83,6 +85,14 @@ int fd_set_nonblock(int fd, bool on);
  * descriptor of that opening is closed. Returns 0 or -errno.
  */
 int fd_lock(int fd);
+
+/*
+ * Seals a memfd: no write, grow, shrink or further seal (FD_SEALS). Patient with pages that the
+ * kernel itself holds for a moment, as it does when it moves or reclaims them: F_ADD_SEALS is
+ * refused meanwhile. Returns 0 or -errno; -EBUSY after some seconds, or at once for a file that is
+ * mapped to be written. Source: fcntl(2), mm/memfd.c.
+ */
+int fd_seal(int fd);
 
 /*
  * A sealed memfd (no write, grow, shrink or further seal) with these bytes, offset 0.

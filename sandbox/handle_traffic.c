@@ -93,6 +93,7 @@ static int finish_rows(const struct supervisor *s, int fd, uint64_t n, struct er
 {
 	size_t size = n * sizeof(struct msg_net_usage);
 	struct msg_net_usage *rows;
+	int r;
 
 	if (n) {
 		rows = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -101,9 +102,8 @@ static int finish_rows(const struct supervisor *s, int fd, uint64_t n, struct er
 		drop_ended(s, rows, n);
 		munmap(rows, size);
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return err_sys(err, errno, "seal the counters");
-	return 0;
+	r = fd_seal(fd);
+	return r < 0 ? err_sys(err, r, "seal the counters") : 0;
 }
 
 static void looked(struct task *task, struct job_result *result)

@@ -2,6 +2,7 @@
 #include "sandbox/seal.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -10,8 +11,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-#define DIR_ENV	  "CROFT_PROGRAM_DIR"
+#define DIR_ENV "CROFT_PROGRAM_DIR"
 
 extern char **environ;
 
@@ -50,14 +50,16 @@ int seal_copy(int fd, const char *name, int *ret_fd, struct err *err)
 	_cleanup_close_ int copy = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct stat st;
 	off_t offset = 0;
+	int r;
 
 	if (copy < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "copy %s", name);
 	while (offset < st.st_size)
 		if (sendfile(copy, fd, &offset, (size_t)(st.st_size - offset)) <= 0)
 			return err_sys(err, errno, "copy %s", name);
-	if (fcntl(copy, F_ADD_SEALS, ALL_SEALS) < 0)
-		return err_sys(err, errno, "seal %s", name);
+	r = fd_seal(copy);
+	if (r < 0)
+		return err_sys(err, r, "seal %s", name);
 	*ret_fd = take_fd(&copy);
 	return 0;
 }
@@ -73,7 +75,7 @@ int seal_self(char **argv, struct err *err)
 	if (self < 0)
 		return err_sys(err, errno, "open the program");
 	seals = fcntl(self, F_GET_SEALS);
-	if (seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS)
+	if (seals >= 0 && (seals & FD_SEALS) == FD_SEALS)
 		return 0;
 	r = own_dir(dir, sizeof(dir), err);
 	if (r < 0)
