@@ -203,7 +203,8 @@ int db_open(const char *path, struct db **ret, struct err *err)
 	if (!db)
 		return err_oom(err);
 	db->wake_fd = -1;
-	STAILQ_INIT(&db->queue);
+	STAILQ_INIT(&db->writes);
+	STAILQ_INIT(&db->reads);
 	STAILQ_INIT(&db->finished);
 	if (make_sync(db) < 0 || asprintf(&db->reserve, "%s-reserve", path) < 0) {
 		free(db);
@@ -311,7 +312,8 @@ static void submit(struct db *db, struct db_job *job)
 {
 	job->asked_usec = clock_boot_usec();
 	pthread_mutex_lock(&db->lock);
-	STAILQ_INSERT_TAIL(&db->queue, job, entry);
+	job->number = db->n_asked++;
+	STAILQ_INSERT_TAIL(job->is_write ? &db->writes : &db->reads, job, entry);
 	pthread_cond_signal(&db->queued);
 	pthread_mutex_unlock(&db->lock);
 }
@@ -377,7 +379,7 @@ static bool is_idle(struct db *db)
 	bool idle;
 
 	pthread_mutex_lock(&db->lock);
-	idle = STAILQ_EMPTY(&db->queue) && STAILQ_EMPTY(&db->finished);
+	idle = STAILQ_EMPTY(&db->writes) && STAILQ_EMPTY(&db->reads) && STAILQ_EMPTY(&db->finished);
 	pthread_mutex_unlock(&db->lock);
 	return idle;
 }

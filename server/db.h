@@ -87,7 +87,10 @@ bool db_is_full(struct db *db);
 /* The refusal: returns -errno. */
 int db_refuse_full(struct err *err);
 
-/* Queues a read. Both callbacks are called once. */
+/*
+ * Queues a read. Both callbacks are called once. It sees what was queued to be written before it,
+ * and may see what was queued after it: a commit does not wait for more than one read.
+ */
 void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg);
 
 /*

@@ -40,6 +40,7 @@ struct db_job {
 	void *arg;
 	bool is_write;
 	bool failed;
+	uint64_t number; /* in the order of asking */
 	uint64_t asked_usec;
 	struct err err;
 };
@@ -65,7 +66,9 @@ struct db {
 	pthread_mutex_t lock;
 	pthread_cond_t queued;
 	/* Below: under lock. */
-	struct db_job_list queue;
+	struct db_job_list writes;
+	struct db_job_list reads;
+	uint64_t n_asked;
 	struct db_job_list finished;
 	bool stopping;
 	bool broken; /* nothing is carried out any more */
@@ -74,6 +77,7 @@ struct db {
 	bool wrote;
 	/* The thread's alone. */
 	time_t looked; /* for room, while full */
+	bool wrote_last;
 };
 
 /* The database's thread: carries jobs out until db->stopping. arg is the db. */

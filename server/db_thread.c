@@ -226,7 +226,8 @@ static void wait_for_job(struct db *db)
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += FULL_PAUSE_SECONDS;
-	while (STAILQ_EMPTY(&db->queue) && !db->stopping && !db->broken) {
+	while (STAILQ_EMPTY(&db->writes) && STAILQ_EMPTY(&db->reads) && !db->stopping &&
+		!db->broken) {
 		if (!db->full)
 			pthread_cond_wait(&db->queued, &db->lock);
 		else if (pthread_cond_timedwait(&db->queued, &db->lock, &until) != 0)
@@ -235,24 +236,44 @@ static void wait_for_job(struct db *db)
 }
 
 /*
- * Moves up to BATCH_MAX jobs out of the queue: all writes, or all reads, so that a read sees what
- * was written before it and nothing that may be rolled back. False: time to end.
+ * Whether a read is next. Of those that wait, one is carried out between two batches of writes:
+ * a commit never waits for more than one read, however many there are. A read sees all that was
+ * asked to be written before it, and nothing that may be rolled back.
  */
+static bool read_is_next(const struct db *db)
+{
+	const struct db_job *read = STAILQ_FIRST(&db->reads);
+	const struct db_job *write = STAILQ_FIRST(&db->writes);
+
+	if (!read || !write)
+		return read;
+	return db->wrote_last && read->number < write->number;
+}
+
+/* Up to BATCH_MAX writes, or one read. */
+static void move_jobs(struct db *db, struct db_job_list *batch)
+{
+	bool is_read = read_is_next(db);
+	struct db_job_list *queue = is_read ? &db->reads : &db->writes;
+	struct db_job *job;
+
+	for (int i = 0; i < (is_read ? 1 : BATCH_MAX) && (job = STAILQ_FIRST(queue)); i++) {
+		STAILQ_REMOVE_HEAD(queue, entry);
+		STAILQ_INSERT_TAIL(batch, job, entry);
+	}
+	db->wrote_last = !is_read;
+}
+
+/* The next jobs to be carried out together. False: time to end. */
 static bool take_batch(
 	struct db *db, struct db_job_list *batch, bool *ret_broken, struct err *ret_err)
 {
-	struct db_job *job;
 	bool go_on;
 
 	STAILQ_INIT(batch);
 	pthread_mutex_lock(&db->lock);
 	wait_for_job(db);
-	for (int i = 0; i < BATCH_MAX && (job = STAILQ_FIRST(&db->queue)); i++) {
-		if (i && job->is_write != STAILQ_FIRST(batch)->is_write)
-			break;
-		STAILQ_REMOVE_HEAD(&db->queue, entry);
-		STAILQ_INSERT_TAIL(batch, job, entry);
-	}
+	move_jobs(db, batch);
 	*ret_broken = db->broken;
 	*ret_err = db->broken_err;
 	go_on = !STAILQ_EMPTY(batch) || (!db->stopping && !db->broken);

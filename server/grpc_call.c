@@ -16,11 +16,10 @@ bool grpc_call_recharge(struct grpc_call *call, size_t request_cost)
 {
 	size_t now = grpc_buf_size(&call->out) + grpc_buf_size(&call->held) +
 		     grpc_buf_size(&call->deframer.body) + request_cost;
-	struct grpc_user *user;
+	struct grpc_user *user = call->user;
 
 	if (!call->conn)
 		return true;
-	user = call->conn->user;
 	if (now > call->charged && !grpc_user_charge(user, now - call->charged))
 		return false;
 	if (now < call->charged)
@@ -93,7 +92,7 @@ void grpc_call_detach(struct grpc_call *call)
 	call->todo = 0;
 	TAILQ_REMOVE(&conn->calls, call, link);
 	conn->server->n_calls--;
-	conn->user->bytes -= call->charged;
+	call->user->bytes -= call->charged;
 	call->charged = 0;
 	call->conn = NULL;
 	call->ended = true;
@@ -319,6 +318,7 @@ int grpc_call_open(struct grpc_conn *conn, int32_t stream_id, const struct grpc_
 		return NGHTTP2_ERR_NOMEM;
 	call->refs = 1;
 	call->conn = conn;
+	call->user = conn->user;
 	call->stream_id = stream_id;
 	call->method = request->method;
 	call->handler = conn->server->handlers[request->method - grpc_methods];
@@ -333,6 +333,7 @@ int grpc_call_open(struct grpc_conn *conn, int32_t stream_id, const struct grpc_
 		return NGHTTP2_ERR_NOMEM;
 	}
 	TAILQ_INSERT_TAIL(&conn->calls, call, link);
+	call->user->calls++;
 	conn->server->n_calls++;
 	conn->server->drain_ticks = 0;
 	r = nghttp2_session_set_stream_user_data(conn->session, stream_id, call);
@@ -349,8 +350,10 @@ struct grpc_call *grpc_call_ref(struct grpc_call *call)
 
 void grpc_call_unref(struct grpc_call *call)
 {
-	if (call && --call->refs == 0)
-		free(call);
+	if (!call || --call->refs)
+		return;
+	grpc_user_call_gone(call->user);
+	free(call);
 }
 
 bool grpc_call_is_open(const struct grpc_call *call)

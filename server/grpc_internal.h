@@ -21,8 +21,10 @@ struct event;
 #define GRPC_CONN_WINDOW	(1u << 20)   /* and on all of a connection's calls together */
 #define GRPC_CONNS_MAX		1024u	     /* in all; the last are kept for operators: */
 #define GRPC_CONNS_RESERVE	64u
-#define GRPC_TENANT_CONNS_MAX	64u	    /* of one uid, or address */
-#define GRPC_OPERATOR_CONNS_MAX 768u	    /* each `croft exec` of a shell service is one */
+#define GRPC_TENANT_CONNS_MAX	64u  /* of one uid, or address */
+#define GRPC_OPERATOR_CONNS_MAX 768u /* each `croft exec` of a shell service is one */
+#define GRPC_TENANT_CALLS_MAX	256u /* that go on, or are still worked for */
+#define GRPC_OPERATOR_CALLS_MAX 4096u
 #define GRPC_TENANT_BYTES_MAX	(64u << 20) /* buffered for one peer, both directions */
 #define GRPC_OPERATOR_BYTES_MAX (256u << 20)
 #define GRPC_OUT_HIGH		(256u << 10) /* unwritten bytes that stop framing and reading */
@@ -41,13 +43,20 @@ struct grpc_listener {
 	LIST_ENTRY(grpc_listener) link;
 };
 
-/* A peer's identity with what is charged to it; shared by its connections, freed with the last. */
+/*
+ * A peer's identity with what is charged to it; shared by its connections and its calls, freed with
+ * the last of them. A call counts until its last reference is dropped: who leaves a call does not
+ * end the work that it has caused.
+ */
 struct grpc_user {
 	bool local;
 	uid_t uid;	     /* local */
 	uint8_t address[16]; /* else: IPv6, or IPv4 mapped into it */
 	unsigned connections;
 	unsigned connections_max;
+	unsigned calls;
+	unsigned calls_max;
+	bool listed; /* until its server is destroyed */
 	size_t bytes;
 	size_t bytes_max;
 	LIST_ENTRY(grpc_user) link;
@@ -128,6 +137,7 @@ enum grpc_todo {
 struct grpc_call {
 	unsigned refs;
 	struct grpc_conn *conn; /* NULL once the stream is closed */
+	struct grpc_user *user;
 	int32_t stream_id;
 	const struct grpc_method *method;
 	const struct grpc_handler *handler;
@@ -178,6 +188,8 @@ const struct grpc_method *grpc_method_find(const char *path);
 void grpc_server_serve(struct grpc_server *server, int fd);
 /* A connection was destroyed. */
 void grpc_server_conn_gone(struct grpc_server *server, struct grpc_user *user);
+/* One call less of this peer's. */
+void grpc_user_call_gone(struct grpc_user *user);
 /* Adds bytes to what a peer holds; false (and nothing added) beyond its bytes_max. */
 bool grpc_user_charge(struct grpc_user *user, size_t bytes);
 

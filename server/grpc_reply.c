@@ -133,7 +133,7 @@ static uint8_t *begin_message(struct grpc_call *call, size_t size)
 		return NULL;
 	}
 	if (grpc_buf_size(&call->out) > OUT_MAX ||
-		!grpc_user_charge(call->conn->user, GRPC_PREFIX_SIZE + size)) {
+		!grpc_user_charge(call->user, GRPC_PREFIX_SIZE + size)) {
 		grpc_call_refuse_bytes(&err);
 		end_while_sending(call, &err);
 		return NULL;

@@ -148,6 +148,13 @@ static int judge(const struct grpc_conn *conn, struct err *err)
 			"%s is not implemented by this server", r->path);
 		return 200;
 	}
+	if (conn->user->calls >= conn->user->calls_max) {
+		err_set(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS",
+			"%u calls of this client go on or are still worked for, which is as many "
+			"as are allowed: wait for some to end before making more",
+			conn->user->calls_max);
+		return 200;
+	}
 	return 0;
 }
 

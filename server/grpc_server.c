@@ -54,21 +54,47 @@ static struct grpc_user *user_get(
 		user->local = peer->local;
 		user->uid = peer->uid;
 		memcpy(user->address, address, sizeof(user->address));
+		user->listed = true;
 		LIST_INSERT_HEAD(&server->users, user, link);
 	}
 	/* An operator's group may have changed since the last connection. */
 	user->connections_max = peer->admin ? GRPC_OPERATOR_CONNS_MAX : GRPC_TENANT_CONNS_MAX;
+	user->calls_max = peer->admin ? GRPC_OPERATOR_CALLS_MAX : GRPC_TENANT_CALLS_MAX;
 	user->bytes_max = peer->admin ? GRPC_OPERATOR_BYTES_MAX : GRPC_TENANT_BYTES_MAX;
 	user->connections++;
 	return user;
 }
 
+static void user_free_unused(struct grpc_user *user)
+{
+	if (user->connections || user->calls)
+		return;
+	if (user->listed)
+		LIST_REMOVE(user, link);
+	free(user);
+}
+
 static void user_put(struct grpc_user *user)
 {
-	if (--user->connections)
-		return;
-	LIST_REMOVE(user, link);
-	free(user);
+	user->connections--;
+	user_free_unused(user);
+}
+
+void grpc_user_call_gone(struct grpc_user *user)
+{
+	user->calls--;
+	user_free_unused(user);
+}
+
+/* Calls that are still worked for outlive the server. */
+static void unlist_users(struct grpc_server *server)
+{
+	struct grpc_user *user;
+
+	while ((user = LIST_FIRST(&server->users))) {
+		LIST_REMOVE(user, link);
+		user->listed = false;
+	}
 }
 
 /* --- The timer ------------------------------------------------------------------------------ */
@@ -404,6 +430,7 @@ void grpc_server_destroy(struct grpc_server *server)
 	close_listeners(server);
 	while ((conn = LIST_FIRST(&server->conns)))
 		grpc_conn_destroy(conn);
+	unlist_users(server);
 	if (server->tick)
 		event_free(server->tick);
 	if (server->drained_event)

@@ -11,6 +11,8 @@
  * Tenants/GetTenant     tenants/hang never answers, tenants/quota, tenants/invalid, tenants/text
  * fail, tenants/late answers by a timer; tenants/forbidden is refused by the authorizer
  *                       tenants/large answers, late, with more than a message may hold
+ *                       tenants/stubborn works on, also when its client has left, until somebody
+ *                       asks for tenants/release
  * Containers/GetLogs    sends tail_bytes in chunks of 64 KiB while writable; follow: stays open;
  * the container `greedy` sends without asking whether it may Containers/Exec       echoes stdin to
  * stdout; user "paused" takes no message before a timer has fired Host/GetHostInfo      what became
@@ -35,12 +37,15 @@
 #define CHUNK	 (64u << 10)
 #define LATE_MS	 50
 #define PAUSE_MS 300
+#define KEPT_MAX 8192
 
 struct app {
 	struct event_base *base;
 	struct grpc_server *server;
 	unsigned open;
 	unsigned cancelled;
+	struct grpc_call *kept[KEPT_MAX]; /* references */
+	size_t n_kept;
 };
 
 /* What a call that lives longer than its first callback needs. */
@@ -119,6 +124,25 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
 	grpc_reply(call, &tenant.base);
 }
 
+static void keep(struct app *app, struct grpc_call *call)
+{
+	if (app->n_kept == KEPT_MAX)
+		abort();
+	app->kept[app->n_kept++] = grpc_call_ref(call);
+}
+
+static void release_kept(struct app *app)
+{
+	Croft__V1__Tenant tenant = CROFT__V1__TENANT__INIT;
+
+	while (app->n_kept) {
+		struct grpc_call *call = app->kept[--app->n_kept];
+
+		grpc_reply(call, &tenant.base);
+		grpc_call_unref(call);
+	}
+}
+
 static void get_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__GetTenantRequest *request = (const void *)message;
@@ -130,6 +154,12 @@ static void get_tenant(struct grpc_call *call, const ProtobufCMessage *message)
 		work_new(call, NULL, 0);
 		return;
 	}
+	if (strcmp(request->name, "tenants/stubborn") == 0) {
+		keep(grpc_call_app(call), call);
+		return;
+	}
+	if (strcmp(request->name, "tenants/release") == 0)
+		release_kept(grpc_call_app(call));
 	if (strcmp(request->name, "tenants/late") == 0 ||
 		strcmp(request->name, "tenants/large") == 0) {
 		work_new(call, on_late, LATE_MS)->large = strcmp(request->name, "tenants/late");
@@ -410,6 +440,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	event_base_dispatch(app.base);
 	grpc_server_destroy(app.server);
+	release_kept(&app); /* calls outlive their server */
 	for (int i = 0; i < 3; i++)
 		event_free(events[i]);
 	event_base_free(app.base);

@@ -412,6 +412,32 @@ def test_connections_of_one_user_are_bounded():
         assert grpc_wire.as_user(0, 0, [], work) == 80  # operators have more
 
 
+def ask(name):
+    """The bytes of a GetTenantRequest."""
+    return grpc_wire.frame(bytes([10, len(name)]) + name.encode())
+
+
+@needs_root
+def test_calls_of_one_user_are_bounded():
+    """Also those that the client has left: what is worked for counts. The bound is a user's."""
+    def leave(n, path):
+        """The statuses of n calls whose deadline passes while they are worked for."""
+        connection = grpc_wire.Raw(path)
+        return [connection.call(ask("tenants/stubborn"), {"grpc-timeout": "1m"})["status"]
+                for _ in range(n)]
+
+    exceeded, refused = CODE.DEADLINE_EXCEEDED.value[0], CODE.RESOURCE_EXHAUSTED.value[0]
+    with grpc_wire.public() as own, own.channel() as channel:
+        statuses = grpc_wire.as_user(54321, 54321, [], lambda: leave(260, own.path))
+        assert statuses == [exceeded] * 256 + [refused] * 4
+        again = grpc_wire.as_user(54321, 54321, [], lambda: leave(1, own.path))
+        assert again == [refused], "a new connection is no way around"
+        assert grpc_wire.as_user(54322, 54322, [], lambda: leave(1, own.path)) == [exceeded]
+        Client(channel).get_tenant("tenants/release")
+        statuses = grpc_wire.as_user(54321, 54321, [], lambda: leave(257, own.path))
+        assert statuses == [exceeded] * 256 + [refused]
+
+
 def test_out_of_descriptors_stops_accepting(tmp_path):
     """With few descriptors the server leaves some to others, and serves whoever it has taken."""
     with grpc_wire.running(tmp_path, ("prlimit", "--nofile=150:150")) as own:

@@ -210,12 +210,112 @@ static void a_read_sees_what_was_queued_before(void **state)
 	struct read_job job = {.result = {.f = f}};
 
 	start(f);
-	db_commit(f->db, put("a", 1), NULL, NULL);
+	for (int i = 0; i < 3000; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "%d", i);
+		db_commit(f->db, put(key, 1), NULL, NULL);
+	}
 	db_read(f->db, read_count, note_and_leave, &job);
-	db_commit(f->db, put("b", 1), NULL, NULL);
 	event_base_dispatch(f->base);
 	assert_false(job.result.failed);
-	assert_int_equal(job.n, 1);
+	assert_int_equal(job.n, 3000);
+}
+
+/* Holds the database's thread until the test lets go of it. */
+struct gate {
+	struct result result;
+	int fds[2];   /* to be opened by */
+	int begun[2]; /* tells that the thread is at it */
+};
+
+static int wait_at_gate(struct db *db, void *arg, struct err *err)
+{
+	struct gate *gate = arg;
+	char byte = 'x';
+
+	(void)db;
+	(void)err;
+	if (write(gate->begun[1], &byte, 1) != 1)
+		return -EIO;
+	return read(gate->fds[0], &byte, 1) == 1 ? 0 : -EIO;
+}
+
+static void make_gate(struct gate *gate, struct fixture *f)
+{
+	*gate = (struct gate){.result = {.f = f}};
+	assert_int_equal(pipe2(gate->fds, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(gate->begun, O_CLOEXEC), 0);
+}
+
+static void wait_for_gate(struct gate *gate)
+{
+	char byte;
+
+	assert_int_equal(read(gate->begun[0], &byte, 1), 1);
+}
+
+static void open_gate(struct gate *gate)
+{
+	assert_int_equal(write(gate->fds[1], "x", 1), 1);
+}
+
+static void close_gate(struct gate *gate)
+{
+	for (int i = 0; i < 2; i++) {
+		close(gate->fds[i]);
+		close(gate->begun[i]);
+	}
+}
+
+#define READS 8
+
+/* Two reads that last, many behind them, and two commits: each during one of those that last. */
+struct queue {
+	struct gate gates[2];
+	struct read_job reads[READS];
+	struct result commits[2];
+};
+
+static void commit_during_second(void *arg, const struct err *err)
+{
+	struct queue *q = arg;
+
+	note(&q->commits[0], err);
+	wait_for_gate(&q->gates[1]);
+	db_commit(q->commits[1].f->db, put("b", 1), note, &q->commits[1]);
+	open_gate(&q->gates[1]);
+}
+
+static void a_commit_waits_for_one_read(void **state)
+{
+	struct fixture *f = *state;
+	struct queue q = {.commits = {{.f = f}, {.f = f}}};
+
+	start(f);
+	called = 0;
+	for (int i = 0; i < 2; i++) {
+		make_gate(&q.gates[i], f);
+		db_read(f->db, wait_at_gate, note, &q.gates[i]);
+	}
+	for (int i = 0; i < READS; i++) {
+		q.reads[i].result.f = f;
+		db_read(f->db, read_count, i < READS - 1 ? note : note_and_leave, &q.reads[i]);
+	}
+	wait_for_gate(&q.gates[0]);
+	db_commit(f->db, put("a", 1), commit_during_second, &q);
+	open_gate(&q.gates[0]);
+	event_base_dispatch(f->base);
+	assert_int_equal(q.gates[0].result.order, 1);
+	assert_int_equal(q.commits[0].order, 2);
+	assert_int_equal(q.gates[1].result.order, 3);
+	assert_int_equal(q.commits[1].order, 4);
+	for (int i = 0; i < READS; i++) {
+		assert_int_equal(q.reads[i].result.order, 5 + i);
+		assert_int_equal(q.reads[i].n, 2);
+	}
+	close_gate(&q.gates[0]);
+	close_gate(&q.gates[1]);
 }
 
 static void commit_again(void *arg, const struct err *err)
@@ -390,7 +490,9 @@ static void a_full_disk_refuses_all_but_the_essential(void **state)
 
 	start(f);
 	db_commit(f->db, put("a", 1), NULL, NULL);
-	db_read(f->db, allow_no_page, note, &results[0]);
+	db_read(f->db, allow_no_page, note_and_leave, &results[0]);
+	results[0].f = f;
+	event_base_dispatch(f->base);
 	results[3].f = results[4].f = f;
 	/* In one batch: one is taken back, and the others are carried out without it. */
 	db_commit(f->db, raise_essential("a"), note, &results[1]);
@@ -426,7 +528,8 @@ static void room_is_noticed(void **state)
 	struct result after = {.f = f};
 
 	start(f);
-	db_read(f->db, allow_no_page, note, &after);
+	db_read(f->db, allow_no_page, note_and_leave, &after);
+	event_base_dispatch(f->base);
 	db_commit(f->db, put_large(db_tx_new(), "large"), note_and_leave, &full);
 	event_base_dispatch(f->base);
 	assert_true(full.failed);
@@ -458,6 +561,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(commits_in_order_and_shares_syncs, make, drop),
 		cmocka_unit_test_setup_teardown(a_refused_one_leaves_the_others_alone, make, drop),
 		cmocka_unit_test_setup_teardown(a_read_sees_what_was_queued_before, make, drop),
+		cmocka_unit_test_setup_teardown(a_commit_waits_for_one_read, make, drop),
 		cmocka_unit_test_setup_teardown(
 			stopping_carries_out_what_callbacks_add, make, drop),
 		cmocka_unit_test_setup_teardown(values_come_back_as_given, make, drop),
