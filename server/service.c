@@ -64,7 +64,7 @@ static void on_db_failed(void *arg, const struct err *err)
 
 static void on_db_committed(void *arg)
 {
-	event_feed_wake(arg);
+	event_feed_look(arg);
 	webhook_queue_wake(arg);
 }
 

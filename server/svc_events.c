@@ -8,19 +8,19 @@
 #include "server/auth.h"
 #include "server/details.h"
 #include "server/event_row.h"
+#include "server/grpc_turns.h"
 
 #include "croft/v1/events.pb-c.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#define EVENTS_PER_STEP 128
+#define EVENTS_PER_STEP 64
 
-struct follower {
-	LIST_ENTRY(follower) entry;
+struct listing {
+	struct turns turns; /* pending: the database's thread reads into it */
 	struct server *server;
-	struct grpc_call *call; /* a reference */
+	struct event_watch watch; /* listed when `follow` is */
 	uint64_t after;
 	bool follow;
 	bool is_operator;
@@ -29,183 +29,177 @@ struct follower {
 	uint64_t dropped; /* some up to this number were dropped, as the last read has found */
 	uint64_t told;	  /* as the client knows */
 	bool begun;	  /* the cursor is one that the record has given */
-	bool reading;
-	bool wanted; /* something was committed during the read */
-	bool cancelled;
+	bool wanted;	  /* there is more to be read, or may be */
+	struct event_row *rows; /* while some of them are to be sent */
 	size_t n_rows;
 	size_t sent;
-	struct event_row rows[EVENTS_PER_STEP];
 };
 
-struct event_feed {
-	LIST_HEAD(, follower) followers;
-};
-
-int event_feed_create(struct server *server, struct err *err)
+static void drop_rows(struct listing *l)
 {
-	server->events = calloc(1, sizeof(*server->events));
-	return server->events ? 0 : err_oom(err);
+	for (size_t i = 0; i < l->n_rows; i++)
+		free(l->rows[i].details);
+	free(l->rows);
+	l->rows = NULL;
+	l->n_rows = 0;
+	l->sent = 0;
 }
 
-void event_feed_destroy(struct server *server)
+static void listing_free(struct turns *turns)
 {
-	free(server->events);
-	server->events = NULL;
-}
+	struct listing *l = (struct listing *)turns;
 
-static void drop_rows(struct follower *f)
-{
-	for (size_t i = 0; i < f->n_rows; i++)
-		free(f->rows[i].details);
-	f->n_rows = 0;
-}
-
-static void follower_free(struct follower *f)
-{
-	LIST_REMOVE(f, entry);
-	drop_rows(f);
-	grpc_call_set_data(f->call, NULL);
-	grpc_call_unref(f->call);
-	free(f);
+	if (l->follow)
+		event_feed_remove(&l->watch);
+	drop_rows(l);
+	free(l);
 }
 
 static int take_row(sqlite3_stmt *row, void *arg, struct err *err)
 {
-	struct follower *f = arg;
-	int r = event_row_take(row, f->is_operator, &f->rows[f->n_rows], err);
+	struct listing *l = arg;
+	int r = event_row_take(row, l->is_operator, &l->rows[l->n_rows], err);
 
 	if (r == 0)
-		f->n_rows++;
+		l->n_rows++;
 	return r;
 }
 
 /* Whoever waited behind a number that is yet to come would never hear of those before it. */
-static int check_cursor(struct db *db, struct follower *f, struct err *err)
+static int check_cursor(struct db *db, struct listing *l, struct err *err)
 {
 	uint64_t last;
 	int r = event_row_read_last(db, &last, err);
 
-	if (r == 0 && f->after > last)
+	if (r == 0 && l->after > last)
 		r = err_set_subject(err, ERR_FAILED_PRECONDITION, "CURSOR_UNKNOWN", "after",
 			"there is no event with that number yet: it is another croftd's, or of "
 			"before a backup was restored; begin with the last that you know to be "
 			"this one's, or with 0");
-	f->begun = r == 0;
+	l->begun = r == 0;
 	return r;
 }
 
 static int read_step(struct db *db, void *arg, struct err *err)
 {
-	struct follower *f = arg;
-	int r = f->begun ? 0 : check_cursor(db, f, err);
+	struct listing *l = arg;
+	int r = l->begun ? 0 : check_cursor(db, l, err);
 
 	if (r == 0)
-		r = event_row_read_dropped(db, f->tenant_uid, &f->dropped, err);
-	drop_rows(f);
+		r = event_row_read_dropped(db, l->tenant_uid, &l->dropped, err);
 	if (r < 0)
 		return r;
-	if (f->tenant_uid[0])
+	l->rows = calloc(EVENTS_PER_STEP, sizeof(*l->rows));
+	if (!l->rows)
+		return err_oom(err);
+	if (l->tenant_uid[0])
 		return db_query(db,
 			"SELECT " EVENT_ROW_COLUMNS
 			" FROM events WHERE tenant_uid = ?1 AND number > ?2"
 			" ORDER BY number LIMIT ?3",
-			take_row, f, err, "sud", f->tenant_uid, f->after, EVENTS_PER_STEP);
+			take_row, l, err, "sud", l->tenant_uid, l->after, EVENTS_PER_STEP);
 	return db_query(db,
 		"SELECT " EVENT_ROW_COLUMNS
 		" FROM events WHERE number > ?1 ORDER BY number LIMIT ?2",
-		take_row, f, err, "ud", f->after, EVENTS_PER_STEP);
+		take_row, l, err, "ud", l->after, EVENTS_PER_STEP);
 }
 
-static void go_on(struct follower *f);
-
-static void on_step(void *arg, const struct err *err)
-{
-	struct follower *f = arg;
-
-	f->reading = false;
-	f->sent = 0;
-	if (f->cancelled) {
-		follower_free(f);
-	} else if (err) {
-		grpc_fail(f->call, err);
-		follower_free(f);
-	} else {
-		go_on(f);
-	}
-}
-
-static void read_more(struct follower *f)
-{
-	f->reading = true;
-	f->wanted = false;
-	db_read(f->server->db, read_step, on_step, f);
-}
-
-static void send_row(struct follower *f, const struct event_row *e)
+static void send_row(struct listing *l, const struct event_row *e)
 {
 	struct event_message out;
 
-	event_row_fill(e, f->is_operator, &out);
-	grpc_send(f->call, &out.msg.base);
+	event_row_fill(e, l->is_operator, &out);
+	grpc_send(l->turns.call, &out.msg.base);
 }
 
 /* What the client has missed for coming too late. The cursor stays where it is. */
-static void tell_dropped(struct follower *f)
+static void tell_dropped(struct listing *l)
 {
 	struct event_row e;
 	struct details d;
 
-	event_row_dropped(f->after, f->dropped, f->tenant, &d, &e);
+	event_row_dropped(l->after, l->dropped, l->tenant, &d, &e);
 	e.wall_usec = clock_wall_usec();
-	send_row(f, &e);
-	f->told = f->dropped;
+	send_row(l, &e);
+	l->told = l->dropped;
 }
 
-static bool has_missed(const struct follower *f)
+static bool has_missed(const struct listing *l)
 {
-	return f->dropped > f->after && f->dropped > f->told;
+	return l->dropped > l->after && l->dropped > l->told;
 }
+
+static void read_more(struct listing *l);
 
 /* Sends as much as the client takes, then looks for more, or waits for it, or ends. */
-static void go_on(struct follower *f)
+static void go_on(struct turns *turns)
 {
-	if (has_missed(f)) {
-		if (!grpc_call_writable(f->call))
+	struct listing *l = (struct listing *)turns;
+
+	if (has_missed(l)) {
+		if (!grpc_call_writable(turns->call))
 			return;
-		tell_dropped(f);
+		tell_dropped(l);
 	}
-	while (f->sent < f->n_rows) {
-		if (!grpc_call_writable(f->call))
+	while (l->sent < l->n_rows) {
+		if (!grpc_call_writable(turns->call))
 			return;
-		f->after = f->rows[f->sent].number;
-		send_row(f, &f->rows[f->sent++]);
+		l->after = l->rows[l->sent].number;
+		send_row(l, &l->rows[l->sent++]);
 	}
-	if (f->n_rows == EVENTS_PER_STEP || f->wanted) {
-		read_more(f);
-	} else if (!f->follow) {
-		grpc_finish(f->call);
-		follower_free(f);
-	}
+	drop_rows(l);
+	if (l->wanted)
+		read_more(l);
+	else if (!l->follow)
+		turns_finish(turns);
 }
 
-void event_feed_wake(struct server *server)
+static void on_step(void *arg, const struct err *err)
 {
-	struct follower *f;
+	struct listing *l = arg;
 
-	LIST_FOREACH (f, &server->events->followers, entry) {
-		/* One that is sending or reading looks again by itself. */
-		if (f->reading || f->sent < f->n_rows)
-			f->wanted = true;
-		else if (f->follow)
-			read_more(f);
-	}
+	if (l->n_rows == EVENTS_PER_STEP)
+		l->wanted = true;
+	if (turns_back(&l->turns, err))
+		go_on(&l->turns);
+}
+
+static void read_more(struct listing *l)
+{
+	l->turns.pending = true;
+	l->wanted = false;
+	db_read(l->server->db, read_step, on_step, l);
+}
+
+/* One that is reading or sending looks again by itself. */
+static void on_wake(void *arg)
+{
+	struct listing *l = arg;
+
+	l->wanted = true;
+	if (!l->turns.pending)
+		go_on(&l->turns);
+}
+
+/* Returns 0, or the refusal. */
+static int start_watch(struct listing *l, struct err *err)
+{
+	int r;
+
+	memcpy(l->watch.tenant_uid, l->tenant_uid, sizeof(l->watch.tenant_uid));
+	l->watch.by_operator = l->is_operator;
+	l->watch.wake = on_wake;
+	l->watch.arg = l;
+	r = event_feed_add(l->server, &l->watch, err);
+	l->follow = r == 0;
+	return r;
 }
 
 static void list_events(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__ListEventsRequest *request = (const void *)message;
 	struct server *server = grpc_call_app(call);
-	struct follower *f;
+	struct listing *l;
 	struct tenant *t;
 	struct err err;
 
@@ -213,51 +207,32 @@ static void list_events(struct grpc_call *call, const ProtobufCMessage *message)
 		grpc_fail(call, &err);
 		return;
 	}
-	f = calloc(1, sizeof(*f));
-	if (!f) {
+	l = calloc(1, sizeof(*l));
+	if (!l) {
 		err_oom(&err);
 		grpc_fail(call, &err);
 		return;
 	}
-	f->server = server;
-	f->call = grpc_call_ref(call);
-	f->after = request->after;
-	f->follow = request->follow;
-	f->is_operator = auth_is_operator(grpc_call_peer(call));
+	l->turns.go_on = go_on;
+	l->turns.free = listing_free;
+	l->server = server;
+	l->after = request->after;
+	l->is_operator = auth_is_operator(grpc_call_peer(call));
 	if (t) {
-		memcpy(f->tenant_uid, t->uid, sizeof(f->tenant_uid));
-		memcpy(f->tenant, t->name, sizeof(f->tenant));
+		memcpy(l->tenant_uid, t->uid, sizeof(l->tenant_uid));
+		memcpy(l->tenant, t->name, sizeof(l->tenant));
 	}
-	LIST_INSERT_HEAD(&server->events->followers, f, entry);
-	grpc_call_set_data(call, f);
-	read_more(f);
-}
-
-static void writable(struct grpc_call *call)
-{
-	struct follower *f = grpc_call_data(call);
-
-	if (f && !f->reading)
-		go_on(f);
-}
-
-static void cancelled(struct grpc_call *call)
-{
-	struct follower *f = grpc_call_data(call);
-
-	if (!f)
-		return;
-	/* The database's thread may be writing into it. */
-	if (f->reading)
-		f->cancelled = true;
+	turns_begin(&l->turns, call);
+	if (request->follow && start_watch(l, &err) < 0)
+		turns_fail(&l->turns, &err);
 	else
-		follower_free(f);
+		read_more(l);
 }
 
 const struct grpc_handler svc_events_handlers[] = {
 	{.path = "/croft.v1.Events/ListEvents",
 		.start = list_events,
-		.writable = writable,
-		.cancelled = cancelled},
+		.writable = turns_writable,
+		.cancelled = turns_cancelled},
 	{.path = NULL},
 };

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define LOG_READERS_MAX 16 /* of one container: each line costs every one of them */
+
 struct log_call {
 	struct grpc_call *call;	     /* a reference */
 	struct container *container; /* a reference */
@@ -19,6 +21,7 @@ static void log_call_free(struct log_call *l)
 	log_reader_close(&l->reader);
 	grpc_call_set_data(l->call, NULL);
 	grpc_call_unref(l->call);
+	l->container->n_log_readers--;
 	container_unref(l->container);
 	free(l);
 }
@@ -60,6 +63,15 @@ static void on_written(void *arg)
 	go_on(arg);
 }
 
+static int check_room(const struct container *c, struct err *err)
+{
+	if (c->n_log_readers < LOG_READERS_MAX)
+		return 0;
+	return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "LOG_READERS", "readers",
+		"%u read the log of %s/%s already; one of them must end first", LOG_READERS_MAX,
+		c->tenant->name, c->name);
+}
+
 static void get_logs(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__GetLogsRequest *request = (const void *)message;
@@ -68,7 +80,8 @@ static void get_logs(struct grpc_call *call, const ProtobufCMessage *message)
 	struct log_call *l;
 	struct err err;
 
-	if (model_find_container(&server->model, request->name, &c, &err) < 0) {
+	if (model_find_container(&server->model, request->name, &c, &err) < 0 ||
+		check_room(c, &err) < 0) {
 		grpc_fail(call, &err);
 		return;
 	}
@@ -80,6 +93,7 @@ static void get_logs(struct grpc_call *call, const ProtobufCMessage *message)
 	}
 	l->call = grpc_call_ref(call);
 	l->container = container_ref(c);
+	c->n_log_readers++;
 	l->follow = request->follow;
 	log_reader_open(&l->reader, server, c->uid, request->tail_bytes);
 	l->reader.wake = on_written;

@@ -405,11 +405,11 @@ class Daemon:
             yield child
 
     @contextlib.contextmanager
-    def background(self, *args, stdin=subprocess.DEVNULL):
-        """The CLI, which runs on, killed at the end."""
+    def background(self, *args, stdin=subprocess.DEVNULL, uid=None):
+        """The CLI, which runs on, killed at the end; uid runs it as somebody else."""
         child = subprocess.Popen(
-            [program("croft"), "--host", self.host, *args],
-            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [self._client(uid), "--host", self.host, *args],
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **as_user(uid),
         )
         try:
             yield child
@@ -526,14 +526,17 @@ def check_sentence(text, base):
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", lines[0]), repr(text)
 
 
+def as_user(uid):
+    """What has subprocess run something as this user, in no group but its own."""
+    return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+
+
 def run_program(argv, *, uid=None, stdin=b"", timeout=30, env=None):
-    kwargs = {}
-    if uid is not None:
-        kwargs = {"user": uid, "group": uid, "extra_groups": []}
     try:
         done = subprocess.run(
             argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-            timeout=timeout * PATIENCE, env={**os.environ, **(env or {})}, cwd="/", **kwargs,
+            timeout=timeout * PATIENCE, env={**os.environ, **(env or {})}, cwd="/",
+            **as_user(uid),
         )
     except subprocess.TimeoutExpired as e:
         raise AssertionError(
