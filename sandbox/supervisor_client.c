@@ -37,7 +37,8 @@ struct outgoing {
 /* A request that waits for its reply. Its id is the slot's number below the slot's serial. */
 struct pending {
 	uint32_t serial;
-	uint16_t op; /* 0: free */
+	uint16_t op;   /* 0: free */
+	uint32_t next; /* the number of the next one that is free, while it is; 0: none */
 	supervisor_reply_fn reply;
 	void *arg;
 };
@@ -51,6 +52,7 @@ struct supervisor_client {
 	size_t n_outgoing;
 	struct pending *pending;
 	size_t n_pending;
+	uint32_t free; /* the number of the first slot that is free; 0: none. They count from 1 */
 };
 
 static int set_gone(struct err *err)
@@ -243,21 +245,30 @@ enum cgroup_kind supervisor_client_cgroup_kind(const struct supervisor_client *c
 	return client->cgroup_kind;
 }
 
-static struct pending *find_free_slot(struct supervisor_client *client)
+static void free_slot(struct supervisor_client *client, size_t slot)
+{
+	client->pending[slot].op = 0;
+	client->pending[slot].next = client->free;
+	client->free = (uint32_t)slot + 1;
+}
+
+/* Returns false when there is none, and no memory for more. */
+static bool have_free_slot(struct supervisor_client *client)
 {
 	struct pending *grown;
 	size_t n = client->n_pending;
 
-	for (size_t i = 0; i < n; i++)
-		if (!client->pending[i].op)
-			return &client->pending[i];
+	if (client->free)
+		return true;
 	grown = reallocarray(client->pending, n + PENDING_GROW, sizeof(*grown));
 	if (!grown)
-		return NULL;
+		return false;
 	memset(grown + n, 0, PENDING_GROW * sizeof(*grown));
 	client->pending = grown;
 	client->n_pending = n + PENDING_GROW;
-	return &grown[n];
+	for (size_t slot = client->n_pending; slot > n; slot--)
+		free_slot(client, slot - 1);
+	return true;
 }
 
 static int queue_outgoing(struct supervisor_client *client, const uint8_t *data, size_t size,
@@ -318,14 +329,15 @@ int supervisor_client_send(struct supervisor_client *client, enum msg_op op, con
 
 	if (!size || size > MSG_SIZE_MAX || n_fds > FD_PASS_MAX)
 		return err_set(err, ERR_INTERNAL, "SUPERVISOR_PROTOCOL", "no such request: %d", op);
-	p = find_free_slot(client);
-	if (!p)
+	if (!have_free_slot(client))
 		return err_oom(err);
-	id = (uint64_t)++p->serial << PENDING_SLOT_BITS | (uint64_t)(p - client->pending + 1);
+	p = &client->pending[client->free - 1];
+	id = (uint64_t)++p->serial << PENDING_SLOT_BITS | client->free;
 	size = frame(data, (uint16_t)op, id, msg, size);
 	r = transmit(client, data, size, fds, n_fds, err);
 	if (r < 0)
 		return r;
+	client->free = p->next;
 	p->op = (uint16_t)op;
 	p->reply = reply;
 	p->arg = arg;
@@ -345,7 +357,7 @@ static int take_reply(struct supervisor_client *client, const struct msg_header 
 	p = client->pending[slot];
 	if (!p.op || p.op != (h->op & ~MSG_REPLY) || p.serial != h->id >> PENDING_SLOT_BITS)
 		return -EBADMSG;
-	client->pending[slot].op = 0;
+	free_slot(client, slot);
 	if (h->failed) {
 		memcpy(&failure, payload, sizeof(failure));
 		err_sanitize(&failure);

@@ -36,6 +36,7 @@ struct exec_session {
 	struct event *kill_timer;
 	uint64_t id;
 	bool started;
+	bool signalling; /* the supervisor is asked to; until it has answered nothing is received */
 };
 
 struct exec_table {
@@ -95,7 +96,7 @@ static void on_input_drained(void *arg)
 {
 	struct exec_session *s = arg;
 
-	if (s->call)
+	if (s->call && !s->signalling)
 		grpc_call_set_receiving(s->call, true);
 }
 
@@ -130,16 +131,40 @@ int exec_resize(struct exec_session *s, const Croft__V1__WindowSize *size, struc
 	return r;
 }
 
+/* The session may have ended meanwhile: it is the call's data until then. */
+static void on_signalled(
+	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+{
+	struct grpc_call *call = arg;
+	struct exec_session *s = grpc_call_data(call);
+
+	(void)err;
+	(void)reply;
+	link_close_fds(fds, n_fds);
+	if (s) {
+		s->signalling = false;
+		grpc_call_set_receiving(call, true);
+	}
+	grpc_call_unref(call);
+}
+
 int exec_signal(struct exec_session *s, uint32_t signal, struct err *err)
 {
 	struct msg_exec_signal msg = {.exec_id = s->id, .signal = (int32_t)signal};
+	int r;
 
 	if (signal < 1 || signal > (uint32_t)SIGRTMAX)
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "SIGNAL_INVALID", "signal",
 			"there is no signal %u", signal);
 	if (!s->started)
 		return 0;
-	return link_send(s->server->link, MSG_EXEC_SIGNAL, &msg, NULL, 0, NULL, NULL, err);
+	r = link_send(s->server->link, MSG_EXEC_SIGNAL, &msg, NULL, 0, on_signalled, s->call, err);
+	if (r < 0)
+		return r;
+	grpc_call_ref(s->call);
+	s->signalling = true;
+	grpc_call_set_receiving(s->call, false);
+	return 0;
 }
 
 /* --- the end --- */
