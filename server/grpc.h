@@ -89,10 +89,10 @@ typedef int (*grpc_authorize_fn)(const struct grpc_peer *peer, const struct grpc
 
 /*
  * Who is on the other end of a connected socket: the kernel says it of a unix socket, nobody of
- * TCP. Members of admin_group are operators, as root is.
+ * TCP. admin is left false, for grpc_server_is_operator() to say.
  */
-int grpc_peer_read(int fd, const char *admin_group, struct grpc_peer *ret_peer,
-	uint8_t ret_address[static 16], struct err *err);
+int grpc_peer_read(
+	int fd, struct grpc_peer *ret_peer, uint8_t ret_address[static 16], struct err *err);
 
 /* A call has ended: with which status, and how long after its headers had come. */
 typedef void (*grpc_ended_fn)(
@@ -120,6 +120,11 @@ int grpc_server_create(
 	const struct grpc_server_config *config, struct grpc_server **ret, struct err *err);
 /* Accepts on a bound, listening socket, which becomes the server's. */
 int grpc_server_listen(struct grpc_server *server, int fd, struct err *err);
+/*
+ * Whether a peer is an operator: root, and members of the config's admin_group. The user database
+ * is waited for, but of a user asked at most once in OPERATORS_KEPT_MS.
+ */
+bool grpc_server_is_operator(struct grpc_server *server, const struct grpc_peer *peer);
 /* How many clients are connected. */
 size_t grpc_server_connections(const struct grpc_server *server);
 /* What grpc.health.v1 answers for "" and every service: SERVING or NOT_SERVING. */

@@ -5,6 +5,7 @@
 #include "server/grpc.h"
 #include "server/grpc_frames.h"
 #include "server/grpc_guard.h"
+#include "server/operators.h"
 
 #include <event2/util.h>
 #include <nghttp2/nghttp2.h>
@@ -67,7 +68,8 @@ struct grpc_server {
 	grpc_authorize_fn authorize;
 	grpc_ended_fn ended; /* may be NULL */
 	void *app;
-	char *admin_group;
+	char *admin_group; /* NULL: root alone is an operator */
+	struct operators operators;
 	const struct grpc_handler **handlers; /* one a row of grpc_methods, NULL: unimplemented */
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *options;
@@ -192,6 +194,10 @@ void grpc_server_conn_gone(struct grpc_server *server, struct grpc_user *user);
 void grpc_user_call_gone(struct grpc_user *user);
 /* Adds bytes to what a peer holds; false (and nothing added) beyond its bytes_max. */
 bool grpc_user_charge(struct grpc_user *user, size_t bytes);
+
+/* grpc_peer.c */
+/* Whether the user database has uid in a group. Not there, or not readable: no. */
+bool grpc_peer_is_member(uid_t uid, const char *group);
 
 /* grpc_conn.c */
 /* Makes the server's nghttp2 callbacks and options. Returns 0 or -ENOMEM. */

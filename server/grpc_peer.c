@@ -1,7 +1,7 @@
 /*
- * Who is on the other end of an accepted socket. The kernel says which uid (unix(7), SO_PEERCRED);
- * whether that user is an operator is asked of the user database, once a connection. The peer's
- * pid is not read: it may be another process by the time it is looked at.
+ * Who is on the other end of an accepted socket: the kernel says which uid (unix(7), SO_PEERCRED).
+ * The peer's pid is not read: it may be another process by the time it is looked at. And what the
+ * user database says of a user, which operators.c remembers.
  */
 #include "base/cleanup.h"
 #include "server/grpc_internal.h"
@@ -26,7 +26,7 @@ static bool find_group(const char *name, char *buffer, gid_t *ret_gid)
 	return true;
 }
 
-static bool is_member(uid_t uid, const char *group)
+bool grpc_peer_is_member(uid_t uid, const char *group)
 {
 	_cleanup_free_ char *buffer = malloc(DB_BUFFER);
 	_cleanup_free_ gid_t *groups = NULL;
@@ -63,8 +63,8 @@ static void copy_address(const struct sockaddr_storage *from, uint8_t ret_addres
 	}
 }
 
-int grpc_peer_read(int fd, const char *admin_group, struct grpc_peer *ret_peer,
-	uint8_t ret_address[static 16], struct err *err)
+int grpc_peer_read(
+	int fd, struct grpc_peer *ret_peer, uint8_t ret_address[static 16], struct err *err)
 {
 	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof(address);
@@ -77,11 +77,7 @@ int grpc_peer_read(int fd, const char *admin_group, struct grpc_peer *ret_peer,
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) < 0)
 			return err_sys(err, errno, "SO_PEERCRED");
 		memset(ret_address, 0, 16);
-		*ret_peer = (struct grpc_peer){
-			.local = true,
-			.uid = credentials.uid,
-			.admin = credentials.uid == 0 || is_member(credentials.uid, admin_group),
-		};
+		*ret_peer = (struct grpc_peer){.local = true, .uid = credentials.uid};
 		return 0;
 	}
 	if (address.ss_family != AF_INET && address.ss_family != AF_INET6)
@@ -92,6 +88,6 @@ int grpc_peer_read(int fd, const char *admin_group, struct grpc_peer *ret_peer,
 		return err_sys(err, errno, "getpeername");
 	copy_address(&address, ret_address);
 	/* No identity without a certificate: uid is one that no check grants anything to. */
-	*ret_peer = (struct grpc_peer){.local = false, .uid = (uid_t)-1, .admin = false};
+	*ret_peer = (struct grpc_peer){.local = false, .uid = (uid_t)-1};
 	return 0;
 }

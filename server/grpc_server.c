@@ -3,6 +3,7 @@
  * looks into a stream; and it never takes the last descriptors, which the rest of croftd needs.
  */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "server/grpc_internal.h"
 
@@ -37,8 +38,8 @@ bool grpc_user_charge(struct grpc_user *user, size_t bytes)
 	return true;
 }
 
-static struct grpc_user *user_get(
-	struct grpc_server *server, const struct grpc_peer *peer, const uint8_t address[static 16])
+static struct grpc_user *user_find(const struct grpc_server *server, const struct grpc_peer *peer,
+	const uint8_t address[static 16])
 {
 	struct grpc_user *user;
 
@@ -47,6 +48,14 @@ static struct grpc_user *user_get(
 			memcmp(user->address, address, sizeof(user->address)) == 0)
 			break;
 	}
+	return user;
+}
+
+static struct grpc_user *user_get(
+	struct grpc_server *server, const struct grpc_peer *peer, const uint8_t address[static 16])
+{
+	struct grpc_user *user = user_find(server, peer, address);
+
 	if (!user) {
 		user = calloc(1, sizeof(*user));
 		if (!user)
@@ -194,6 +203,18 @@ static void tune_tcp(int fd)
 			sizeof(options[i].value));
 }
 
+bool grpc_server_is_operator(struct grpc_server *server, const struct grpc_peer *peer)
+{
+	return peer->local && operators_have(&server->operators, peer->uid);
+}
+
+/* Whether the peer may have one more, as far as that is known without asking who is an operator. */
+static bool has_room(const struct grpc_server *server, const struct grpc_user *user)
+{
+	return server->n_conns < GRPC_CONNS_MAX &&
+	       (!user || user->connections < user->connections_max);
+}
+
 void grpc_server_serve(struct grpc_server *server, int accepted)
 {
 	_cleanup_close_ int fd = accepted;
@@ -203,8 +224,13 @@ void grpc_server_serve(struct grpc_server *server, int accepted)
 	struct err err;
 	size_t most;
 
-	if (grpc_peer_read(fd, server->admin_group, &peer, address, &err) < 0)
+	if (grpc_peer_read(fd, &peer, address, &err) < 0)
 		return;
+	if (!has_room(server, user_find(server, &peer, address))) {
+		log_refusal(server, &peer, "too many connections");
+		return;
+	}
+	peer.admin = grpc_server_is_operator(server, &peer);
 	most = peer.admin ? GRPC_CONNS_MAX : GRPC_CONNS_MAX - GRPC_CONNS_RESERVE;
 	user = user_get(server, &peer, address);
 	if (!user)
@@ -363,6 +389,8 @@ int grpc_server_create(
 	server->scratch = malloc(GRPC_SCRATCH_SIZE);
 	if (config->admin_group)
 		server->admin_group = strdup(config->admin_group);
+	operators_init(
+		&server->operators, grpc_peer_is_member, server->admin_group, clock_boot_usec);
 	r = init_handlers(server, config->handlers, err);
 	if (r == 0 && (!server->tick || !server->drained_event || !server->scratch ||
 			      (config->admin_group && !server->admin_group)))

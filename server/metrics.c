@@ -45,13 +45,13 @@ static void on_scrape(void *arg, struct metrics_scrape *scrape, enum metrics_for
 /* On a unix socket the kernel says who asks; loopback is for whoever is on the host. */
 static bool is_allowed(void *arg, int fd)
 {
+	struct server *server = arg;
 	struct grpc_peer peer = {0};
 	uint8_t address[16];
 	struct err err;
 
-	(void)arg;
-	return grpc_peer_read(fd, GRPC_ADMIN_GROUP, &peer, address, &err) == 0 &&
-	       (!peer.local || peer.admin);
+	return grpc_peer_read(fd, &peer, address, &err) == 0 &&
+	       (!peer.local || grpc_server_is_operator(server->grpc, &peer));
 }
 
 int metrics_create(struct server *server, struct listener *listener, struct err *err)
