@@ -27,6 +27,8 @@ struct request_entry {
 	char fingerprint[HASH_SIZE];
 	int64_t wall_usec;
 	bool done;
+	bool leaving;		  /* one that is under way takes its place */
+	char replaces[HASH_SIZE]; /* the key of whose place this one takes; "": there is room */
 	struct waiter_list waiters;
 	const uint8_t *reply; /* while the waiters are called */
 	size_t reply_size;
@@ -110,24 +112,45 @@ static struct request_entry *add_entry(struct request_table *table, const char *
 	return e;
 }
 
-/* Makes room by forgetting the caller's oldest that is done. Its row goes with the next expiry. */
-static void bound_caller(struct request_table *table, const char *name)
+/*
+ * Whose place a new one takes: the caller's oldest that is done. It stays until the new one is
+ * stored, so that rows and entries are the same ones, and failures push out nothing. NULL: there is
+ * room.
+ */
+static struct request_entry *find_surplus(const struct request_caller *caller)
 {
-	struct map_node *node = map_find(&table->callers, name);
-	struct request_caller *caller;
 	struct request_entry *e;
 
-	if (!node)
+	if (caller->n <= REQUESTS_PER_CALLER)
+		return NULL;
+	TAILQ_FOREACH (e, &caller->entries, entry)
+		if (e->done && !e->leaving)
+			break;
+	return e;
+}
+
+static void take_place(struct request_entry *entry)
+{
+	struct request_entry *oldest = find_surplus(entry->caller);
+
+	if (!oldest)
 		return;
-	caller = map_object(node, struct request_caller, by_name);
-	if (caller->n < REQUESTS_PER_CALLER)
+	oldest->leaving = true;
+	memcpy(entry->replaces, oldest->key, sizeof(entry->replaces));
+}
+
+/* The row went with the transaction that stored the new one, or stays with it. */
+static void leave_place(struct request_table *table, const struct request_entry *entry, bool stored)
+{
+	struct map_node *node = map_find(&table->entries, entry->replaces);
+	struct request_entry *oldest = node ? map_object(node, struct request_entry, by_key) : NULL;
+
+	/* It may have expired, and been sent again. */
+	if (!oldest || !oldest->leaving)
 		return;
-	TAILQ_FOREACH (e, &caller->entries, entry) {
-		if (!e->done)
-			continue;
-		drop_entry(table, e);
-		return;
-	}
+	oldest->leaving = false;
+	if (stored)
+		drop_entry(table, oldest);
 }
 
 static bool id_is_valid(const char *id)
@@ -168,10 +191,10 @@ int request_begin(struct request_table *table, const char *caller, const char *m
 		*ret_state = e->done ? REQUEST_DONE : REQUEST_RUNNING;
 		return 0;
 	}
-	bound_caller(table, caller);
 	e = add_entry(table, caller, key, fingerprint, now_wall_usec);
 	if (!e)
 		return err_oom(err);
+	take_place(e);
 	*ret = e;
 	*ret_state = REQUEST_NEW;
 	return 0;
@@ -186,6 +209,8 @@ int request_wait(struct request_entry *entry, void (*fn)(void *arg, const struct
 void request_store(
 	struct db_tx *tx, const struct request_entry *entry, const uint8_t *reply, size_t size)
 {
+	if (*entry->replaces)
+		db_tx_write(tx, "DELETE FROM requests WHERE key = ?1", "s", entry->replaces);
 	db_tx_write(tx,
 		"INSERT OR REPLACE INTO requests (key, fingerprint, caller, reply, wall)"
 		" VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -208,6 +233,7 @@ void request_finish(struct request_table *table, struct request_entry *entry, co
 	entry->reply_size = size;
 	waiters_call(&entry->waiters, err);
 	entry->reply = NULL;
+	leave_place(table, entry, !err && stored);
 	if (err || !stored)
 		drop_entry(table, entry);
 }
@@ -245,16 +271,19 @@ static int load_row(sqlite3_stmt *row, void *arg, struct err *err)
 	char fingerprint[HASH_SIZE];
 	char caller[CALLER_SIZE];
 	struct request_table *table = arg;
+	struct request_entry *surplus;
 	struct request_entry *e;
 
 	db_column_text(row, 0, key, sizeof(key));
 	db_column_text(row, 1, fingerprint, sizeof(fingerprint));
 	db_column_text(row, 2, caller, sizeof(caller));
-	bound_caller(table, caller);
 	e = add_entry(table, caller, key, fingerprint, sqlite3_column_int64(row, 3));
 	if (!e)
 		return err_oom(err);
 	e->done = true;
+	surplus = find_surplus(e->caller);
+	if (surplus)
+		drop_entry(table, surplus);
 	return 0;
 }
 

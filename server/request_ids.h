@@ -46,7 +46,10 @@ int request_begin(struct request_table *table, const char *caller, const char *m
 /* Calls fn when the request under way has ended; then request_reply() holds on success. */
 int request_wait(struct request_entry *entry, void (*fn)(void *arg, const struct err *err),
 	void *arg, struct err *err);
-/* Adds the reply to the transaction that makes the request's effect durable. */
+/*
+ * Adds the reply to the transaction that makes the request's effect durable, in the place of the
+ * one that is forgotten for it. May be called on the database's thread: the entry is only read.
+ */
 void request_store(
 	struct db_tx *tx, const struct request_entry *entry, const uint8_t *reply, size_t size);
 /* Replaces a stored reply by a more complete one. */

@@ -5,7 +5,9 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HOUR (3600 * INT64_C(1000000))
 
@@ -174,6 +176,31 @@ static void one_caller_cannot_push_out_anothers(void **state)
 	request_table_destroy(table);
 }
 
+/* Two at once, each in an older one's place: the one whose transaction is refused gives it back. */
+static void a_failure_pushes_out_nothing(void **state)
+{
+	struct request_table *table = request_table_create();
+	struct request_entry *good;
+	struct request_entry *bad;
+	struct request_entry *entry;
+	enum request_state what;
+	struct err err;
+
+	(void)state;
+	for (unsigned i = 0; i < REQUESTS_PER_CALLER; i++)
+		add_done(table, "uid:1", i);
+	begin(table, "uid:1", "bad", "x", 0, &bad, &what, &err);
+	begin(table, "uid:1", "good", "x", 0, &good, &what, &err);
+	err_set(&err, ERR_ABORTED, "STATE_CHANGED", "refused");
+	request_finish(table, bad, NULL, 0, false, &err);
+	request_finish(table, good, (const uint8_t *)"r", 1, true, NULL);
+	begin(table, "uid:1", "0", "x", 0, &entry, &what, &err);
+	assert_int_equal(what, REQUEST_DONE);
+	begin(table, "uid:1", "1", "x", 0, &entry, &what, &err);
+	assert_int_equal(what, REQUEST_NEW);
+	request_table_destroy(table);
+}
+
 static void old_ones_expire(void **state)
 {
 	struct request_table *table = request_table_create();
@@ -196,6 +223,123 @@ static void old_ones_expire(void **state)
 	assert_int_equal(what, REQUEST_NEW);
 	db_tx_free(tx);
 	request_table_destroy(table);
+}
+
+/* --- on record --- */
+
+struct record {
+	char dir[64];
+	char path[96];
+	struct event_base *base;
+	struct db *db;
+	struct request_table *table;
+};
+
+static int make_record(void **state)
+{
+	struct record *rec = calloc(1, sizeof(*rec));
+	struct db_config config = {0};
+	struct err err;
+
+	strcpy(rec->dir, "/tmp/croft-test-requests-XXXXXX");
+	if (!mkdtemp(rec->dir))
+		return -1;
+	snprintf(rec->path, sizeof(rec->path), "%s/croft.db", rec->dir);
+	rec->base = event_base_new();
+	rec->table = request_table_create();
+	*state = rec;
+	return db_open(rec->path, &rec->db, &err) < 0 ||
+	       db_start(rec->db, rec->base, &config, &err) < 0;
+}
+
+static int drop_record(void **state)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
+	struct record *rec = *state;
+	char path[128];
+
+	request_table_destroy(rec->table);
+	db_close(rec->db);
+	event_base_free(rec->base);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s%s", rec->path, suffixes[i]);
+		unlink(path);
+	}
+	rmdir(rec->dir);
+	free(rec);
+	return 0;
+}
+
+/* One that is carried out, or whose transaction is refused in the end. */
+static void add_stored(struct record *rec, const char *id, int64_t now, bool is_refused)
+{
+	struct db_tx *tx = db_tx_new();
+	struct request_entry *entry;
+	enum request_state what;
+	struct err err;
+
+	assert_int_equal(begin(rec->table, "uid:1", id, "x", now, &entry, &what, &err), 0);
+	assert_int_equal(what, REQUEST_NEW);
+	request_store(tx, entry, (const uint8_t *)"r", 1);
+	if (is_refused) {
+		db_tx_free(tx);
+		err_set(&err, ERR_ABORTED, "STATE_CHANGED", "refused");
+		request_finish(rec->table, entry, NULL, 0, false, &err);
+		return;
+	}
+	db_commit(rec->db, tx, NULL, NULL);
+	request_finish(rec->table, entry, (const uint8_t *)"r", 1, true, NULL);
+}
+
+static int take_number(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(int64_t *)arg = sqlite3_column_int64(row, 0);
+	return 0;
+}
+
+static void is_known(
+	struct request_table *table, unsigned n, int64_t now, enum request_state expected)
+{
+	struct request_entry *entry;
+	enum request_state what;
+	struct err err;
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", n);
+	assert_int_equal(begin(table, "uid:1", id, "x", now, &entry, &what, &err), 0);
+	assert_int_equal(what, expected);
+}
+
+/* As many rows as are remembered, and a croftd that is started again remembers the same. */
+static void what_is_forgotten_leaves_no_row(void **state)
+{
+	const unsigned others = 16;
+	const unsigned n = REQUESTS_PER_CALLER + others;
+	struct request_table *loaded = request_table_create();
+	struct record *rec = *state;
+	int64_t rows = 0;
+	struct err err;
+	char id[16];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "%u", i);
+		add_stored(rec, id, i, false);
+		add_stored(rec, "refused", i, true);
+	}
+	db_stop(rec->db);
+	assert_int_equal(
+		db_query(rec->db, "SELECT count(*) FROM requests", take_number, &rows, &err, ""),
+		0);
+	assert_int_equal(rows, REQUESTS_PER_CALLER);
+	assert_int_equal(request_table_load(loaded, rec->db, &err), 0);
+	is_known(rec->table, n - 1, n, REQUEST_DONE);
+	is_known(rec->table, others, n, REQUEST_DONE);
+	is_known(rec->table, others - 1, n, REQUEST_NEW);
+	is_known(loaded, n - 1, n, REQUEST_DONE);
+	is_known(loaded, others, n, REQUEST_DONE);
+	is_known(loaded, others - 1, n, REQUEST_NEW);
+	request_table_destroy(loaded);
 }
 
 static void waiters_hear_of_the_end(void **state)
@@ -222,7 +366,10 @@ int main(void)
 		cmocka_unit_test(the_same_id_for_another_content_is_refused),
 		cmocka_unit_test(bad_ids_are_refused),
 		cmocka_unit_test(one_caller_cannot_push_out_anothers),
+		cmocka_unit_test(a_failure_pushes_out_nothing),
 		cmocka_unit_test(old_ones_expire),
+		cmocka_unit_test_setup_teardown(
+			what_is_forgotten_leaves_no_row, make_record, drop_record),
 		cmocka_unit_test(waiters_hear_of_the_end),
 	};
 
