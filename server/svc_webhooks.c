@@ -27,9 +27,9 @@
 
 struct webhook_op {
 	struct mutation *mutation;
-	struct webhook *webhook;      /* stays while it is `changing` */
-	struct webhook_target before; /* what it had, for the way back */
-	char disabled[WEBHOOK_REASON_SIZE];
+	struct webhook *webhook;	    /* stays while it is `changing` */
+	struct webhook_target before;	    /* what it had, for the way back */
+	char disabled[WEBHOOK_REASON_SIZE]; /* why it was */
 	bool with_secret;
 	bool from_start;
 	uint64_t last; /* the last number there is */
@@ -347,8 +347,8 @@ static void on_updated(void *arg, const struct err *err)
 	webhook_queue_kick(w);
 }
 
-static int set_path(struct webhook *w, struct webhook_target *target, const Croft__V1__Webhook *msg,
-	const char *path, struct err *err)
+static int set_path(struct webhook_target *target, const Croft__V1__Webhook *msg, const char *path,
+	struct err *err)
 {
 	if (!strcmp(path, "url"))
 		return set_url(target, msg->url, err);
@@ -356,9 +356,7 @@ static int set_path(struct webhook *w, struct webhook_target *target, const Crof
 		return set_ca(target, msg->ca_pem, err);
 	if (!strcmp(path, "insecure_http"))
 		target->insecure_http = msg->insecure_http;
-	else if (!strcmp(path, "disabled"))
-		(void)w;
-	else
+	else if (strcmp(path, "disabled") != 0)
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "MASK_INVALID", "update_mask",
 			"\"%.40s\" cannot be changed; url, ca_pem, insecure_http and disabled can, "
 			"and for anything else make another webhook",
@@ -378,24 +376,36 @@ static int set_paths(struct webhook_op *op, const Croft__V1__UpdateWebhookReques
 		return err_set_subject(err, ERR_INVALID_ARGUMENT, "MASK_MISSING", "update_mask",
 			"the request does not say what is to be changed");
 	for (size_t i = 0; r == 0 && i < mask->n_paths; i++) {
-		r = set_path(w, &w->target, request->webhook, mask->paths[i], err);
+		r = set_path(&w->target, request->webhook, mask->paths[i], err);
 		*ret_switches |= !strcmp(mask->paths[i], "disabled");
 	}
 	return r < 0 ? r : check_url(&w->target, err);
 }
 
-static void put_switch(struct db_tx *tx, struct webhook *w, bool disabled)
+static void begin_anew(struct webhook_state *s)
 {
+	s->attempts = 0;
+	s->failing_wall_usec = 0;
+	s->next_wall_usec = 0;
+}
+
+static void put_switch(struct db_tx *tx, struct webhook_op *op, bool disabled)
+{
+	struct webhook *w = op->webhook;
+
+	/* It may be going on record that its last message disables it: this comes behind that. */
+	if (w->disabling)
+		snprintf(op->disabled, sizeof(op->disabled), "%s", w->disabling);
+	w->disabling = NULL;
 	if (disabled) {
 		if (!*w->state.disabled)
 			strcpy(w->state.disabled, "operator");
 		store_disable_webhook(tx, w, w->state.disabled);
 		return;
 	}
+	begin_anew(&w->settled);
+	begin_anew(&w->state);
 	w->state.disabled[0] = '\0';
-	w->state.attempts = 0;
-	w->state.failing_wall_usec = 0;
-	w->state.next_wall_usec = 0;
 	store_enable_webhook(tx, w);
 }
 
@@ -434,7 +444,7 @@ static void update_webhook(struct grpc_call *call, const ProtobufCMessage *messa
 	tx = db_tx_new();
 	store_put_webhook(tx, w);
 	if (switches)
-		put_switch(tx, w, request->webhook->disabled);
+		put_switch(tx, op, request->webhook->disabled);
 	details_init(&d);
 	details_text(&d, "webhook", w->name);
 	details_bool(&d, "url", strcmp(w->target.url, op->before.url) != 0);

@@ -92,7 +92,7 @@ struct webhook {
 	struct http_post *post;
 	struct webhook_batch *batch;  /* owned: the message under way */
 	struct webhook_state settled; /* what is being put on record */
-	const char *disabling;	      /* a literal: and why that disables it; NULL: not */
+	const char *disabling;	      /* a literal: and why that will disable it; NULL: not */
 	struct webhook_test *test;    /* webhook_test.c */
 };
 

@@ -124,14 +124,16 @@ static uint64_t pause_max_ms(const struct server *server)
 static void on_settled(void *arg, const struct err *err)
 {
 	struct webhook *w = arg;
+	const char *reason = w->disabling;
 
+	w->disabling = NULL;
 	if (err) {
 		on_refused(w, "not-settled", err);
 		return;
 	}
 	/* Meanwhile somebody may have disabled or enabled it. */
 	snprintf(w->settled.disabled, sizeof(w->settled.disabled), "%s",
-		w->disabling ? w->disabling : w->state.disabled);
+		reason ? reason : w->state.disabled);
 	w->state = w->settled;
 	w->kept_cursor = w->state.place.cursor;
 	if (is_over(w))
@@ -211,7 +213,6 @@ static void on_answer(void *arg, const struct http_post_result *result)
 	w->post = NULL;
 	w->step = WEBHOOK_SETTLING;
 	w->settled = w->state;
-	w->disabling = NULL;
 	w->settled.status = result->status;
 	if (webhook_is_taken(result))
 		settle_taken(w);

@@ -2,6 +2,7 @@
 fails or dies in between.
 """
 
+import concurrent.futures
 import json
 import sqlite3
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from croft_harness import wait_until
 from receiver import Unverified, receiver, throw_away_ca, verify
+from test_holds import nothing_committed
 from test_ledger import stopped
 from test_usage_new import closed_records, run_and_close
 
@@ -320,6 +322,42 @@ class TestDisabled:
             wait_until("it is disabled", lambda: shown(quick).get("disabled"), 30)
             assert shown(quick)["disabled_reason"] == "failing"
             assert [e for e in listed(quick) if e["type"] == "webhook.disabled"]
+
+    def test_enabled_while_it_is_being_disabled(self, quick):
+        """What the operator said last holds: in memory as on record."""
+        gone, asked, locked = threading.Event(), threading.Event(), threading.Event()
+
+        def answer(message):
+            asked.set()
+            locked.wait(30)
+            return 410 if gone.is_set() else 200
+
+        def enabled_meanwhile():
+            before = quick.read_log().count("webhook-disabled")
+            asked.clear(), locked.clear(), gone.set()
+            quick.ok("webhook", "set", "hook", "--enable")
+            assert asked.wait(30)
+            with nothing_committed(quick):
+                locked.set()
+                wait_until("it is being disabled",
+                           lambda: quick.read_log().count("webhook-disabled") > before)
+                gone.clear()
+                both = [pool.submit(quick.croft, "webhook", "set", "hook", "--enable")
+                        for _ in range(2)]
+                wait_until("one is refused, for the other's sake",
+                           lambda: any(one.done() for one in both))
+            return any(one.result().rc == 0 for one in both)
+
+        with receiver(answer) as there, concurrent.futures.ThreadPoolExecutor(2) as pool:
+            make(quick, "hook", there, "--from-start", "--type", "tenant.")
+            quick.ok("webhook", "set", "hook", "--disable")
+            quick.tenant("one")
+            wait_until("it was enabled before the commits gave up", enabled_meanwhile, 120)
+            wait_until("it is sent", lambda: there.taken)
+            assert not shown(quick).get("disabled")
+            quick.terminate("croftd")
+            quick.restart("croftd")
+            assert not shown(quick).get("disabled")
 
     def test_by_the_operator(self, quick):
         with receiver() as there:
