@@ -1,9 +1,10 @@
 """What happened, told by events: every container comes and goes in them, and they say why."""
 
 import json
+import os
+import re
 
-
-from croft_harness import wait_until
+from croft_harness import ROOT, wait_until
 
 
 def told(daemon, resource=None):
@@ -20,6 +21,19 @@ def told(daemon, resource=None):
 
 def types(daemon, resource=None):
     return [kind for kind, _ in told(daemon, resource)]
+
+
+def documented():
+    """Type -> the words of events.proto about it."""
+    with open(os.path.join(ROOT, "proto/croft/v1/events.proto"), encoding="utf-8") as f:
+        listed = f.read().partition("\nservice Events")[0]
+    entries = re.findall(r"^//   ([a-z]+\.[a-z_]+.*(?:\n//     .*)*)", listed, re.MULTILINE)
+    found = {}
+    for entry in entries:
+        types_told = re.match(r"[a-z.]+\.[a-z_]+(?:, [a-z]+\.[a-z_]+)*", entry)
+        words = set(re.findall(r"\w+", entry[types_told.end():]))
+        found.update((kind, words) for kind in types_told[0].split(", "))
+    return found
 
 
 def only(daemon, kind):
@@ -163,6 +177,7 @@ class TestShapes:
         assert set(seen) == set(self.MEMBERS)
         for kind, details in seen.items():
             assert set(details) == self.MEMBERS[kind], kind
+            assert set(details) <= documented()[kind], kind
         assert seen["container.ended"]["exit"] == "SIGNALLED"
         assert seen["container.ended"]["signal"] == 9
         assert seen["container.ended"]["cpu_usec"] > 0
