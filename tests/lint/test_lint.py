@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import events  # noqa: E402
 import folders  # noqa: E402
+import methods  # noqa: E402
 import rules  # noqa: E402
 from source import Source  # noqa: E402
 
@@ -153,6 +154,13 @@ def test_events_are_those_that_are_listed(told, problems):
     found = [p.text for p in events.check(Source(events.LIST, LISTED), sources)]
     assert len(found) == len(problems)
     assert all(text.startswith(start) for text, start in zip(found, problems)), found
+
+
+def test_methods_say_what_they_do():
+    method = "  rpc Make(A) returns (B) {\n"
+    for above, problems in (("  // Makes one.\n", 0), ("  }\n", 1)):
+        source = Source("proto/croft/v1/x.proto", "service X {\n" + above + method)
+        assert len(list(methods.check([source]))) == problems
 
 
 def test_opening():
