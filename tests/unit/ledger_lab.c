@@ -17,6 +17,23 @@ void lab_run_sql(struct fixture *f, const char *sql)
 		fail_msg("%s: %s", sql, err.msg);
 }
 
+static int take_number(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = db_column_u64(row, 0);
+	return 0;
+}
+
+uint64_t lab_ask(struct fixture *f, const char *sql)
+{
+	uint64_t n = UINT64_MAX;
+	struct err err;
+
+	if (db_query(f->db, sql, take_number, &n, &err, "") < 0)
+		fail_msg("%s: %s", sql, err.msg);
+	return n;
+}
+
 int lab_make(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));

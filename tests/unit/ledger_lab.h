@@ -31,6 +31,8 @@ struct sum {
 };
 
 void lab_run_sql(struct fixture *f, const char *sql);
+/* The number that a query gives. */
+uint64_t lab_ask(struct fixture *f, const char *sql);
 int lab_make(void **state);
 int lab_drop(void **state);
 void lab_add_run_of(
