@@ -1,4 +1,4 @@
-/* Steps of closing; see ledger_close.h. Must never write an hour that is not due. */
+/* Steps of closing; see ledger_close.h. Must never write an hour that goes on. */
 #include "server/ledger_close.h"
 
 #include "base/cleanup.h"
@@ -21,6 +21,23 @@ static int take_due(sqlite3_stmt *row, void *arg, struct err *err)
 	return 0;
 }
 
+/* Behind that no hour ends that is of the present. */
+static int64_t present_end(const struct ledger_closer *closer)
+{
+	int64_t span = LEDGER_GRACE_USEC + LEDGER_HOUR_USEC;
+
+	return closer->due_usec > INT64_MAX - span ? INT64_MAX : closer->due_usec + span;
+}
+
+/*
+ * There may be more of an hour that is not due. Of one that the present clock has not come to there
+ * is none: it was begun by a clock that was ahead, and has been set back since.
+ */
+static bool is_open(const struct ledger_closer *closer, int64_t hour_end_usec)
+{
+	return hour_end_usec > closer->due_usec && hour_end_usec <= present_end(closer);
+}
+
 /* -ECANCELED ends the run's turn: its next hour is not due. */
 static int take(struct ledger_walk *walk, const struct ledger_piece *piece,
 	const struct ledger_position *next, struct err *err)
@@ -29,7 +46,7 @@ static int take(struct ledger_walk *walk, const struct ledger_piece *piece,
 	struct ledger_entry entry;
 	int r;
 
-	if (walk->cut.at.hour_end_usec > closer->due_usec)
+	if (is_open(closer, walk->cut.at.hour_end_usec))
 		return -ECANCELED;
 	r = ledger_walk_entry(walk, piece, next, &entry, err);
 	if (r == 0)
@@ -41,10 +58,10 @@ static int take(struct ledger_walk *walk, const struct ledger_piece *piece,
 static int next_run(struct db *db, struct ledger_closer *closer, struct err *err)
 {
 	int r = db_query(db,
-		"SELECT hour_end, run FROM ledger_open WHERE hour_end <= ?1 AND (hour_end, run) >"
-		" (?2, ?3) ORDER BY hour_end, run LIMIT 1",
-		take_due, closer, err, "iiu", closer->due_usec, closer->after_end_usec,
-		closer->after_run);
+		"SELECT hour_end, run FROM ledger_open WHERE (hour_end <= ?1 OR hour_end > ?4)"
+		" AND (hour_end, run) > (?2, ?3) ORDER BY hour_end, run LIMIT 1",
+		take_due, closer, err, "iiui", closer->due_usec, closer->after_end_usec,
+		closer->after_run, present_end(closer));
 
 	if (r < 0)
 		return r;
@@ -65,7 +82,7 @@ static int finish_run(struct db *db, struct ledger_closer *closer, struct err *e
 	int r;
 
 	closer->in_run = false;
-	if (!walk->run.ended || walk->cut.at.hour_end_usec > closer->due_usec)
+	if (!walk->run.ended || is_open(closer, walk->cut.at.hour_end_usec))
 		return 0;
 	r = ledger_walk_end(walk, db, err);
 	return r < 0 ? r : ledger_entries_finish_run(db, walk->run.key, err);

@@ -13,7 +13,7 @@
 
 struct ledger_closer {
 	/* Set by the caller; all else is 0. */
-	int64_t due_usec; /* hours that ended by then */
+	int64_t due_usec; /* hours that ended by then, and those of a clock that was ahead of it */
 	uint64_t gap_usec;
 	char host[LEDGER_HOST_SIZE];
 	/* Where it stands. */

@@ -114,6 +114,55 @@ static void a_clock_set_back_makes_corrections(void **state)
 	assert_string_not_equal(record.id, corrected.id);
 }
 
+/* Wrong for a minute, and right again: hours are closed when they are over, not a month later. */
+static void a_clock_that_was_ahead_holds_up_no_hour(void **state)
+{
+	struct fixture *f = *state;
+	struct sum sum;
+	uint64_t last;
+
+	lab_add_run(f, 1, 100);
+	last = lab_add_samples(f, 1, 1, 110, 3600 + 600);
+	f->offset += 30 * 24 * HOUR;
+	last = lab_add_samples(f, 1, last + 1, 3600 + 600, 3600 + 660);
+	f->offset -= 30 * 24 * HOUR;
+	last = lab_add_samples(f, 1, last + 1, 3600 + 660, 24 * 3600);
+	for (int64_t hour = 1; hour <= 24; hour++)
+		lab_close_until(f, EPOCH + hour * HOUR, hour & 1);
+	/* 23 hours, one of them in two pieces, and what was ahead. */
+	sum = lab_entries_of(f, 1);
+	assert_int_equal(sum.n, 25);
+	assert_int_equal(sum.last.window_end_usec, EPOCH + 23 * HOUR);
+	assert_int_equal((uint64_t)sum.quantity[8], (23 * 3600 - 100) * SECOND);
+	lab_assert_proven(f);
+	/* The present hour waits until it is over. */
+	lab_end_run(f, 1);
+	assert_int_equal(lab_close_until(f, EPOCH + 24 * HOUR - 1, false), 0);
+	assert_int_equal(lab_close_until(f, EPOCH + 24 * HOUR, false), 1);
+	assert_int_equal((uint64_t)lab_entries_of(f, 1).quantity[0], last * SECOND);
+}
+
+/* There is no sample behind that tells that the clock was set back. */
+static void what_ended_while_the_clock_was_ahead_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t last;
+
+	f->offset += 30 * 24 * HOUR;
+	lab_add_run(f, 1, 100);
+	last = lab_add_samples(f, 1, 1, 110, 2 * 3600);
+	lab_end_run(f, 1);
+	/* Of what goes on there may be more, as long as nothing says otherwise. */
+	lab_add_run(f, 2, 100);
+	lab_add_samples(f, 2, 1, 110, 2 * 3600);
+	lab_close_until(f, EPOCH + 2 * HOUR, false);
+	assert_int_equal(lab_entries_of(f, 1).n, 2);
+	assert_int_equal((uint64_t)lab_entries_of(f, 1).quantity[0], last * SECOND);
+	assert_int_equal(lab_entries_of(f, 2).n, 1);
+	lab_assert_proven(f);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM ledger_open"), 1);
+}
+
 static void terms_split_windows_and_are_in_the_record(void **state)
 {
 	struct fixture *f = *state;
@@ -301,6 +350,8 @@ int main(void)
 		ON_DATABASE(what_has_ended_is_closed_to_its_end),
 		ON_DATABASE(killed_anywhere_it_comes_to_the_same),
 		ON_DATABASE(a_clock_set_back_makes_corrections),
+		ON_DATABASE(a_clock_that_was_ahead_holds_up_no_hour),
+		ON_DATABASE(what_ended_while_the_clock_was_ahead_is_closed),
 		ON_DATABASE(terms_split_windows_and_are_in_the_record),
 		ON_DATABASE(first_terms_hold_from_the_beginning),
 		ON_DATABASE(a_damaged_run_holds_up_no_other),
