@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define USEC_PER_SEC INT64_C(1000000)
+#define UNEVEN_USEC  (60 * USEC_PER_SEC) /* more than a clock is slewed by between two looks */
 
 static int64_t now_usec(clockid_t id)
 {
@@ -26,6 +27,19 @@ uint64_t clock_boot_usec(void)
 int64_t clock_wall_usec(void)
 {
 	return now_usec(CLOCK_REALTIME);
+}
+
+bool clock_is_even(struct clock_looks *looks, uint64_t boot_usec, int64_t wall_usec)
+{
+	int64_t offset = wall_usec - (int64_t)boot_usec;
+	int64_t step = offset - looks->offset_usec;
+
+	looks->offset_usec = offset;
+	if (step > UNEVEN_USEC || step < -UNEVEN_USEC)
+		looks->even = 0;
+	else if (looks->even < CLOCK_EVEN_LOOKS)
+		looks->even++;
+	return looks->even == CLOCK_EVEN_LOOKS;
 }
 
 int clock_boot_id(char ret_id[static BOOT_ID_LEN])

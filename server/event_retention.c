@@ -15,19 +15,12 @@
 #define PAUSE_SWEEPS 6u	  /* a look every so many sampling intervals, */
 #define PAUSE_MAX_MS UINT64_C(60000)
 #define DAY_USEC     (86400 * INT64_C(1000000))
-/*
- * A clock that was just set, or not set yet, may be years ahead: age counts when it has gone evenly
- * for some looks.
- */
-#define EVEN_LOOKS  5u
-#define UNEVEN_USEC (60 * INT64_C(1000000))
 
 struct event_retention {
 	struct event *timer;
 	struct event_drop drop; /* the database's thread fills it, between look() and on_chosen() */
 	int64_t before_wall_usec;
-	int64_t clock_offset_usec;
-	unsigned even_looks;
+	struct clock_looks looks;
 };
 
 /* --- what goes --- */
@@ -185,29 +178,18 @@ static void look(struct server *server)
 	db_read(server->db, choose, on_chosen, server);
 }
 
-static bool clock_is_even(struct event_retention *retention)
-{
-	int64_t offset = clock_wall_usec() - (int64_t)clock_boot_usec();
-	int64_t step = offset - retention->clock_offset_usec;
-
-	retention->clock_offset_usec = offset;
-	if (step > UNEVEN_USEC || step < -UNEVEN_USEC)
-		retention->even_looks = 0;
-	else if (retention->even_looks < EVEN_LOOKS)
-		retention->even_looks++;
-	return retention->even_looks == EVEN_LOOKS;
-}
-
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *server = arg;
 	struct event_retention *retention = server->event_retention;
-	int64_t days = server->config->event_days;
+	int64_t kept = server->config->event_days * DAY_USEC;
+	int64_t now = clock_wall_usec();
 
 	(void)fd;
 	(void)what;
-	retention->before_wall_usec = clock_is_even(retention) ? clock_wall_usec() - days * DAY_USEC
-							       : 0;
+	retention->before_wall_usec = clock_is_even(&retention->looks, clock_boot_usec(), now)
+					      ? now - kept
+					      : 0;
 	if (db_is_full(server->db) || server->shutting_down)
 		arm(server);
 	else

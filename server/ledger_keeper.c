@@ -24,6 +24,7 @@ struct ledger_keeper {
 	bool caught_up; /* what runs was sampled since the start */
 	bool working;
 	unsigned rounds; /* until samples are deleted again */
+	struct clock_looks looks;
 	struct ledger_closer closer;
 	struct ledger_pruner pruner;
 };
@@ -81,19 +82,23 @@ static void on_pruned(void *arg, const struct err *err)
 	end_round(server);
 }
 
-/* Once an hour; what they were closed to stays. */
+/* Once an hour, and only by a clock that goes evenly; what they were closed to stays. */
 static void prune(struct server *server)
 {
 	struct ledger_keeper *keeper = server->ledger_keeper;
 	int64_t kept = (int64_t)server->config->keep_samples_days * DAY_USEC;
+	int64_t now = clock_wall_usec();
+	bool even = clock_is_even(&keeper->looks, clock_boot_usec(), now);
 
-	if (keeper->rounds) {
+	if (keeper->rounds)
 		keeper->rounds--;
+	/* Of samples that are not kept the age is nothing to go by. */
+	if (keeper->rounds || (kept && !even)) {
 		end_round(server);
 		return;
 	}
-	keeper->rounds = PRUNE_ROUNDS - 1;
-	keeper->pruner = (struct ledger_pruner){.before_usec = clock_wall_usec() - kept};
+	keeper->rounds = PRUNE_ROUNDS;
+	keeper->pruner = (struct ledger_pruner){.before_usec = now - kept};
 	on_pruned(server, NULL);
 }
 

@@ -1,4 +1,5 @@
-"""The wall clock is set, by a day each way, while a container runs: the bill stays as it is."""
+"""The wall clock is set, by a day each way, while a container runs: the bill stays as it is, and so
+does what proves it where the clock is weeks ahead."""
 
 import contextlib
 import os
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from croft_harness import wait_until
-from test_ledger import burn, check_whole, everything, records, total
+from test_ledger import burn, check_proven, check_whole, everything, records, total
 
 DAY = 86400
 # An export is until now, unless it is asked for more: what was recorded under tomorrow's date, too.
@@ -57,3 +58,17 @@ def test_a_day_each_way(fresh_box):
     assert late and all(r["corrects"] in ids and "late" in r["reason"] for r in late)
     assert [e["type"] for e in box.events()].count("host.clock_set") >= 2
     check_whole(box, period=ALL)
+
+
+def test_samples_are_not_old_by_a_clock_that_was_just_set(fresh_box):
+    box = fresh_box
+    box.tenant(cpu="1")
+    box.launch("acme/web")
+    burn(box)
+    with clock_off(60 * DAY):
+        box.terminate("croftd")
+        box.restart("croftd")
+        # The round that closes hours is the one that deletes samples, behind that.
+        wait_until("it is closed",
+                   lambda: [r for r in records(box, *ALL) if r["finalized_at"]], 90)
+        check_proven(box, recomputed=True)

@@ -155,6 +155,33 @@ static void wall_clock_is_in_this_century(void **state)
 	assert_memory_equal(out, "20", 2);
 }
 
+/* Looks a minute apart; the wall clock is off by so much at the last. */
+static bool look(struct clock_looks *looks, uint64_t *boot_usec, int64_t off_usec)
+{
+	*boot_usec += UINT64_C(60) * 1000000;
+	return clock_is_even(looks, *boot_usec, (int64_t)*boot_usec + off_usec);
+}
+
+static void a_clock_that_was_just_set_is_not_even(void **state)
+{
+	const int64_t day = INT64_C(86400) * 1000000;
+	struct clock_looks looks = {0};
+	uint64_t boot = 1000000;
+
+	(void)state;
+	/* A start, a day ahead, and a day back, at any point of it. */
+	for (unsigned before = 0; before < 2 * CLOCK_EVEN_LOOKS; before++) {
+		assert_false(look(&looks, &boot, 20000 * day));
+		for (unsigned i = 0; i < before; i++)
+			assert_int_equal(look(&looks, &boot, 20000 * day + i * INT64_C(30000)),
+				i + 1 >= CLOCK_EVEN_LOOKS);
+		assert_false(look(&looks, &boot, 20001 * day));
+		for (unsigned i = 1; i < CLOCK_EVEN_LOOKS; i++)
+			assert_false(look(&looks, &boot, 20001 * day));
+		assert_true(look(&looks, &boot, 20001 * day));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +193,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_no_time),
 		cmocka_unit_test(boot_id_is_a_uuid),
 		cmocka_unit_test(boot_clock_never_goes_back),
+		cmocka_unit_test(a_clock_that_was_just_set_is_not_even),
 		cmocka_unit_test(wall_clock_is_in_this_century),
 	};
 
