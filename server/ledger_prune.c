@@ -31,21 +31,24 @@ static int take_entry(
 	return 0;
 }
 
-/* The last entry of the run that is old enough, and has none before it that is not. */
-static int find_last(struct db *db, struct ledger_pruner *p, struct err *err)
+/*
+ * The last entry of the run, from one on, that is old enough and has none before it that is not.
+ * Nothing is read of what was deleted up to that one before.
+ */
+static int find_last(struct db *db, struct ledger_pruner *p, uint64_t from, struct err *err)
 {
-	uint64_t young = 0;
+	uint64_t young = INT64_MAX;
 	uint64_t last = 0;
 	int r = db_query(db,
-		"SELECT coalesce(min(number), 9223372036854775807) FROM ledger_entries"
-		" WHERE run = ?1 AND window_end > ?2 AND (flags & 8) = 0",
-		take_number, &young, err, "ui", p->after_run, p->before_usec);
+		"SELECT number FROM ledger_entries WHERE run = ?1 AND number > ?2"
+		" AND window_end > ?3 AND (flags & 8) = 0 ORDER BY number LIMIT 1",
+		take_number, &young, err, "uui", p->after_run, from, p->before_usec);
 
 	if (r == 0)
 		r = db_query(db,
-			"SELECT coalesce(max(number), 0) FROM ledger_entries WHERE run = ?1"
-			" AND number < ?2 AND (flags & 8) = 0",
-			take_number, &last, err, "uu", p->after_run, young);
+			"SELECT number FROM ledger_entries WHERE run = ?1 AND number >= ?2"
+			" AND number < ?3 AND (flags & 8) = 0 ORDER BY number DESC LIMIT 1",
+			take_number, &last, err, "uuu", p->after_run, from, young);
 	p->last.number = 0;
 	if (r == 0 && last)
 		r = ledger_entries_cut_of_run(db, p->after_run, last - 1, 1, take_entry, p, err);
@@ -56,7 +59,7 @@ static int find_last(struct db *db, struct ledger_pruner *p, struct err *err)
 static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 {
 	uint64_t run = 0;
-	uint64_t open = 1;
+	uint64_t more = 1;
 	uint64_t pruned = 0;
 	int r = db_query(db, "SELECT run FROM samples WHERE run > ?1 ORDER BY run LIMIT 1",
 		take_number, &run, err, "u", p->after_run);
@@ -65,18 +68,18 @@ static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 	p->done = r == 0 && !run;
 	if (r < 0 || p->done)
 		return r;
-	r = find_last(db, p, err);
+	r = db_query(db, "SELECT entry FROM ledger_pruned WHERE run = ?1", take_number, &pruned,
+		err, "u", run);
 	if (r == 0)
-		r = db_query(db, "SELECT entry FROM ledger_pruned WHERE run = ?1", take_number,
-			&pruned, err, "u", run);
+		r = find_last(db, p, pruned, err);
 	if (r < 0 || !p->last.number || p->last.number == pruned)
 		return r;
 	r = db_query(db,
-		"SELECT (SELECT count(*) FROM ledger_open WHERE run = ?1)"
-		" + (SELECT count(*) FROM ledger_entries WHERE run = ?1 AND number > ?2"
+		"SELECT EXISTS (SELECT 1 FROM ledger_open WHERE run = ?1)"
+		" OR EXISTS (SELECT 1 FROM ledger_entries WHERE run = ?1 AND number > ?2"
 		" AND (flags & 8) = 0)",
-		take_number, &open, err, "uu", run, p->last.number);
-	p->whole = !open;
+		take_number, &more, err, "uu", run, p->last.number);
+	p->whole = !more;
 	p->first_sequence = p->whole ? 0 : 1;
 	p->in_run = true;
 	return r < 0 ? r

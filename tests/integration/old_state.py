@@ -39,6 +39,7 @@ UNDO = {
     "abuse_windows": ["DROP TRIGGER abuse_windows_of_nobody",
                       "DROP TRIGGER abuse_windows_of_nothing", "DROP TABLE abuse_windows"],
     "runs_of_tenant": ["DROP INDEX runs_of_tenant"],
+    "entries_of_run": ["DROP INDEX ledger_entries_of_run"],
 }
 
 

@@ -250,6 +250,71 @@ static void each_tenant_has_a_chain_of_its_own(void **state)
 	lab_assert_proven(f);
 }
 
+static int take_handle(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(sqlite3 **)arg = sqlite3_db_handle(row);
+	return 0;
+}
+
+static int count_instruction(void *arg)
+{
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+/* From now on counts what SQLite carries out, in instructions. */
+static void count_into(struct fixture *f, uint64_t *count)
+{
+	sqlite3 *handle = NULL;
+	struct err err;
+
+	assert_int_equal(db_query(f->db, "SELECT 1", take_handle, &handle, &err, ""), 0);
+	sqlite3_progress_handler(handle, 1, count_instruction, count);
+}
+
+/* A run of so many hours, with a sample each quarter, all but the last of which are closed. */
+static void add_hours(struct fixture *f, uint64_t run, unsigned hours)
+{
+	lab_run_sql(f, "BEGIN");
+	lab_add_run(f, run, 0);
+	for (unsigned i = 1; i < hours * 4; i++)
+		lab_add_sample(f, run, i, i * INT64_C(900), i * (uint64_t)SECOND);
+	lab_run_sql(f, "COMMIT");
+	lab_close_until(f, FOREVER, false);
+}
+
+/* A run may last for years. */
+static void costs_do_not_grow_with_what_is_behind(void **state)
+{
+	static const unsigned hours[] = {20, 400};
+	struct fixture *f = *state;
+	uint64_t pruning[2] = {0};
+	uint64_t proving[2] = {0};
+	uint64_t rest = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		add_hours(f, i + 1, hours[i]);
+		count_into(f, &proving[i]);
+		lab_assert_proven(f);
+		count_into(f, &rest);
+		lab_prune(f, EPOCH + (hours[i] - 3) * HOUR);
+		/* An hour more of it. */
+		count_into(f, &pruning[i]);
+		lab_prune(f, EPOCH + (hours[i] - 2) * HOUR);
+		count_into(f, &rest);
+		lab_run_sql(f, "DELETE FROM ledger_pruned");
+		lab_run_sql(f, "DELETE FROM ledger_corrections");
+		lab_run_sql(f, "DELETE FROM ledger_entries");
+		lab_run_sql(f, "DELETE FROM ledger_open");
+		lab_run_sql(f, "DELETE FROM ledger_chains");
+		lab_run_sql(f, "DELETE FROM samples");
+		lab_run_sql(f, "DELETE FROM runs");
+	}
+	assert_true(pruning[0] > 0 && pruning[1] < 2 * pruning[0]);
+	assert_true(proving[1] / hours[1] < 2 * proving[0] / hours[0]);
+}
+
 int main(void)
 {
 #define ON_DATABASE(test) cmocka_unit_test_setup_teardown(test, lab_make, lab_drop)
@@ -260,6 +325,7 @@ int main(void)
 		ON_DATABASE(what_an_earlier_version_closed_is_proven),
 		ON_DATABASE(traffic_that_was_not_read_has_no_rate_later),
 		ON_DATABASE(each_tenant_has_a_chain_of_its_own),
+		ON_DATABASE(costs_do_not_grow_with_what_is_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
