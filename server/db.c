@@ -337,6 +337,16 @@ void db_commit(struct db *db, struct db_tx *tx, db_done_fn done, void *arg)
 	submit(db, job);
 }
 
+/* Who reads in steps would else keep croftd from ending, for as long as there is more to read. */
+static void refuse_read(struct db *db, struct db_job *job)
+{
+	job->failed = true;
+	err_set(&job->err, ERR_UNAVAILABLE, "SHUTTING_DOWN", "croftd is shutting down");
+	pthread_mutex_lock(&db->lock);
+	STAILQ_INSERT_TAIL(&db->finished, job, entry);
+	pthread_mutex_unlock(&db->lock);
+}
+
 static void queue_work(struct db *db, bool is_write, db_read_fn work, db_done_fn done, void *arg)
 {
 	struct db_job *job = calloc(1, sizeof(*job));
@@ -351,7 +361,10 @@ static void queue_work(struct db *db, bool is_write, db_read_fn work, db_done_fn
 	job->is_write = is_write;
 	job->done = done;
 	job->arg = arg;
-	submit(db, job);
+	if (db->ending && !is_write)
+		refuse_read(db, job);
+	else
+		submit(db, job);
 }
 
 void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg)
@@ -399,6 +412,7 @@ void db_stop(struct db *db)
 {
 	if (!db || !db->running)
 		return;
+	db->ending = true;
 	drain(db);
 	/* A callback may have queued its next step; the thread is started again for those. */
 	while (!is_idle(db)) {

@@ -46,7 +46,10 @@ int db_open(const char *path, struct db **ret, struct err *err);
 /* Starts the thread, which first checks the file's integrity; callbacks run on base's loop. */
 int db_start(
 	struct db *db, struct event_base *base, const struct db_config *config, struct err *err);
-/* Carries out what is queued, calls back, ends the thread. Callbacks may queue more: also done. */
+/*
+ * Carries out what is queued, calls back, ends the thread. Callbacks may queue more: what writes is
+ * also done, a read is refused (UNAVAILABLE / SHUTTING_DOWN).
+ */
 void db_stop(struct db *db);
 /* Checkpoints and closes. NULL is allowed. */
 void db_close(struct db *db);
@@ -88,8 +91,9 @@ bool db_is_full(struct db *db);
 int db_refuse_full(struct err *err);
 
 /*
- * Queues a read. Both callbacks are called once. It sees what was queued to be written before it,
- * and may see what was queued after it: a commit does not wait for more than one read.
+ * Queues a read. Both callbacks are called once; done alone where db_stop() was called. It sees
+ * what was queued to be written before it, and may see what was queued after it: a commit does not
+ * wait for more than one read.
  */
 void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg);
 

@@ -60,6 +60,7 @@ struct db {
 	struct db_config config;
 	pthread_t thread;
 	bool running;
+	bool ending; /* nothing is read any more that was not asked for before */
 	int wake_fd; /* thread -> loop */
 	struct event *wake_event;
 
@@ -76,6 +77,7 @@ struct db {
 	struct err broken_err;
 	bool wrote;
 	/* The thread's alone. */
+	bool checked;  /* its integrity, once */
 	time_t looked; /* for room, while full */
 	bool wrote_last;
 };

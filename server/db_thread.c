@@ -202,8 +202,13 @@ static void check_integrity(struct db *db)
 {
 	char answer[ERR_MSG_MAX / 2] = "";
 	struct err err;
-	int r = db_query(db, "PRAGMA quick_check(1)", db_first_text, answer, &err, "");
+	int r;
 
+	/* Not again where the thread is started for what came late; see db_stop(). */
+	if (db->checked)
+		return;
+	db->checked = true;
+	r = db_query(db, "PRAGMA quick_check(1)", db_first_text, answer, &err, "");
 	if (r == 0 && strcmp(answer, "ok") != 0)
 		r = err_set(&err, ERR_DATA_LOSS, "STATE_DAMAGED",
 			"the state database is damaged (%s); restore it from a backup", answer);

@@ -555,6 +555,93 @@ static void a_later_version_is_refused(void **state)
 	assert_string_equal(err.reason, "STATE_TOO_NEW");
 }
 
+/* --- stopping --- */
+
+struct stop {
+	struct fixture *f;
+	sqlite3 *handle;
+	unsigned checks; /* of the file's integrity, behind the first step */
+	unsigned steps;
+	unsigned reads;
+	struct err err;
+};
+
+static int note_check(unsigned what, void *arg, void *statement, void *sql)
+{
+	struct stop *stop = arg;
+
+	(void)what;
+	(void)statement;
+	stop->checks += strstr(sql, "quick_check") != NULL;
+	return 0;
+}
+
+static int take_handle(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(sqlite3 **)arg = sqlite3_db_handle(row);
+	return 0;
+}
+
+static int step(struct db *db, void *arg, struct err *err)
+{
+	struct stop *stop = arg;
+	int r = db_query(db, "SELECT 1", take_handle, &stop->handle, err, "");
+
+	if (!stop->steps++)
+		sqlite3_trace_v2(stop->handle, SQLITE_TRACE_STMT, note_check, stop);
+	return r;
+}
+
+static void write_on(void *arg, const struct err *err)
+{
+	struct stop *stop = arg;
+
+	assert_null(err);
+	if (stop->steps < 5)
+		db_change(stop->f->db, step, write_on, stop);
+}
+
+/* What callbacks go on to write is written, and the file, which may be large, is not read for it.
+ */
+static void a_stop_checks_nothing_again(void **state)
+{
+	struct fixture *f = *state;
+	struct stop stop = {.f = f};
+
+	start(f);
+	db_change(f->db, step, write_on, &stop);
+	db_stop(f->db);
+	sqlite3_trace_v2(stop.handle, 0, NULL, NULL);
+	assert_int_equal(stop.steps, 5);
+	assert_int_equal(stop.checks, 0);
+}
+
+static void read_on(void *arg, const struct err *err)
+{
+	struct stop *stop = arg;
+
+	if (err)
+		stop->err = *err;
+	else if (++stop->reads < 1000)
+		db_read(stop->f->db, step, read_on, stop);
+}
+
+static void a_stop_does_not_wait_for_who_reads_on(void **state)
+{
+	struct fixture *f = *state;
+	struct stop stop = {.f = f};
+
+	start(f);
+	db_read(f->db, step, read_on, &stop);
+	db_stop(f->db);
+	sqlite3_trace_v2(stop.handle, 0, NULL, NULL);
+	/* What was asked for before is done. */
+	assert_int_equal(stop.reads, 1);
+	assert_int_equal(stop.err.code, ERR_UNAVAILABLE);
+	assert_string_equal(stop.err.reason, "SHUTTING_DOWN");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -570,6 +657,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_full_disk_refuses_all_but_the_essential, make, drop),
 		cmocka_unit_test_setup_teardown(room_is_noticed, make, drop),
+		cmocka_unit_test_setup_teardown(a_stop_checks_nothing_again, make, drop),
+		cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_who_reads_on, make, drop),
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, make, drop),
 	};
 
