@@ -539,6 +539,13 @@ static void commit_hit(struct server *server, struct db_tx *tx, struct container
 	db_commit(server->db, tx, on_hit_told, hit);
 }
 
+/* What the present sweep says of the run is committed behind all that is committed meanwhile. */
+static bool is_in_sweep(const struct sampler *sampler, const struct run *run)
+{
+	return sampler && sampler->tx && run->unsure.sequence &&
+	       run->unsure.sweep == sampler->sweep->number;
+}
+
 void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg)
 {
 	struct tenant *t = model_any_tenant(&server->model, msg->tenant);
@@ -546,14 +553,18 @@ void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg)
 	uint64_t now = clock_boot_usec();
 	struct fault_report before;
 	struct db_tx *tx;
+	bool in_sweep;
 
 	/* What cannot be told now is told later: it is counted all the same. */
 	if (!c || strcmp(c->run.id, msg->run_id) != 0 || c->end_pending || c->run.end_wall_usec ||
 		db_is_full(server->db) || !faults_pending(c, &msg->counters, now))
 		return;
 	before = c->run.reported;
-	tx = db_tx_new();
+	in_sweep = is_in_sweep(server->sampler, &c->run);
+	tx = in_sweep ? server->sampler->tx : db_tx_new();
 	faults_add_events(tx, c, &msg->counters, now, false);
 	store_reported(tx, &c->run);
-	commit_hit(server, tx, c, &before);
+	/* A sweep that cannot be committed takes it back itself. */
+	if (!in_sweep)
+		commit_hit(server, tx, c, &before);
 }
