@@ -260,7 +260,10 @@ static void take_apart(struct service *service)
 
 	/* Nothing is started any more, whatever is called back from here on. */
 	server->shutting_down = true;
-	/* What was promised is committed while there is still somebody to be told. */
+	/*
+	 * What was promised is committed while there is still somebody to be told. What the end of
+	 * the link queues behind that is not: the next croftd takes stock, as after a crash.
+	 */
 	if (server->link)
 		abuse_keep(server);
 	if (server->db)
@@ -279,9 +282,6 @@ static void take_apart(struct service *service)
 	traffic_destroy(server);
 	refusal_watch_destroy(server);
 	idle_destroy(server);
-	/* The end of the link may have queued more: rows of starts that were lost. */
-	if (server->db)
-		db_stop(server->db);
 	if (server->execs)
 		exec_table_destroy(server);
 	import_table_destroy(server);
