@@ -118,8 +118,10 @@ static bool stop_one(struct server *server, struct container *c)
 	if (!container_state_is_live(c->state) || c->state == CONTAINER_STOPPING || c->gone ||
 		c->condemned || c->end_pending)
 		return false;
-	if (stop_container(server, c, STOP_TIMEOUT_DEFAULT_MS, on_stopped, NULL, &err) == 0)
+	if (stop_container(server, c, STOP_TIMEOUT_DEFAULT_MS, on_stopped, NULL, &err) == 0) {
+		stop_record(server, c, STOP_TIMEOUT_DEFAULT_MS);
 		return true;
+	}
 	log_warning("abuse-not-stopped tenant=%s container=%s error=\"%s\"", c->tenant->name,
 		c->name, err.msg);
 	return false;

@@ -451,12 +451,16 @@ static const char runs_of_tenant[] = "CREATE INDEX runs_of_tenant ON runs(tenant
 /* Who proves a run, or deletes samples of it, takes its entries in their order. */
 static const char entries_of_run[] = "CREATE INDEX ledger_entries_of_run ON ledger_entries(run);";
 
+/* When a run is killed whose end was asked for, in CLOCK_BOOTTIME; 0: nobody asked for it. */
+static const char asked_ends[] =
+	"ALTER TABLE runs ADD COLUMN kill_boot INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
 	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks, io_totals,
 	event_lanes, ledger, told_limits, allowances, held, refusals, holds, cpu_modes, corrections,
 	webhooks, abuse, packed_samples, abuse_evidence, abuse_windows, runs_of_tenant,
-	entries_of_run};
+	entries_of_run, asked_ends};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

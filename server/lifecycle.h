@@ -58,6 +58,15 @@ void run_end_ack(struct server *server, const struct msg_run_ended *msg);
 int stop_container(struct server *server, struct container *container, uint32_t timeout_ms,
 	void (*done)(void *arg, const struct err *err), void *arg, struct err *err);
 
+/*
+ * Puts on record that the end of the present run was asked for, with the timeout that
+ * stop_container() was given: it is one also when croftd is killed before it comes, and nothing
+ * starts the container again then. With it goes what else has changed of the container.
+ */
+void stop_record(struct server *server, struct container *container, uint32_t timeout_ms);
+/* Goes on with a stop on record of a run that was adopted alive; else does nothing. */
+void stop_adopted(struct server *server, struct container *container);
+
 /* Kills everything in it now; asks again as long as there is no supervisor. */
 void stop_kill(struct server *server, struct container *container);
 

@@ -494,6 +494,7 @@ static void adopt(struct server *server, struct container *c, const struct msg_e
 	if (late)
 		confirm(server, c);
 	c->state = adopted_state(c, msg->state);
+	stop_adopted(server, c);
 	upkeep_adopted(server, c);
 	idle_adopted(server, c);
 	c->launching = false;

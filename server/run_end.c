@@ -58,10 +58,13 @@ void run_end_ack(struct server *server, const struct msg_run_ended *msg)
 
 /*
  * What init's own end says. In a pid namespace reboot(2) ends init by SIGHUP for a reboot and by
- * SIGINT for halt and poweroff, see reboot(2).
+ * SIGINT for halt and poweroff, see reboot(2). Some inits answer the stop signal with a reboot:
+ * whoever was asked to stop has shut down then.
  */
-static void classify(const struct container *c, const struct msg_run_ended *msg, struct run *run)
+static void classify(const struct run_end *end, const struct msg_run_ended *msg, struct run *run)
 {
+	const struct container *c = end->container;
+
 	run->exit_status = 0;
 	run->exit_signal = 0;
 	if (msg->exit.kind == EXIT_KIND_EXITED) {
@@ -76,7 +79,7 @@ static void classify(const struct container *c, const struct msg_run_ended *msg,
 	run->exit = RUN_EXIT_SIGNALLED;
 	run->exit_signal = msg->exit.signal;
 	if (msg->exit.signal == SIGHUP)
-		run->exit = RUN_EXIT_REBOOT;
+		run->exit = end->was_stopped ? RUN_EXIT_POWEROFF : RUN_EXIT_REBOOT;
 	else if (msg->exit.signal == SIGINT)
 		run->exit = RUN_EXIT_POWEROFF;
 	else if (msg->exit.signal == SIGKILL && !c->killed && !c->kept_down &&
@@ -207,7 +210,7 @@ static bool may_reboot(const struct run_end *end)
 {
 	const struct container *c = end->container;
 
-	return c->run.exit == RUN_EXIT_REBOOT && !c->killed && !end->was_stopped && !c->condemned &&
+	return c->run.exit == RUN_EXIT_REBOOT && !c->killed && !c->condemned &&
 	       !c->tenant->suspended && !c->tenant->deleting && !end->server->shutting_down;
 }
 
@@ -358,7 +361,7 @@ static struct run_end *make_end(struct server *server, struct container *c)
 		return NULL;
 	end->server = server;
 	end->container = container_ref(c);
-	end->was_stopped = c->stop_asked;
+	end->was_stopped = c->stop_asked || c->run.kill_boot_usec;
 	c->end_pending = true;
 	c->launching = false;
 	/* Until the commit it holds its name and shows that it is on its way down. */
@@ -394,7 +397,7 @@ static void take(struct server *server, struct container *c, const struct msg_ru
 	run->cgroup_inode = msg->cgroup_inode ? msg->cgroup_inode : run->cgroup_inode;
 	run->end_boot_usec = msg->end_boot_usec;
 	run->end_wall_usec = msg->end_wall_usec;
-	classify(c, msg, run);
+	classify(end, msg, run);
 	decide_reboot(end);
 	decide_restart(end);
 	end->point = (struct usage_point){.sequence = run->last.sequence + 1,

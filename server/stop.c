@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "server/link.h"
+#include "server/store.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -139,4 +140,35 @@ int stop_container(struct server *server, struct container *c, uint32_t timeout_
 		free(last);
 	}
 	return r;
+}
+
+void stop_record(struct server *server, struct container *c, uint32_t timeout_ms)
+{
+	struct db_tx *tx = db_tx_new_essential();
+	struct run *run = &c->run;
+	uint64_t kill = clock_boot_usec();
+
+	/* One that is starting is killed as soon as it has started. */
+	if (c->state != CONTAINER_STARTING)
+		kill += timeout_ms * UINT64_C(1000);
+	if (!run->kill_boot_usec || kill < run->kill_boot_usec)
+		run->kill_boot_usec = kill;
+	store_run_kill(tx, run);
+	/* A launch whose commit fails must leave no row. */
+	if (c->stored)
+		store_put_container(tx, c);
+	db_commit(server->db, tx, NULL, NULL);
+}
+
+/* Its signal was sent: what is left is the timeout. */
+void stop_adopted(struct server *server, struct container *c)
+{
+	uint64_t kill = c->run.kill_boot_usec;
+	uint64_t now = clock_boot_usec();
+
+	if (!kill)
+		return;
+	c->stop_asked = true;
+	c->state = CONTAINER_STOPPING;
+	arm_timer(server, c, kill > now ? (uint32_t)((kill - now) / 1000) : 0);
 }

@@ -91,6 +91,8 @@ void store_confirm_run(struct db_tx *tx, const struct run *run);
 void store_add_work(struct db_tx *tx, const struct run *run, const struct tenant *tenant);
 void store_end_run(struct db_tx *tx, const struct run *run);
 void store_delete_run(struct db_tx *tx, const struct run *run);
+/* That its end was asked for, and when it is killed. */
+void store_run_kill(struct db_tx *tx, const struct run *run);
 /* What is known of its health; whether it is frozen for being idle. */
 void store_run_health(struct db_tx *tx, const struct run *run);
 void store_run_idle(struct db_tx *tx, const struct run *run);

@@ -134,6 +134,12 @@ void store_run_health(struct db_tx *tx, const struct run *run)
 	db_tx_write(tx, "UPDATE runs SET health=?2 WHERE key=?1", "ud", run->key, (int)run->health);
 }
 
+void store_run_kill(struct db_tx *tx, const struct run *run)
+{
+	db_tx_write(tx, "UPDATE runs SET kill_boot=?2 WHERE key=?1", "uu", run->key,
+		run->kill_boot_usec);
+}
+
 void store_run_idle(struct db_tx *tx, const struct run *run)
 {
 	db_tx_write(tx, "UPDATE runs SET idle=?2 WHERE key=?1", "uu", run->key, run->idle);

@@ -270,6 +270,7 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 	run->health = (enum health_state)sqlite3_column_int(row, 13);
 	run->idle = db_column_u64(row, 14);
 	store_read_reported((const char *)sqlite3_column_text(row, 15), run);
+	run->kill_boot_usec = db_column_u64(row, 16);
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
 	return 0;
@@ -277,7 +278,8 @@ static int load_run(sqlite3_stmt *row, void *arg, struct err *err)
 
 #define RUN_COLUMNS                                                                                \
 	"SELECT key, id, boot_id, cgroup_inode, id_base, start_boot, start_wall, end_boot,"        \
-	" end_wall, exit_kind, exit_status, exit_signal, end_note, health, idle, told FROM runs "
+	" end_wall, exit_kind, exit_status, exit_signal, end_note, health, idle, told,"            \
+	" kill_boot FROM runs "
 
 static void take_counter(void *arg, int id, uint64_t value)
 {

@@ -137,6 +137,7 @@ static void stop(struct container_op *op, uint32_t timeout_ms)
 		/* Also of one that is being stopped because it is unhealthy, or by a hold. */
 		upkeep_cancel(c);
 		c->kept_down = false;
+		stop_record(op->server, c, timeout_ms);
 	}
 }
 

@@ -40,6 +40,7 @@ UNDO = {
                       "DROP TRIGGER abuse_windows_of_nothing", "DROP TABLE abuse_windows"],
     "runs_of_tenant": ["DROP INDEX runs_of_tenant"],
     "entries_of_run": ["DROP INDEX ledger_entries_of_run"],
+    "asked_ends": ["ALTER TABLE runs DROP COLUMN kill_boot"],
 }
 
 

@@ -57,6 +57,20 @@ class TestStates:
         assert run["exit"] == {"kind": "EXITED", "status": 7}, run
         assert "bye" in box.ok("logs", "acme/web")
 
+    def test_stop_of_an_init_that_reboots_then(self, box):
+        """As busybox's init does on SIGTERM: it was asked to stop, and is not rebooted."""
+        box.tenant()
+        script = "trap 'exec reboot -f' TERM; echo up; while :; do usleep 20000; done"
+        first = box.launch("acme/web", init=["/bin/sh", "-c", script])["run"]
+        wait_until("it is up", lambda: "up" in box.ok("logs", "acme/web"))
+        box.ok("stop", "acme/web")
+        info = box.info("acme/web")
+        assert (info["state"], info["run"]["id"]) == ("STOPPED", first["id"])
+        assert info["run"]["exit"]["kind"] == "POWEROFF", info["run"]
+        ended = [e for e in box.json_lines("events") if e.get("run_id") == first["id"]
+                 and e["type"] == "container.ended"]
+        assert [e["message"] for e in ended] == ["acme/web ended: it shut down"]
+
     def test_stop_kills_after_the_timeout(self, box):
         box.tenant()
         script = "trap '' USR2 TERM PWR HUP INT; while :; do sleep 0.1; done"
