@@ -141,8 +141,8 @@ void container_update_store(struct db_tx *tx, const struct container_op *op)
 	if (op->schedule.every_s != c->schedule.every_s || op->schedule.keep != c->schedule.keep ||
 		op->schedule.expire_s != c->schedule.expire_s)
 		changes_text(&changes, "snapshot_schedule",
-			snapshot_schedule_write(&op->schedule, old),
-			snapshot_schedule_write(&c->schedule, new));
+			snapshot_schedule_tell(&op->schedule, old),
+			snapshot_schedule_tell(&c->schedule, new));
 	if (!health_equal(&op->health_check, &c->health_check))
 		changes_text(&changes, "health_check", health_write(&op->health_check, old_health),
 			health_write(&c->health_check, new_health));

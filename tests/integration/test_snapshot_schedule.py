@@ -1,6 +1,7 @@
 """Snapshots by the clock: made, kept so many, gone when they expire; also over restarts."""
 
 import datetime
+import json
 import re
 import time
 
@@ -79,8 +80,10 @@ def test_what_makes_no_sense_is_refused(box):
     box.ok("set", "acme/web", "--snapshot-every", "1d", "--snapshot-expire", "30d")
     info = box.info("acme/web")
     assert info["snapshot_schedule"] == {"every": "86400s", "keep": 7, "expire": "2592000s"}
-    changed = next(e for e in box.events() if e["type"] == "container.updated")
-    assert "snapshot_schedule" in changed["details_json"]
+    changed = [e for e in box.events() if e["type"] == "container.updated"][-1]
+    assert json.loads(changed["details_json"])["changes"]["snapshot_schedule"] == {
+        "old": "", "new": "every 1d, 7 kept for 30d"}
+    assert changed["message"].endswith("snapshot_schedule none to every 1d, 7 kept for 30d")
     # It is part of what a copy is.
     box.ok("copy", "acme/web", "acme/twin")
     assert box.info("acme/twin")["snapshot_schedule"] == info["snapshot_schedule"]
