@@ -44,6 +44,10 @@ int schedule_read(const struct options *o, struct schedule_message *ret, struct 
 	if (!every && (keep || expire))
 		return usage_error(err, "--snapshot-keep and --snapshot-expire go with "
 					"--snapshot-every");
+	if (every && !strcmp(every, "none") && (keep || expire))
+		return usage_error(err, "--snapshot-every none ends the snapshots, and goes with "
+					"no --snapshot-keep or --snapshot-expire; give a time "
+					"such as 1d, or none alone");
 	if (!every || !strcmp(every, "none"))
 		return 0;
 	r = schedule_span("snapshot-every", every, &ret->every, err);

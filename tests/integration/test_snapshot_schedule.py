@@ -75,8 +75,11 @@ def test_what_makes_no_sense_is_refused(box):
     box.refused("set", "acme/web", "--snapshot-every", "1d", "--snapshot-keep", "101",
                 match="at most 100")
     for wrong in (("--snapshot-keep", "3"), ("--snapshot-every", "often"),
-                  ("--snapshot-every", "-1d")):
-        assert box.croft("set", "acme/web", *wrong).rc == 2
+                  ("--snapshot-every", "-1d"),
+                  ("--snapshot-every", "none", "--snapshot-keep", "3"),
+                  ("--snapshot-every", "none", "--snapshot-expire", "3d")):
+        result = box.croft("set", "acme/web", *wrong)
+        assert result.rc == 2 and "--snapshot-" in result.err, result
     box.ok("set", "acme/web", "--snapshot-every", "1d", "--snapshot-expire", "30d")
     info = box.info("acme/web")
     assert info["snapshot_schedule"] == {"every": "86400s", "keep": 7, "expire": "2592000s"}
