@@ -72,7 +72,7 @@ static int logs(struct cli *cli, struct err *err)
 }
 
 static const struct option_rule options[] = {
-	{.letter = 'f', .name = "follow", .help = "stay, and print what comes"},
+	{.letter = 'f', .name = "follow", .help = "print what comes, too, until it stays down"},
 	{.name = "tail", .value = "SIZE", .help = "only the last so many bytes"},
 	{.name = "raw", .help = "on a terminal too, print control characters as they are"},
 	{0},

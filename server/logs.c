@@ -65,6 +65,11 @@ static void wake_readers(const char *uid)
 	}
 }
 
+void logs_wake(const struct container *c)
+{
+	wake_readers(c->uid);
+}
+
 static void source_free(struct log_source *source)
 {
 	LIST_REMOVE(source, entry);
@@ -430,10 +435,18 @@ static int open_kept(const struct log_reader *reader, bool old, struct stat *ret
 	return fd;
 }
 
+void log_reader_expect(struct log_reader *reader)
+{
+	const struct log_source *source;
+
+	LIST_FOREACH (source, &sources, entry)
+		if (!strcmp(source->uid, reader->uid) && source->last_number > reader->until)
+			reader->until = source->last_number;
+}
+
 void log_reader_open(
 	struct log_reader *reader, struct server *server, const char *uid, uint64_t tail_bytes)
 {
-	const struct log_source *source;
 	struct stat old = {0};
 	struct stat now = {0};
 	int old_fd;
@@ -442,9 +455,7 @@ void log_reader_open(
 	reader->server = server;
 	snprintf(reader->uid, sizeof(reader->uid), "%s", uid);
 	LIST_INSERT_HEAD(&readers, reader, entry);
-	LIST_FOREACH (source, &sources, entry)
-		if (!strcmp(source->uid, uid) && source->last_number > reader->until)
-			reader->until = source->last_number;
+	log_reader_expect(reader);
 	reader->fd = open_kept(reader, false, &now);
 	old_fd = open_kept(reader, true, &old);
 	if (old_fd >= 0 && (!tail_bytes || tail_bytes > (uint64_t)now.st_size)) {

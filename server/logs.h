@@ -49,6 +49,9 @@ void log_source_close(struct log_source *source);
 /* Has no more kept of a container's output than is to be; see log_quota.h. */
 void logs_trim(struct server *server, struct container *container, uint64_t max_bytes);
 
+/* Its state has changed, or what follows: who follows its output asks whether more may come. */
+void logs_wake(const struct container *container);
+
 /* Deletes a container's files, and wakes those who read them. */
 void logs_remove(struct server *server, const char *uid);
 /*
@@ -64,7 +67,7 @@ struct log_reader {
 	char uid[64];
 	int fd; /* -1: nothing was written yet */
 	off_t offset;
-	uint64_t until; /* the number of what was the newest when it was opened */
+	uint64_t until; /* the number of what is to be waited for; see log_reader_expect() */
 	/* Something new was written; may be NULL. */
 	void (*wake)(void *arg);
 	void *arg;
@@ -74,7 +77,9 @@ struct log_reader {
 void log_reader_open(
 	struct log_reader *reader, struct server *server, const char *uid, uint64_t tail_bytes);
 void log_reader_close(struct log_reader *reader);
-/* True while something is not yet written that was read before this began: wake() tells. */
+/* All that was read of the container by now is to be waited for; log_reader_open() does it once. */
+void log_reader_expect(struct log_reader *reader);
+/* True while something of that is not yet written: wake() tells. */
 bool log_reader_must_wait(const struct log_reader *reader);
 /* The next bytes: 0 at the present end, -errno. */
 ssize_t log_reader_read(struct log_reader *reader, void *buf, size_t size);

@@ -23,6 +23,7 @@
 #include "server/import.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
+#include "server/logs.h"
 #include "server/network.h"
 #include "server/placer.h"
 #include "server/sampler.h"
@@ -252,6 +253,7 @@ static void settle(struct server *server, struct container *c)
 		memset(&c->run, 0, sizeof(c->run));
 		c->state = CONTAINER_STOPPED;
 		waiters_call(&c->end_waiters, NULL);
+		logs_wake(c);
 		c->condemned |= c->launching;
 	}
 	if (c->condemned)

@@ -315,6 +315,7 @@ static void finish(struct run_end *end)
 	} else if (c->state == CONTAINER_STOPPED) {
 		upkeep_after_end(server, c);
 	}
+	logs_wake(c);
 	run_end_free(end);
 }
 

@@ -17,6 +17,7 @@
 #include "server/hold.h"
 #include "server/idle.h"
 #include "server/link.h"
+#include "server/logs.h"
 #include "server/network.h"
 #include "server/placer.h"
 #include "server/reconcile.h"
@@ -198,6 +199,7 @@ static void fail_unspawned(struct start *start)
 		undo_rows(start);
 	c->state = CONTAINER_STOPPED;
 	c->run = start->before;
+	logs_wake(c);
 	start->request.done(start->request.arg, &start->spawn_err);
 	if (start->request.launch) {
 		drop_launched(c, &start->spawn_err);

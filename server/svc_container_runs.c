@@ -11,6 +11,7 @@
 #include "server/idle.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
+#include "server/logs.h"
 #include "server/store.h"
 #include "server/upkeep.h"
 
@@ -112,6 +113,7 @@ static void cancel_restart(struct container_op *op)
 	upkeep_cancel(c);
 	c->kept_down = false;
 	c->restarts = 0;
+	logs_wake(c);
 	store_put_container(tx, c);
 	container_op_store(op, tx);
 	db_commit(op->server->db, tx, on_reply_stored, op);

@@ -35,6 +35,23 @@ static void send_bytes(struct log_call *l, uint8_t *data, size_t size)
 	grpc_send(l->call, &response.base);
 }
 
+/* A run that ended may be followed by another, whose output goes to the same log. */
+static bool may_go_on(const struct container *c)
+{
+	return !c->gone && (container_state_is_live(c->state) || c->restart_due);
+}
+
+/* Whether what was sent is all. */
+static bool is_over(struct log_call *l)
+{
+	if (l->follow && may_go_on(l->container))
+		return false;
+	/* A follower has its container's last words, too. */
+	if (l->follow)
+		log_reader_expect(&l->reader);
+	return !log_reader_must_wait(&l->reader);
+}
+
 /* Sends as much as there is and the client takes. */
 static void go_on(struct log_call *l)
 {
@@ -51,8 +68,7 @@ static void go_on(struct log_call *l)
 		err_sys(&err, (int)n, "read the log");
 		grpc_fail(l->call, &err);
 		log_call_free(l);
-	} else if (n == 0 && (!l->follow || l->container->gone) &&
-		   !log_reader_must_wait(&l->reader)) {
+	} else if (n == 0 && is_over(l)) {
 		grpc_finish(l->call);
 		log_call_free(l);
 	}

@@ -1,12 +1,14 @@
 """What croftd keeps of containers' output: a limit for each, and one for the tenant."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
 
 import pytest
 
-from croft_harness import program, wait_until
+from croft_harness import PATIENCE, program, wait_until
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -92,6 +94,59 @@ class TestContainer:
                 assert follower.stdout.readline() == b"two\n"
             finally:
                 follower.kill()
+
+
+@contextlib.contextmanager
+def following(box, name="acme/web"):
+    with subprocess.Popen([program("croft"), "--host", box.host, "logs", "-f", name],
+                          stdout=subprocess.PIPE, text=True) as follower:
+        try:
+            yield follower
+        finally:
+            follower.kill()
+
+
+class TestFollowing:
+    """It ends with exit 0 when nothing more can come, and no sooner."""
+
+    def launch(self, box, script, *options):
+        box.tenant()
+        box.launch("acme/web", options=options, init=["/bin/sh", "-c", script])
+
+    def test_one_that_does_not_run_has_no_more(self, box):
+        self.launch(box, "echo done")
+        box.wait_state("acme/web", "STOPPED")
+        assert box.ok("logs", "-f", "acme/web") == "done\n"
+        box.ok("create", "busybox", "acme/never")
+        assert box.ok("logs", "-f", "acme/never") == ""
+
+    def test_last_words_are_seen(self, box):
+        self.launch(box, "trap 'head -c 100000 /dev/zero | tr \\\\0 x; echo; echo bye; exit' TERM; "
+                    "echo up; while :; do usleep 20000; done")
+        with following(box) as follower:
+            assert follower.stdout.readline() == "up\n"
+            box.ok("stop", "acme/web")
+            assert follower.communicate(timeout=10 * PATIENCE)[0].endswith("xxx\nbye\n")
+            assert follower.returncode == 0
+
+    def test_another_run_is_waited_for(self, box):
+        self.launch(box, "trap 'exec reboot -f' USR1; echo up; while :; do usleep 20000; done")
+        with following(box) as follower:
+            assert follower.stdout.readline() == "up\n"
+            os.kill(box.init_pid("acme/web"), signal.SIGUSR1)
+            assert follower.stdout.readline() == "up\n"
+            box.ok("restart", "--timeout", "0", "acme/web")
+            assert follower.stdout.readline() == "up\n"
+            box.ok("kill", "acme/web")
+            assert follower.wait(10 * PATIENCE) == 0
+
+    def test_a_restart_that_is_due_is_waited_for(self, box):
+        self.launch(box, "echo up; exit 1", "--restart", "always")
+        with following(box) as follower:
+            for _ in range(2):
+                assert follower.stdout.readline() == "up\n"
+            box.croft("stop", "acme/web")
+            assert follower.wait(10 * PATIENCE) == 0
 
 
 class TestTenant:
