@@ -304,7 +304,7 @@ static int pass_over_rest(struct import *i, struct err *err)
 		i->unpack.worked_bytes += (uint64_t)n;
 		if (passed / SNAPSHOT_LIST_MAX > max)
 			return err_set(err, ERR_RESOURCE_EXHAUSTED, "IMAGE_TOO_LARGE",
-				"what follows the container in the file is too large");
+				"what follows the archive in the file is too large");
 		r = unpack_tick(&i->unpack, err);
 	}
 	return r;
@@ -324,7 +324,10 @@ int import_run(int root_fd, const struct unpack_config *config, struct image_rep
 	r = import(i, ret_config, err);
 	if (r == 0 && i->unpack.several)
 		r = unpack_snapshots(i, err);
-	if (r == 0 && i->stream.is_export)
+	/* An archive's reader knows no exports, and what it says helps nobody. */
+	if (r < 0 && i->source.damaged && i->stream.is_export)
+		r = stream_damaged(err);
+	if (r == 0 && stream_has_end(&i->stream))
 		r = pass_over_rest(i, err);
 	if (r == 0 || i->stream.is_unknown)
 		r = stream_check(&i->stream, err);

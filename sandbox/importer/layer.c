@@ -69,7 +69,7 @@ static ssize_t read_bytes(void *arg, const void **ret_data)
 }
 
 /* What went wrong below the tar is told instead of what the tar's reader makes of it. */
-static int reader_error(const struct layer_reader *l, int r, struct err *err)
+static int reader_error(struct layer_reader *l, int r, struct err *err)
 {
 	if (l->too_large)
 		return err_set(err, ERR_RESOURCE_EXHAUSTED, "IMAGE_TOO_LARGE",

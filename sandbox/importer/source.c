@@ -37,7 +37,7 @@ static bool starts_with(const struct source *source, const char *magic)
 	return source->n_head >= n && !memcmp(source->head, magic, n);
 }
 
-int source_error(const struct source *source, struct err *err)
+int source_error(struct source *source, struct err *err)
 {
 	const char *text = source->archive ? archive_error_string(source->archive) : NULL;
 
@@ -51,8 +51,12 @@ int source_error(const struct source *source, struct err *err)
 		return err_set(err, ERR_INVALID_ARGUMENT, "IMAGE_INVALID",
 			"the archive needs more memory to decompress than an import may have; "
 			"compress it with a smaller dictionary or window");
+	source->damaged = true;
 	return err_set(err, ERR_INVALID_ARGUMENT, "IMAGE_INVALID",
-		"not a whole tar archive (plain, gzip, xz or zstd): %s", text ? text : "damaged");
+		"the archive is damaged or cut short, or is no tar (plain, gzip, xz or zstd): get "
+		"it "
+		"again from where it is from (%s)",
+		text ? text : "it ends early");
 }
 
 static bool enable(struct archive *a, enum source_kind kind)

@@ -8,6 +8,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,7 @@ struct source {
 	void *arg;
 	struct archive *archive;
 	int read_error; /* of read(), else 0 */
+	bool damaged;	/* it is no archive, or not a whole one */
 	uint8_t head[SOURCE_HEAD_SIZE];
 	size_t n_head;
 };
@@ -51,4 +53,4 @@ int source_next(struct source *source, struct archive_entry **ret, struct err *e
 int source_check_end(const struct source *source, struct err *err);
 
 /* Turns what libarchive returned into an error: of the stream, the memory, or the archive. */
-int source_error(const struct source *source, struct err *err);
+int source_error(struct source *source, struct err *err);

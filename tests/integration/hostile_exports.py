@@ -2,7 +2,7 @@
 the fuzz target unpacks them."""
 
 from export_file import export_file, frame, seal, zstd
-from hostile_tars import INVALID, OK, Case, directory, entry, symlink, tar
+from hostile_tars import OK, Case, directory, entry, symlink, tar
 
 DAMAGED = "EXPORT_DAMAGED"
 LINE = "{} 1700000000000000 0 made"
@@ -24,5 +24,9 @@ CASES = [Case(name, expected, lambda data=data: data) for name, expected, data i
     ("export_long_list", DAMAGED, export_file(TWO, [TREE] * 3, 0xFFFFFFFF)),
     ("export_short_list", DAMAGED, export_file(TWO, [TREE] * 3, 5)),
     ("export_cut_list", DAMAGED, export_file(TWO, [TREE] * 3)[:50]),
-    ("export_unsealed", INVALID, export_file(TWO, [TREE] * 3)[:-40]),
+    ("export_unsealed", DAMAGED, export_file(TWO, [TREE] * 3)[:-40]),
+    ("export_headless", DAMAGED, seal(frame(b"croft-export 1\n\0") + zstd(TREE))[24:]),
+    ("export_without_list", DAMAGED, seal(b"".join(map(zstd, [TREE] * 3)))),
+    ("export_headless_and_longer", OK, seal(zstd(TREE)) + zstd(b"")),
+    ("small_image_in_zstd", OK, zstd(TREE)),
 )]

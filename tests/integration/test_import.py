@@ -4,6 +4,7 @@ file that is damaged, ends early or does not fit leaves nothing."""
 import gzip
 import json
 import os
+import re
 import threading
 
 import pytest
@@ -183,7 +184,11 @@ def test_what_is_damaged_leaves_nothing(box, tmp_path):
     for at in [0, 4, 8, 16, 23, *range(24, len(data), step), len(data) - 40, len(data) - 1]:
         refused(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1:])
     for size in (0, 24, 64, len(data) // 2, len(data) - 40, len(data) - 1):
-        refused(data[:size])
+        result = refused(data[:size])
+        assert re.search("damaged|cut short", result.err) and "again" in result.err, result
+        assert size < 24 or not re.search("libarchive|[Zz]std|[Tt]runcated", result.err), result
+    # Its beginning, which says that it has a checksum, is lost.
+    assert "does not begin as one" in refused(data[24:]).err
     refused(data + b"\0")
     refused(data[:5000] + data[6000:])
     box.ok("import", "acme/web", "-", stdin=data)
