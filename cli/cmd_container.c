@@ -117,7 +117,7 @@ const struct column container_list_columns[] = {
 const struct column container_columns[] = {
 	{"name", "container", "name", COLUMN_RESOURCE, NULL},
 	{"uid", "uid", "uid", COLUMN_PLAIN, NULL},
-	{"state", "state", "state", COLUMN_STATE, NULL},
+	{"state", "state", .kind = COLUMN_CUSTOM, .text = health_state_text},
 	{"image", "image", "image", COLUMN_RESOURCE, NULL},
 	{"policy", "policy", "policy", COLUMN_RESOURCE, NULL},
 	{"create_time", "created", "create_time", COLUMN_TIME, NULL},

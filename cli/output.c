@@ -209,7 +209,7 @@ static enum table_colour colour_of(const struct column *column, const char *text
 		{"stopped", TABLE_FAINT},
 	};
 
-	if (column->kind != COLUMN_STATE && column->kind != COLUMN_CUSTOM)
+	if (column->kind != COLUMN_CUSTOM)
 		return TABLE_PLAIN;
 	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
 		if (!strcmp(text, colours[i].text))

@@ -22,7 +22,6 @@ enum column_kind {
 	COLUMN_MILLI,	 /* thousandths; for people "0.5" */
 	COLUMN_USEC,	 /* microseconds; for people "12.345 s" */
 	COLUMN_TIME,	 /* google.protobuf.Timestamp as RFC 3339 */
-	COLUMN_STATE,	 /* COLUMN_PLAIN with a colour */
 	COLUMN_CUSTOM,	 /* by `text` */
 };
 

@@ -57,7 +57,8 @@ def test_it_follows_what_the_check_says(box):
     until(box, "UNHEALTHY")
     state, output = health(box)
     assert "No such file" in output, output
-    assert "unhealthy (" in box.ok("info", "acme/web")
+    info = box.ok("info", "acme/web")
+    assert "unhealthy (" in info and "running (unhealthy)" in info
     assert "running (unhealthy)" in box.ok("list")
     box.sh("acme/web", "touch /ok")
     until(box, "HEALTHY")

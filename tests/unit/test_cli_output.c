@@ -22,7 +22,7 @@
 
 static const struct column columns[] = {
 	{"name", "CONTAINER", "name", COLUMN_RESOURCE, NULL},
-	{"state", "STATE", "state", COLUMN_STATE, NULL},
+	{"state", "STATE", "state", COLUMN_PLAIN, NULL},
 	{"memory_bytes", "MEMORY", .kind = COLUMN_CUSTOM, .text = columns_memory},
 	{"disk_used_bytes", "DISK", "disk_used_bytes", COLUMN_SIZE, NULL},
 	{"start_time", "STARTED", "run.start_time", COLUMN_TIME, NULL},
