@@ -62,7 +62,7 @@ static int cloud_init(struct cli *cli, struct err *err)
 		return usage_error(err, "cloud-init prints one part as it is, or all with -o json");
 	if (cli->format == OUTPUT_TABLE && (!part || !is_part(part)))
 		return usage_error(err, "say which part: user-data, meta-data, network-config or "
-					"ssh-keys");
+					"ssh-keys; -o json prints all");
 	request.name = name;
 	r = cli_call(cli, &croft__v1__containers__descriptor, "GetCloudInit", &request.base, &reply,
 		err);
@@ -75,7 +75,8 @@ static int cloud_init(struct cli *cli, struct err *err)
 
 const struct command cmd_cloud_init = {
 	.name = "cloud-init",
-	.summary = "Print what a container was given for cloud-init, secrets and all.",
+	.summary = "Print one part of what a container was given for cloud-init, or, with -o json "
+		   "and no part, all of it; secrets, too.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER},
 		{.name = PARTS, .kind = WORD_CHOICE, .optional = true}},
 	.run = cloud_init,

@@ -143,7 +143,9 @@ def test_shown_where_it_is_asked_for(box, files):
     sizes = f"user data {len(SECRET)} bytes, meta data 8 bytes, network config 11 bytes, 1 key"
     assert sizes in box.ok("info", "acme/web")
     for words in ((), ("secrets",)):
-        assert box.croft("cloud-init", "acme/web", *words).rc == 2
+        result = box.croft("cloud-init", "acme/web", *words)
+        assert result.rc == 2 and "-o json prints all" in result.err
+    assert "with -o json and no part, all of it" in " ".join(box.ok("cloud-init", "--help").split())
 
 
 def test_refused(fresh_box, tmp_path):
