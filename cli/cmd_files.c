@@ -4,6 +4,7 @@
  */
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/path.h"
 #include "base/tree_pack.h"
 #include "base/tree_unpack.h"
 #include "cli/cli.h"
@@ -129,34 +130,37 @@ static int push_bytes(void *arg, const void *data, size_t size, struct err *err)
 	return r;
 }
 
+/* The last component of a path, be it a name or not. */
+static int take_last(const char *path, char ret[static NAME_MAX + 1], struct err *err)
+{
+	size_t len;
+	const char *last = path_last(path, &len);
+
+	if (len > NAME_MAX)
+		return err_sys(err, ENAMETOOLONG, "%.80s", path);
+	memcpy(ret, last, len);
+	ret[len] = '\0';
+	return 0;
+}
+
 /* The name that a file has in the archive: the last of its path, as it is on disk for "." and so.
  */
 static int name_of(const char *file, char ret[static NAME_MAX + 1], struct err *err)
 {
 	char resolved[PATH_MAX];
-	char path[PATH_MAX];
-	const char *slash;
-	const char *last;
-	size_t len = strlen(file);
+	int r;
 
-	if (len >= sizeof(path))
+	if (strlen(file) >= PATH_MAX)
 		return err_sys(err, ENAMETOOLONG, "%.80s", file);
-	memcpy(path, file, len + 1);
-	while (len > 1 && path[len - 1] == '/')
-		path[--len] = '\0';
-	slash = strrchr(path, '/');
-	last = slash ? slash + 1 : path;
-	len = strlen(last);
-	if (len > NAME_MAX)
-		return err_sys(err, ENAMETOOLONG, "%.80s", file);
-	memcpy(ret, last, len + 1);
-	if (*ret && strcmp(ret, ".") != 0 && strcmp(ret, "..") != 0)
-		return 0;
+	r = take_last(file, ret, err);
+	if (r < 0 || path_is_name(ret))
+		return r;
 	if (!realpath(file, resolved))
 		return err_sys(err, errno, "%.80s", file);
-	slash = strrchr(resolved, '/');
-	snprintf(ret, NAME_MAX + 1, "%s", slash ? slash + 1 : "");
-	return *ret ? 0 : usage_error(err, "/ as a whole cannot be pushed: name a directory in it");
+	r = take_last(resolved, ret, err);
+	if (r < 0 || *ret)
+		return r;
+	return usage_error(err, "/ as a whole cannot be pushed: name a directory in it");
 }
 
 static int open_push(struct push *p, const char *name, const char *path, struct err *err)
@@ -315,21 +319,11 @@ static int pull_all(struct cli *cli, struct pull *p, struct call *call, struct e
 /* The last component of what was asked for, which is not the sender's to choose. */
 static int name_asked_for(const char *path, char ret[static NAME_MAX + 1], struct err *err)
 {
-	size_t len = strlen(path);
-	const char *last;
+	int r = take_last(path, ret, err);
 
-	while (len && path[len - 1] == '/')
-		len--;
-	last = memrchr(path, '/', len);
-	last = last ? last + 1 : path;
-	len -= (size_t)(last - path);
-	if (len > NAME_MAX)
-		return err_sys(err, ENAMETOOLONG, "%.80s", path);
-	memcpy(ret, last, len);
-	ret[len] = '\0';
-	if (!len || !strcmp(ret, ".") || !strcmp(ret, ".."))
-		return usage_error(err, "\"%.80s\" does not end in a name", path);
-	return 0;
+	if (r < 0 || path_is_name(ret))
+		return r;
+	return usage_error(err, "\"%.80s\" does not end in a name", path);
 }
 
 /*

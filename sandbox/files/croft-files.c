@@ -8,6 +8,7 @@
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/path.h"
 #include "base/tree_pack.h"
 #include "base/tree_unpack.h"
 
@@ -23,15 +24,14 @@
 /* Cuts trailing slashes, and finds the last component, which must be a name. */
 static int split(char *path, const char **ret_name, bool *ret_slash, struct err *err)
 {
-	size_t len = strlen(path);
-	const char *slash;
+	size_t length = strlen(path);
+	size_t len;
 
-	*ret_slash = len > 1 && path[len - 1] == '/';
-	while (len > 1 && path[len - 1] == '/')
-		path[--len] = '\0';
-	slash = strrchr(path, '/');
-	*ret_name = slash ? slash + 1 : path;
-	if (path[0] != '/' || !**ret_name || !strcmp(*ret_name, ".") || !strcmp(*ret_name, ".."))
+	*ret_slash = length > 1 && path[length - 1] == '/';
+	*ret_name = path_last(path, &len);
+	/* Of slashes alone, the first stays. */
+	path[len ? (size_t)(*ret_name - path) + len : length > 0] = '\0';
+	if (path[0] != '/' || !path_is_name(*ret_name))
 		return err_set(err, ERR_INVALID_ARGUMENT, "PATH_INVALID",
 			"\"%.200s\" does not end in the name of a file or directory", path);
 	return 0;
