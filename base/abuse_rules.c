@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/span.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -91,27 +92,6 @@ static int parse_number(const char *text, uint64_t *ret)
 	return 0;
 }
 
-/* "90s", "30m", "12h", "7d". */
-static int parse_span(const char *text, uint64_t max_s, uint64_t *ret_s)
-{
-	static const struct {
-		char letter;
-		uint64_t seconds;
-	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-	size_t digits = strspn(text, "0123456789");
-	uint64_t n;
-
-	if (digits < 1 || digits > 8 || !text[digits] || text[digits + 1])
-		return -EINVAL;
-	n = strtoull(text, NULL, 10);
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (text[digits] == units[i].letter && n * units[i].seconds <= max_s) {
-			*ret_s = n * units[i].seconds;
-			return 0;
-		}
-	return -EINVAL;
-}
-
 static int parse_switch(struct parser *p, const char *text, bool *ret)
 {
 	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
@@ -122,11 +102,11 @@ static int parse_switch(struct parser *p, const char *text, bool *ret)
 
 static int parse_window(struct parser *p, const char *key, const char *text, uint64_t *ret_usec)
 {
-	uint64_t seconds;
+	int64_t seconds;
 
-	if (parse_span(text, ABUSE_WINDOW_MAX_S, &seconds) < 0 || !seconds)
+	if (span_parse(text, ABUSE_WINDOW_MAX_S, &seconds) < 0 || !seconds)
 		return bad(p, "%s is a time of 1s to 7d, such as 30s, 10m or 12h", key);
-	*ret_usec = seconds * USEC;
+	*ret_usec = (uint64_t)seconds * USEC;
 	return 0;
 }
 
@@ -139,13 +119,13 @@ static int parse_rate(struct parser *p, const char *key, const char *text, uint6
 
 static int parse_grace(struct parser *p, const char *text, int64_t *ret)
 {
-	uint64_t seconds = 0;
+	int64_t seconds = 0;
 
 	if (!strcmp(text, "never")) {
 		*ret = ABUSE_GRACE_NEVER;
 		return 0;
 	}
-	if (strcmp(text, "0") != 0 && parse_span(text, GRACE_MAX_S, &seconds) < 0)
+	if (strcmp(text, "0") != 0 && span_parse(text, GRACE_MAX_S, &seconds) < 0)
 		return bad(p, "grace is never, 0, or a time such as 30m, 12h or 7d");
 	*ret = (int64_t)seconds;
 	return 0;

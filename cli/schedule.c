@@ -1,33 +1,26 @@
 /* Snapshot schedules as words; see schedule.h. */
 #include "cli/schedule.h"
 
-#include "base/cleanup.h"
+#include "base/span.h"
 #include "cli/cli.h"
 #include "cli/usage.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-static const struct {
-	char letter;
-	int64_t seconds;
-} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+#define SPAN_MAX_S (INT32_MAX * INT64_C(86400)) /* croftd says what is too long */
 
 int schedule_span(
 	const char *option, const char *text, Google__Protobuf__Duration *ret, struct err *err)
 {
-	char *end;
-	long long n = strtoll(text, &end, 10);
+	int64_t seconds;
 
 	google__protobuf__duration__init(ret);
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (end != text && end[0] == units[i].letter && !end[1] && n > 0 &&
-			n <= INT32_MAX) {
-			ret->seconds = n * units[i].seconds;
-			return 0;
-		}
-	return usage_error(
-		err, "--%s takes a time such as 30m, 12h or 1d, not \"%.40s\"", option, text);
+	if (span_parse(text, SPAN_MAX_S, &seconds) < 0 || !seconds)
+		return usage_error(err, "--%s takes a time such as 30m, 12h or 1d, not \"%.40s\"",
+			option, text);
+	ret->seconds = seconds;
+	return 0;
 }
 
 int schedule_read(const struct options *o, struct schedule_message *ret, struct err *err)
@@ -69,29 +62,19 @@ Croft__V1__SnapshotSchedule *schedule_message(struct schedule_message *s)
 	return s->message.every ? &s->message : NULL;
 }
 
-static size_t put_span(char *out, size_t size, const char *before, int64_t seconds)
-{
-	size_t i = 0;
-
-	while (i < ARRAY_SIZE(units) - 1 && seconds % units[i].seconds)
-		i++;
-	return (size_t)snprintf(
-		out, size, "%s%" PRId64 "%c", before, seconds / units[i].seconds, units[i].letter);
-}
-
 const char *schedule_text(const ProtobufCMessage *m, bool human, char buf[static COLUMN_TEXT_MAX])
 {
 	const Croft__V1__Container *c = (const void *)m;
 	const Croft__V1__SnapshotSchedule *s = c->snapshot_schedule;
-	size_t n;
+	char every[SPAN_TEXT_SIZE];
+	char expire[SPAN_TEXT_SIZE];
 
 	(void)human;
 	buf[0] = '\0';
 	if (!s || !s->every)
 		return buf;
-	n = put_span(buf, COLUMN_TEXT_MAX, "every ", s->every->seconds);
-	n += (size_t)snprintf(buf + n, COLUMN_TEXT_MAX - n, ", %u kept", s->keep);
-	if (s->expire)
-		put_span(buf + n, COLUMN_TEXT_MAX - n, " for ", s->expire->seconds);
+	snprintf(buf, COLUMN_TEXT_MAX, "every %s, %u kept%s%s",
+		span_write(s->every->seconds, every), s->keep, s->expire ? " for " : "",
+		s->expire ? span_write(s->expire->seconds, expire) : "");
 	return buf;
 }

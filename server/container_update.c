@@ -130,8 +130,8 @@ void container_update_store(struct db_tx *tx, const struct container_op *op)
 	const struct container *c = op->container;
 	char old[SCHEDULE_TEXT_SIZE];
 	char new[SCHEDULE_TEXT_SIZE];
-	char old_health[HEALTH_TEXT_SIZE];
-	char new_health[HEALTH_TEXT_SIZE];
+	char old_health[HEALTH_TOLD_SIZE];
+	char new_health[HEALTH_TOLD_SIZE];
 	struct changes changes;
 
 	changes_init(&changes);
@@ -144,8 +144,8 @@ void container_update_store(struct db_tx *tx, const struct container_op *op)
 			snapshot_schedule_tell(&op->schedule, old),
 			snapshot_schedule_tell(&c->schedule, new));
 	if (!health_equal(&op->health_check, &c->health_check))
-		changes_text(&changes, "health_check", health_write(&op->health_check, old_health),
-			health_write(&c->health_check, new_health));
+		changes_text(&changes, "health_check", health_tell(&op->health_check, old_health),
+			health_tell(&c->health_check, new_health));
 	changes_text(&changes, "restart_policy", upkeep_restart_name(op->upkeep.restart),
 		upkeep_restart_name(c->upkeep.restart));
 	changes_bool(&changes, "autostart", op->upkeep.autostart, c->upkeep.autostart);

@@ -24,12 +24,15 @@
 #define HEALTH_AT_ONCE	 8u
 #define HEALTH_RATE	 10u
 #define HEALTH_TEXT_SIZE (HEALTH_COMMAND_MAX + 60)
+#define HEALTH_TOLD_SIZE (HEALTH_COMMAND_MAX + 120)
 
 /* Reads and checks a request's; an empty command, or none, is no check. Returns 0 or -EINVAL. */
 int health_read(const Croft__V1__HealthCheck *msg, bool ephemeral, struct health_check *ret,
 	struct err *err);
 /* For the database: "" is none. Returns out. */
 const char *health_write(const struct health_check *check, char out[static HEALTH_TEXT_SIZE]);
+/* "every 30s, timeout 10s, 3 retries: CMD": for people; "" for none. Returns out. */
+const char *health_tell(const struct health_check *check, char out[static HEALTH_TOLD_SIZE]);
 /* The same back. Returns 0 or -EBADMSG. */
 int health_parse(const char *text, struct health_check *ret);
 /* True when both ask for the same. */

@@ -1,6 +1,7 @@
 /* Health checks as they are asked for and kept; see health.h. Pure: no check is run from here. */
 #include "server/health.h"
 
+#include "base/span.h"
 #include "server/grpc_utf8.h"
 
 #include <errno.h>
@@ -83,6 +84,23 @@ const char *health_write(const struct health_check *check, char out[static HEALT
 		snprintf(out, HEALTH_TEXT_SIZE, "%u %u %u %u %d %s", check->interval_s,
 			check->timeout_s, check->retries, check->start_period_s, check->restart,
 			check->command);
+	return out;
+}
+
+const char *health_tell(const struct health_check *check, char out[static HEALTH_TOLD_SIZE])
+{
+	char interval[SPAN_TEXT_SIZE];
+	char timeout[SPAN_TEXT_SIZE];
+	char start[SPAN_TEXT_SIZE];
+
+	out[0] = '\0';
+	if (check->command[0])
+		snprintf(out, HEALTH_TOLD_SIZE, "every %s, timeout %s, %u retries%s%s%s: %s",
+			span_write(check->interval_s, interval),
+			span_write(check->timeout_s, timeout), check->retries,
+			check->start_period_s ? ", start period " : "",
+			check->start_period_s ? span_write(check->start_period_s, start) : "",
+			check->restart ? ", restart" : "", check->command);
 	return out;
 }
 

@@ -2,6 +2,7 @@
 #include "server/hold.h"
 
 #include "base/cleanup.h"
+#include "base/span.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,28 +31,11 @@ int hold_parse(const char *name, enum hold_type *ret)
 
 int hold_parse_grace(const char *text, int64_t *ret_seconds)
 {
-	static const struct {
-		char unit;
-		int64_t seconds;
-	} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
-	size_t digits = strspn(text, "0123456789");
-	int64_t number = 0;
-
 	if (!strcmp(text, "never") || !strcmp(text, "0")) {
 		*ret_seconds = *text == '0' ? 0 : HOLD_GRACE_NEVER;
 		return 0;
 	}
-	if (digits < 1 || digits > 8 || strlen(text) != digits + 1)
-		return -EINVAL;
-	for (size_t i = 0; i < digits; i++)
-		number = number * 10 + text[i] - '0';
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (text[digits] == units[i].unit &&
-			number <= HOLD_GRACE_MAX_S / units[i].seconds) {
-			*ret_seconds = number * units[i].seconds;
-			return 0;
-		}
-	return -EINVAL;
+	return span_parse(text, HOLD_GRACE_MAX_S, ret_seconds);
 }
 
 void hold_refresh(struct tenant *t)

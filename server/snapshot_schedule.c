@@ -5,6 +5,7 @@
 #include "server/snapshot_schedule.h"
 
 #include "base/log.h"
+#include "base/span.h"
 #include "server/link.h"
 #include "server/server.h"
 #include "server/snapshot_op.h"
@@ -83,32 +84,17 @@ const char *snapshot_schedule_write(
 	return out;
 }
 
-static size_t put_span(char *out, size_t size, const char *before, int64_t seconds)
-{
-	static const struct {
-		char letter;
-		int64_t seconds;
-	} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
-	size_t i = 0;
-
-	while (seconds % units[i].seconds)
-		i++;
-	return (size_t)snprintf(
-		out, size, "%s%" PRId64 "%c", before, seconds / units[i].seconds, units[i].letter);
-}
-
 const char *snapshot_schedule_tell(
 	const struct snapshot_schedule *s, char out[static SCHEDULE_TEXT_SIZE])
 {
-	size_t n;
+	char every[SPAN_TEXT_SIZE];
+	char expire[SPAN_TEXT_SIZE];
 
 	out[0] = '\0';
-	if (!s->every_s)
-		return out;
-	n = put_span(out, SCHEDULE_TEXT_SIZE, "every ", s->every_s);
-	n += (size_t)snprintf(out + n, SCHEDULE_TEXT_SIZE - n, ", %u kept", s->keep);
-	if (s->expire_s)
-		put_span(out + n, SCHEDULE_TEXT_SIZE - n, " for ", s->expire_s);
+	if (s->every_s)
+		snprintf(out, SCHEDULE_TEXT_SIZE, "every %s, %u kept%s%s",
+			span_write(s->every_s, every), s->keep, s->expire_s ? " for " : "",
+			s->expire_s ? span_write(s->expire_s, expire) : "");
 	return out;
 }
 

@@ -69,6 +69,7 @@ def test_it_follows_what_the_check_says(box):
     changes = [json.loads(e["details_json"])["changes"]["health_check"] for e in box.events()
                if e["type"] == "container.updated"]
     assert len(changes) == 2 and changes[0]["old"] == changes[1]["new"] == ""
+    assert changes[0]["new"] == changes[1]["old"] == f"every 1s, timeout 30s, 2 retries: {CHECK}"
 
 
 def test_an_unhealthy_one_is_started_again(box):

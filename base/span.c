@@ -1,0 +1,50 @@
+/* Spans of time as text; see span.h. */
+#include "base/span.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIGITS_MAX 10 /* so many days of seconds are a number of 64 bits */
+
+/* Largest first. */
+static const struct {
+	char letter;
+	int64_t seconds;
+} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+
+int span_parse(const char *text, int64_t max_s, int64_t *ret_s)
+{
+	size_t digits = strspn(text, "0123456789");
+	int64_t seconds;
+
+	if (digits < 1 || digits > DIGITS_MAX || !text[digits] || text[digits + 1])
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (text[digits] != units[i].letter)
+			continue;
+		seconds = strtoll(text, NULL, 10) * units[i].seconds;
+		if (seconds > max_s)
+			return -EINVAL;
+		*ret_s = seconds;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+const char *span_write(int64_t seconds, char out[static SPAN_TEXT_SIZE])
+{
+	size_t i = 0;
+
+	while (!seconds || seconds % units[i].seconds) {
+		if (units[i].seconds == 1)
+			break;
+		i++;
+	}
+	snprintf(out, SPAN_TEXT_SIZE, "%" PRId64 "%c", seconds / units[i].seconds, units[i].letter);
+	return out;
+}
