@@ -53,9 +53,8 @@ int source_error(struct source *source, struct err *err)
 			"compress it with a smaller dictionary or window");
 	source->damaged = true;
 	return err_set(err, ERR_INVALID_ARGUMENT, "IMAGE_INVALID",
-		"the archive is damaged or cut short, or is no tar (plain, gzip, xz or zstd): get "
-		"it "
-		"again from where it is from (%s)",
+		"the archive is damaged or cut short, or is no tar (plain, gzip, xz or zstd): "
+		"get it again from where it is from (%s)",
 		text ? text : "it ends early");
 }
 
