@@ -284,19 +284,25 @@ HANDLER(handle_container_kill)
 	handler_answer(s, request, r, &err);
 }
 
-static int freeze(struct task *task, struct job_output *out, struct err *err)
+static struct cgroup_id frozen_id(const struct msg_freeze *msg)
+{
+	struct cgroup_id id;
+
+	memcpy(id.tenant, msg->tenant, sizeof(id.tenant));
+	memcpy(id.container, msg->container, sizeof(id.container));
+	return id;
+}
+
+static int wait_frozen(struct task *task, struct job_output *out, struct err *err)
 {
 	const struct msg_freeze *msg = &task->u.freeze;
 	struct cgroup_root *root = task->s->cgroups;
-	struct cgroup_id id;
-	int r;
+	struct cgroup_id id = frozen_id(msg);
 
 	(void)out;
-	memcpy(id.tenant, msg->tenant, sizeof(id.tenant));
-	memcpy(id.container, msg->container, sizeof(id.container));
-	r = msg->frozen ? cgroup_freeze(root, &id, err) : cgroup_thaw(root, &id, err);
-	if (r < 0)
-		return r;
+	if (cgroup_is_told_to_freeze(root, &id) == !msg->frozen)
+		return err_set(err, ERR_ABORTED, "FREEZE_OVERTAKEN",
+			"it was %s again meanwhile; try again", msg->frozen ? "thawed" : "frozen");
 	return cgroup_wait_frozen(root, &id, msg->frozen, FREEZE_TIMEOUT_MS, err);
 }
 
@@ -323,28 +329,47 @@ static void freeze_done(struct task *task, struct job_result *result)
 
 	if (c)
 		c->freezing = false;
-	/* Also of a tenant that would not freeze in time. */
-	if (msg->frozen && !msg->container[0]) {
-		give_up_starts(task->s, msg->tenant);
-		/* It stands still as well, in the tenant's leaf, and would never end. */
-		jobs_end_work(task->s->jobs, msg->tenant);
-	}
 	handler_answer(task->s, &task->request, result->r, &result->err);
 }
 
-/* Also a whole tenant: then the container's name is empty. */
+static int tell_kernel(struct supervisor *s, const struct msg_freeze *in, struct err *err)
+{
+	struct cgroup_id id = frozen_id(in);
+	int r = in->frozen ? cgroup_freeze(s->cgroups, &id, err)
+			   : cgroup_thaw(s->cgroups, &id, err);
+
+	/* Now, as these would hold up whoever waits for it; what comes later is refused. */
+	if (r == 0 && in->frozen && !in->container[0]) {
+		give_up_starts(s, in->tenant);
+		/* It stands still as well, in the tenant's leaf, and would never end. */
+		jobs_end_work(s->jobs, in->tenant);
+	}
+	return r;
+}
+
+/*
+ * Also a whole tenant: then the container's name is empty. The kernel is told from here, in the
+ * order of the requests, and a worker only waits: of two workers either may come first.
+ */
 static void start_freeze(struct supervisor *s, const struct request *request,
 	const struct msg_freeze *in, struct container *c)
 {
 	struct task *task = handler_task(s, request, NULL);
+	struct err err;
 
 	if (!task)
 		return;
+	if (tell_kernel(s, in, &err) < 0) {
+		task_fail(task, &err);
+		task_free(task);
+		return;
+	}
 	if (c)
 		c->freezing = true;
 	task->u.freeze = *in;
-	task->tenant = task->u.freeze.tenant;
-	task->fn = freeze;
+	/* Its tenant's other workers may stand still by it, and it does not wait for their turn. */
+	task->tenant = c ? task->u.freeze.tenant : NULL;
+	task->fn = wait_frozen;
 	task->done = freeze_done;
 	task_start(task);
 }

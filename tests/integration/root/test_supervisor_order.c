@@ -297,6 +297,33 @@ static void an_image_is_imported_once_at_a_time(void **state)
 	sup_shutdown(s);
 }
 
+static void add_tenant_freeze(struct batch *b, bool frozen)
+{
+	struct msg_freeze msg = {.tenant = TENANT, .frozen = frozen};
+
+	batch_add(b, MSG_TENANT_FREEZE, &msg, NULL, 0);
+}
+
+/* A freeze that is still waited for overtakes no thaw, nor gives up what starts after that. */
+static void the_last_word_on_a_tenant_holds(void **state)
+{
+	struct sup *s = begin(state);
+
+	assert_done(s, sup_run(s, "web", "exec sleep 100000", NULL));
+	for (int i = 0; i < 20; i++) {
+		struct batch b;
+
+		batch_begin(s, &b);
+		add_tenant_freeze(&b, true);
+		add_tenant_freeze(&b, false);
+		batch_end(&b);
+		assert_answers_are(&b, "*", "");
+		assert_int_equal(exec_sh(s, "web", "true"), 0);
+	}
+	sup_discard(s, "web");
+	sup_shutdown(s);
+}
+
 /* Either it came in time or it is told that it did not; by force it is no error. */
 static void limits_meet_the_end(void **state)
 {
@@ -452,6 +479,7 @@ int main(void)
 		with_supervisor(what_is_being_made_is_made_once),
 		with_supervisor(a_tenant_goes_when_nothing_of_it_is_at_work),
 		with_supervisor(an_image_is_imported_once_at_a_time),
+		with_supervisor(the_last_word_on_a_tenant_holds),
 		with_supervisor(limits_meet_the_end),
 		with_supervisor(a_descriptor_of_any_kind_is_refused),
 	};
