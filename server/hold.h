@@ -1,7 +1,7 @@
 /*
  * Holds: for what a tenant is suspended. One of each type at most; the tenant goes on when the last
  * is lifted. hold.c knows what they are, tenant_hold.c sets and lifts them, hold_stop.c stops what
- * they have frozen when the grace is over.
+ * they have frozen when the grace is over, hold_thaw.c thaws it after the last.
  *
  * A container that a hold keeps down is marked (container->kept_down, on record before it is
  * stopped). The transaction that lifts the last hold makes of the mark a start that is due
@@ -66,3 +66,14 @@ void hold_keep(struct server *server, struct container *container);
 void hold_loaded(struct container *container);
 /* The last hold is gone, on record: what it kept down is due. */
 void hold_release(struct server *server, struct tenant *tenant);
+
+/* --- hold_thaw.c --- */
+
+/*
+ * No hold is left: thaws the tenant. done (may be NULL) is called once, later or from here, with
+ * what came of it; where it failed it is due (tenant->thaw_due), and tried again by itself.
+ */
+void hold_thaw(struct server *server, struct tenant *tenant,
+	void (*done)(void *arg, const struct err *err), void *arg);
+/* What came of a thaw that was asked for; err NULL: done. Returns false when it is still frozen. */
+bool hold_thawed(struct server *server, struct tenant *tenant, const struct err *err);

@@ -91,6 +91,8 @@ void tenant_unref(struct tenant *tenant)
 	abuse_subject_free(tenant->abuse);
 	if (tenant->hold_timer)
 		event_free(tenant->hold_timer);
+	if (tenant->thaw_timer)
+		event_free(tenant->thaw_timer);
 	free(tenant);
 }
 

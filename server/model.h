@@ -261,7 +261,10 @@ struct tenant {
 	struct hold holds[HOLD_TYPE_N];
 	unsigned hold_untold;	    /* containers marked by commits that failed: hold_stop.c */
 	struct event *hold_timer;   /* owned: the end of the grace */
-	struct server *hold_server; /* for the timer */
+	struct server *hold_server; /* for the timers */
+	bool thaw_due;		    /* no hold is left, and the kernel may hold it still */
+	unsigned thaw_tries;	    /* that failed in a row */
+	struct event *thaw_timer;   /* owned: the next try */
 	bool returning;		    /* what is due of its containers is to be started; upkeep.h */
 	uint32_t uids[TENANT_UIDS_MAX];
 	size_t n_uids;

@@ -45,6 +45,21 @@ struct resend {
 	struct tenant *tenant; /* a reference */
 };
 
+static struct resend *resend_new(struct server *server, struct tenant *t)
+{
+	struct resend *resend = malloc(sizeof(*resend));
+
+	if (resend)
+		*resend = (struct resend){server, tenant_ref(t)};
+	return resend;
+}
+
+static void resend_free(struct resend *resend)
+{
+	tenant_unref(resend->tenant);
+	free(resend);
+}
+
 /* A container that was just starting is looked at again after this. */
 #define LIST_AGAIN_MS 50
 
@@ -94,10 +109,14 @@ static int send_tenant(struct server *server, struct tenant *t);
 static void on_thawed(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
+	struct resend *resend = arg;
+
 	(void)reply;
 	link_close_fds(fds, n_fds);
+	hold_thawed(resend->server, resend->tenant, err);
 	if (!err || strcmp(err->reason, "SUPERVISOR_GONE") != 0)
-		step_done(arg);
+		step_done(resend->server);
+	resend_free(resend);
 }
 
 /* What cannot be frozen must not run either. */
@@ -113,44 +132,28 @@ static void on_frozen_again(
 		log_warning("tenant-not-frozen tenant=%s error=\"%s\"", t->name, err->msg);
 		hold_stop(resend->server, t);
 	}
-	tenant_unref(t);
-	free(resend);
-}
-
-static void freeze_again(struct server *server, struct tenant *t)
-{
-	struct msg_freeze msg = {.frozen = true};
-	struct resend *resend = malloc(sizeof(*resend));
-	struct err err;
-
-	if (!resend)
-		return;
-	*resend = (struct resend){server, tenant_ref(t)};
-	memcpy(msg.tenant, t->name, sizeof(msg.tenant));
-	if (link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, on_frozen_again, resend,
-		    &err) < 0) {
-		tenant_unref(t);
-		free(resend);
-	}
+	resend_free(resend);
 }
 
 /*
  * After the limits: a suspended tenant is frozen also when the host has booted since, and one whose
- * suspension was not committed runs on. That is waited for, so that it overtakes no suspension that
- * is asked for next; a freeze is not, as it may take a tenant's processes long.
+ * suspension was not committed runs on. That is waited for (true); a freeze is not, as it may take
+ * a tenant's processes long.
  */
 static bool send_freeze(struct server *server, struct tenant *t)
 {
-	struct msg_freeze msg = {.frozen = false};
+	struct msg_freeze msg = {.frozen = t->suspended};
+	struct resend *resend = resend_new(server, t);
 	struct err err;
 
-	if (t->suspended) {
-		freeze_again(server, t);
+	if (!resend)
 		return false;
-	}
 	memcpy(msg.tenant, t->name, sizeof(msg.tenant));
-	return link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, on_thawed, server,
-		       &err) == 0;
+	if (link_send_early(server->link, MSG_TENANT_FREEZE, &msg, NULL, 0,
+		    t->suspended ? on_frozen_again : on_thawed, resend, &err) == 0)
+		return !t->suspended;
+	resend_free(resend);
+	return false;
 }
 
 /* A limit that was asked for, on a host whose pool no longer has any: the others hold. */
@@ -197,29 +200,24 @@ static void on_tenant_set(
 			server->reconcile_waiting++;
 		step_done(server);
 	}
-	tenant_unref(t);
-	free(resend);
+	resend_free(resend);
 }
 
 static int send_tenant(struct server *server, struct tenant *t)
 {
-	struct resend *resend = calloc(1, sizeof(*resend));
+	struct resend *resend = resend_new(server, t);
 	struct msg_tenant_set msg;
 	struct err err;
 	int r;
 
 	if (!resend)
 		return -ENOMEM;
-	resend->server = server;
-	resend->tenant = tenant_ref(t);
 	/* Forced: these limits were in force before; what is in use now must not stop that. */
 	reconcile_fill_tenant(t, true, &msg);
 	r = link_send_early(
 		server->link, MSG_TENANT_SET, &msg, NULL, 0, on_tenant_set, resend, &err);
-	if (r < 0) {
-		tenant_unref(t);
-		free(resend);
-	}
+	if (r < 0)
+		resend_free(resend);
 	return r;
 }
 

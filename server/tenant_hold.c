@@ -23,14 +23,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static int send_freeze(
-	struct tenant_op *op, bool frozen, supervisor_reply_fn reply, struct err *err)
+static int send_freeze(struct tenant_op *op, supervisor_reply_fn reply, struct err *err)
 {
-	struct msg_freeze msg = {.frozen = frozen};
+	struct msg_freeze msg = {.frozen = true};
 
 	memcpy(msg.tenant, op->tenant->name, sizeof(msg.tenant));
-	return link_send(
-		op->server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, reply, reply ? op : NULL, err);
+	return link_send(op->server->link, MSG_TENANT_FREEZE, &msg, NULL, 0, reply, op, err);
 }
 
 static void fill_details(struct details *d, enum hold_type type, const struct hold *hold, bool own)
@@ -82,10 +80,17 @@ static void add_tenant_event(struct db_tx *tx, const struct tenant *t, const cha
 
 /* --- SuspendTenant --- */
 
+/* What was put off for it meanwhile goes on. */
 static void take_back(struct tenant_op *op, const struct err *err)
 {
-	op->tenant->holds[op->hold_type] = op->hold;
-	hold_refresh(op->tenant);
+	struct tenant *t = op->tenant;
+
+	t->holds[op->hold_type] = op->hold;
+	hold_refresh(t);
+	if (!t->suspended) {
+		hold_thaw(op->server, t, NULL, NULL);
+		hold_release(op->server, t);
+	}
 	tenant_op_fail(op, err);
 }
 
@@ -93,11 +98,8 @@ static void on_suspended(void *arg, const struct err *err)
 {
 	struct tenant_op *op = arg;
 	struct tenant *t = op->tenant;
-	struct err ignored;
 
 	if (err) {
-		if (op->first_hold)
-			send_freeze(op, false, NULL, &ignored);
 		take_back(op, err);
 		return;
 	}
@@ -147,7 +149,7 @@ static void set_hold(struct tenant_op *op, const struct hold *hold)
 
 	op->hold = t->holds[op->hold_type];
 	op->first_hold = !t->suspended;
-	if (op->first_hold && send_freeze(op, true, on_frozen, &err) < 0) {
+	if (op->first_hold && send_freeze(op, on_frozen, &err) < 0) {
 		tenant_op_fail(op, &err);
 		return;
 	}
@@ -262,25 +264,29 @@ void tenant_suspend(struct grpc_call *call, const ProtobufCMessage *message)
 /* --- ResumeTenant --- */
 
 /* Whatever became of the thaw, the hold is gone; without a supervisor, the next one thaws. */
-static void on_thawed(
-	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
+static void on_thawed(void *arg, const struct err *err)
 {
 	struct tenant_op *op = arg;
+	struct tenant *t = op->tenant;
+	struct err failure;
 
-	(void)reply;
-	link_close_fds(fds, n_fds);
-	hold_release(op->server, op->tenant);
-	if (err && strcmp(err->reason, "SUPERVISOR_GONE") != 0)
-		tenant_op_fail(op, err);
-	else
+	hold_release(op->server, t);
+	if (!err || !strcmp(err->reason, "SUPERVISOR_GONE")) {
 		tenant_op_reply(op);
+		return;
+	}
+	failure = *err;
+	err_wrap(&failure, 0,
+		"tenant %s is not suspended any more, but still frozen; croftd goes on trying to "
+		"thaw it",
+		t->name);
+	tenant_op_fail(op, &failure);
 }
 
 static void on_lifted(void *arg, const struct err *err)
 {
 	struct tenant_op *op = arg;
 	struct tenant *t = op->tenant;
-	struct err failure;
 
 	if (err) {
 		tenant_op_fail(op, err);
@@ -292,8 +298,8 @@ static void on_lifted(void *arg, const struct err *err)
 	hold_watch(op->server, t);
 	if (t->suspended)
 		tenant_op_reply(op);
-	else if (send_freeze(op, false, on_thawed, &failure) < 0)
-		on_thawed(op, NULL, NULL, NULL, 0);
+	else
+		hold_thaw(op->server, t, on_thawed, op);
 }
 
 /* Until the commit it is held; but the reply is what it is then. */
@@ -318,6 +324,19 @@ static void lift(struct tenant_op *op)
 	hold_refresh(t);
 }
 
+/* One that is not there may have been lifted before, and its thaw have failed. */
+static void lift_or_thaw(struct tenant_op *op)
+{
+	struct tenant *t = op->tenant;
+
+	if (t->holds[op->hold_type].set)
+		lift(op);
+	else if (t->thaw_due && !t->suspended)
+		hold_thaw(op->server, t, on_thawed, op);
+	else
+		tenant_op_reply(op);
+}
+
 void tenant_hold_lift(struct server *server, struct tenant *t, enum hold_type type,
 	void (*done)(void *arg, const struct err *err), void *arg)
 {
@@ -326,10 +345,7 @@ void tenant_hold_lift(struct server *server, struct tenant *t, enum hold_type ty
 	if (!op)
 		return;
 	op->hold_type = type;
-	if (t->holds[type].set)
-		lift(op);
-	else
-		tenant_op_reply(op);
+	lift_or_thaw(op);
 }
 
 static int check_named(const struct tenant *t, Croft__V1__Hold__Type type, struct err *err)
@@ -364,8 +380,5 @@ void tenant_resume(struct grpc_call *call, const ProtobufCMessage *message)
 	if (!op)
 		return;
 	op->hold_type = type;
-	if (t->holds[type].set)
-		lift(op);
-	else
-		tenant_op_reply(op);
+	lift_or_thaw(op);
 }
