@@ -100,9 +100,14 @@ static const char *sentence(const struct tenant *t, char out[static HOLD_SENTENC
 	return out;
 }
 
+bool hold_keeps_evidence(const struct tenant *t)
+{
+	return t->holds[HOLD_ABUSE].set;
+}
+
 int hold_check_evidence(const struct tenant *t, bool force, struct err *err)
 {
-	if (force || !t->holds[HOLD_ABUSE].set)
+	if (force || !hold_keeps_evidence(t))
 		return 0;
 	return err_set(err, ERR_FAILED_PRECONDITION, "FILES_ARE_EVIDENCE",
 		"tenant %s is suspended for abuse, and the files that this would end may be "

@@ -41,8 +41,10 @@ int64_t hold_stop_wall_usec(const struct hold *hold);
  * reasons that the tenant may know. For everything that would start, make or thaw anything.
  */
 int hold_check(const struct tenant *tenant, struct err *err);
+/* There is a hold of type abuse: the tenant's files may be evidence, and nothing ends them. */
+bool hold_keeps_evidence(const struct tenant *tenant);
 /*
- * What overwrites or deletes a container's files under a hold of type abuse ends evidence: returns
+ * What overwrites or deletes a tenant's files under a hold of type abuse ends evidence: returns
  * 0, or FAILED_PRECONDITION / FILES_ARE_EVIDENCE unless it is meant.
  */
 int hold_check_evidence(const struct tenant *tenant, bool force, struct err *err);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "server/hold.h"
 #include "server/link.h"
 #include "server/server.h"
 #include "server/snapshot_op.h"
@@ -210,7 +211,7 @@ static void look_at(struct server *server, struct container *c, int64_t now)
 
 	if (!c->visible || c->changing || c->condemned)
 		return;
-	surplus = find_surplus(c, now);
+	surplus = hold_keeps_evidence(c->tenant) ? NULL : find_surplus(c, now);
 	if (surplus) {
 		op = snapshot_op_new(server, NULL, c, &err);
 		if (op) {
@@ -222,13 +223,15 @@ static void look_at(struct server *server, struct container *c, int64_t now)
 	}
 }
 
-/* When the container is to be looked at again. */
+/* When the container is to be looked at again; what a hold keeps from being done waits for that. */
 static int64_t due_at(const struct container *c, int64_t due)
 {
 	struct map_node *node;
 
-	if (c->schedule.every_s && c->schedule.next_wall_usec < due)
+	if (c->schedule.every_s && !c->tenant->suspended && c->schedule.next_wall_usec < due)
 		due = c->schedule.next_wall_usec;
+	if (hold_keeps_evidence(c->tenant))
+		return due;
 	MAP_FOREACH(node, &c->snapshots)
 	{
 		const struct snapshot *s = map_object(node, struct snapshot, by_name);

@@ -16,6 +16,7 @@
 #include "server/events.h"
 #include "server/hold.h"
 #include "server/link.h"
+#include "server/snapshot_schedule.h"
 #include "server/store.h"
 #include "server/tenant_op.h"
 #include "server/tenant_update.h"
@@ -87,6 +88,7 @@ static void take_back(struct tenant_op *op, const struct err *err)
 
 	t->holds[op->hold_type] = op->hold;
 	hold_refresh(t);
+	snapshot_schedule_wake(op->server);
 	if (!t->suspended) {
 		hold_thaw(op->server, t, NULL, NULL);
 		hold_release(op->server, t);
@@ -296,6 +298,7 @@ static void on_lifted(void *arg, const struct err *err)
 	log_info("tenant-resumed tenant=%s hold=%s", t->name, hold_name(op->hold_type));
 	hold_refresh(t);
 	hold_watch(op->server, t);
+	snapshot_schedule_wake(op->server);
 	if (t->suspended)
 		tenant_op_reply(op);
 	else
