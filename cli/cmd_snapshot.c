@@ -95,6 +95,7 @@ static int delete_snapshot(struct cli *cli, struct err *err)
 	int r = snapshot_name(cli, name, err);
 
 	request.name = name;
+	request.force = options_has(&cli->options, "force");
 	if (r == 0)
 		r = cli_call_only(cli, SERVICE, "DeleteSnapshot", &request.base, err);
 	return r < 0 ? r
@@ -138,7 +139,7 @@ const struct command cmd_snapshot_list = {
 	.run = list,
 };
 
-static const struct option_rule restore_options[] = {
+static const struct option_rule force_options[] = {
 	{.name = "force", .help = "also while its tenant is suspended for abuse"},
 	{0},
 };
@@ -147,7 +148,7 @@ const struct command cmd_snapshot_restore = {
 	.name = "snapshot restore",
 	.summary = "Take a stopped container back to a snapshot: files, image and settings.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}, {.name = "SNAPSHOT"}},
-	.options = restore_options,
+	.options = force_options,
 	.run = restore,
 };
 
@@ -155,6 +156,7 @@ const struct command cmd_snapshot_delete = {
 	.name = "snapshot delete",
 	.summary = "Delete a snapshot.",
 	.args = {{.name = "TENANT/NAME", .kind = WORD_CONTAINER}, {.name = "SNAPSHOT"}},
+	.options = force_options,
 	.run = delete_snapshot,
 };
 

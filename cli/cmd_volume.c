@@ -189,6 +189,7 @@ static int delete_volume(struct cli *cli, struct err *err)
 	int r = volume_name(cli_arg(cli, 0), name, err);
 
 	request.name = name;
+	request.force = options_has(&cli->options, "force");
 	if (r == 0)
 		r = cli_call_only(cli, SERVICE, "DeleteVolume", &request.base, err);
 	return r < 0 ? r : cli_report(cli, NULL, NULL, err, "deleted volume %s", cli_arg(cli, 0));
@@ -294,6 +295,11 @@ static const struct option_rule set_options[] = {
 	{0},
 };
 
+static const struct option_rule delete_options[] = {
+	{.name = "force", .help = "also while its tenant is suspended for abuse"},
+	{0},
+};
+
 static const struct option_rule attach_options[] = {
 	{.name = "read-only", .help = "the container cannot write to it"},
 	{0},
@@ -349,5 +355,6 @@ const struct command cmd_volume_delete = {
 	.name = "volume delete",
 	.summary = "Delete a volume that no container has, and all in it.",
 	.args = {{.name = "TENANT/VOLUME"}},
+	.options = delete_options,
 	.run = delete_volume,
 };

@@ -111,7 +111,7 @@ int hold_check_evidence(const struct tenant *t, bool force, struct err *err)
 		return 0;
 	return err_set(err, ERR_FAILED_PRECONDITION, "FILES_ARE_EVIDENCE",
 		"tenant %s is suspended for abuse, and the files that this would end may be "
-		"evidence: export the container first, or force it",
+		"evidence: keep a copy of them first, or force it",
 		t->name);
 }
 

@@ -133,7 +133,8 @@ static void delete_snapshot(struct grpc_call *call, const ProtobufCMessage *mess
 
 	if (!m)
 		return;
-	if (snapshot_find(&m->server->model, request->name, &s, &err) == 0)
+	if (snapshot_find(&m->server->model, request->name, &s, &err) == 0 &&
+		hold_check_evidence(s->container->tenant, request->force, &err) == 0)
 		op = snapshot_op_new(m->server, m, s->container, &err);
 	if (!op) {
 		mutation_fail(m, &err);

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "server/container_new.h"
+#include "server/hold.h"
 #include "server/link.h"
 #include "server/page.h"
 #include "server/volume_op.h"
@@ -297,7 +298,8 @@ static void delete_volume(struct grpc_call *call, const ProtobufCMessage *messag
 	if (!m)
 		return;
 	if (volume_find(&m->server->model, request->name, &v, &err) == 0 &&
-		check_delete(v, &err) == 0)
+		check_delete(v, &err) == 0 &&
+		hold_check_evidence(v->tenant, request->force, &err) == 0)
 		op = volume_op_new(m->server, m, v, &err);
 	if (op)
 		volume_drop(op);

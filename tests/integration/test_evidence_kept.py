@@ -12,6 +12,24 @@ def resume(box):
     box.ok("tenant", "resume", "acme", "--type", "abuse")
 
 
+def test_what_an_operator_deletes_is_meant(box):
+    box.tenant()
+    box.ok("create", "busybox", "acme/web")
+    for name in ("one", "two"):
+        box.ok("snapshot", "create", "acme/web", name)
+        box.ok("volume", "create", f"acme/{name}")
+    suspend(box)
+    for words in (("snapshot", "delete", "acme/web", "one"), ("volume", "delete", "acme/one")):
+        box.refused(*words, match="may be evidence")
+        box.ok(*words, "--force")
+    # Under another hold nobody asks.
+    box.ok("tenant", "suspend", "acme", "--type", "billing")
+    resume(box)
+    box.ok("snapshot", "delete", "acme/web", "two")
+    box.ok("volume", "delete", "acme/two")
+    assert not names(box) and not box.json_lines("volume", "list", "acme")
+
+
 def test_snapshots_stay_until_it_is_over(box):
     box.tenant()
     box.tenant("calm")
