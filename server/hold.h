@@ -66,6 +66,13 @@ void hold_note_end(struct container *container, bool was_stopped);
 void hold_keep(struct server *server, struct container *container);
 /* Has just been read: takes off a mark of a hold that croftd did not live to see the end of. */
 void hold_loaded(struct container *container);
+/*
+ * An ephemeral container whose run has ended: nothing keeps it from going. It neither comes back
+ * after a hold, nor are its files evidence.
+ */
+bool hold_lets_go(const struct container *container);
+/* A hold is gone, on record: what is ephemeral and was kept by it alone goes. */
+void hold_drop_ended(struct server *server, struct tenant *tenant);
 /* The last hold is gone, on record: what it kept down is due. */
 void hold_release(struct server *server, struct tenant *tenant);
 

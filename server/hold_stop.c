@@ -214,6 +214,25 @@ void hold_loaded(struct container *c)
 	c->restart_due |= !c->run.key || c->run.end_wall_usec;
 }
 
+bool hold_lets_go(const struct container *c)
+{
+	return c->ephemeral && !c->kept_down && !hold_keeps_evidence(c->tenant);
+}
+
+void hold_drop_ended(struct server *server, struct tenant *t)
+{
+	struct map_node *node;
+
+	MAP_FOREACH(node, &t->containers)
+	{
+		struct container *c = map_object(node, struct container, by_name);
+
+		if (c->state == CONTAINER_STOPPED && c->run.end_wall_usec && !c->restart_due &&
+			hold_lets_go(c))
+			delete_continue(server, c);
+	}
+}
+
 void hold_release(struct server *server, struct tenant *t)
 {
 	struct db_tx *tx = db_tx_new_essential();

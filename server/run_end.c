@@ -309,7 +309,7 @@ static void finish(struct run_end *end)
 	console_end(c);
 	waiters_call(&c->end_waiters, NULL);
 	/* One of them may have started it again. */
-	if (c->state == CONTAINER_STOPPED && (c->condemned || (c->ephemeral && !c->kept_down))) {
+	if (c->state == CONTAINER_STOPPED && (c->condemned || hold_lets_go(c))) {
 		c->condemned = true;
 		delete_continue(server, c);
 	} else if (c->state == CONTAINER_STOPPED) {

@@ -104,8 +104,7 @@ static void expect_open_runs(struct server *server)
 		hold_loaded(c);
 		if (c->run.key && !c->run.end_wall_usec)
 			c->state = c->run.confirmed ? CONTAINER_RUNNING : CONTAINER_STARTING;
-		else if (c->launching ||
-			 (c->ephemeral && c->run.key && !c->kept_down && !c->restart_due))
+		else if (c->launching || (hold_lets_go(c) && c->run.key && !c->restart_due))
 			/* Never finished, or ended before its deletion had begun. */
 			c->condemned = true;
 	}

@@ -89,6 +89,7 @@ static void take_back(struct tenant_op *op, const struct err *err)
 	t->holds[op->hold_type] = op->hold;
 	hold_refresh(t);
 	snapshot_schedule_wake(op->server);
+	hold_drop_ended(op->server, t);
 	if (!t->suspended) {
 		hold_thaw(op->server, t, NULL, NULL);
 		hold_release(op->server, t);
@@ -299,6 +300,7 @@ static void on_lifted(void *arg, const struct err *err)
 	hold_refresh(t);
 	hold_watch(op->server, t);
 	snapshot_schedule_wake(op->server);
+	hold_drop_ended(op->server, t);
 	if (t->suspended)
 		tenant_op_reply(op);
 	else

@@ -1,5 +1,10 @@
 """Under a hold for abuse nothing ends files of the tenant by itself: they may be evidence."""
 
+import os
+import signal
+
+import pytest
+
 from croft_harness import wait_until
 from test_snapshot_schedule import names
 
@@ -43,3 +48,46 @@ def test_snapshots_stay_until_it_is_over(box):
     assert names(box) == ["brief"]
     resume(box)
     wait_until("it has gone", lambda: not names(box), 10)
+
+
+def ephemeral(box, name="acme/once"):
+    box.launch(name, options=["--ephemeral"])
+    box.sh(name, "echo kept >/kept")
+
+
+def gone(box, name="acme/once"):
+    return box.croft("info", name).rc == 1
+
+
+@pytest.mark.parametrize("how", ["stop", "kill", "SIGKILL"])
+def test_an_ephemeral_container_stays_until_it_is_over(box, how):
+    box.tenant()
+    ephemeral(box)
+    init = box.init_pid("acme/once")
+    suspend(box)
+    box.ok("tenant", "suspend", "acme", "--type", "billing")
+    if how == "SIGKILL":
+        os.kill(init, signal.SIGKILL)
+    else:
+        box.ok(how, "acme/once")
+    box.wait_state("acme/once", "STOPPED", 30)
+    box.ok("export", "acme/once", f"{box.base}/{how}")
+    box.refused("delete", "acme/once", match="may be evidence")
+    # Another hold keeps down what comes back, and this does not.
+    resume(box)
+    wait_until("it has gone", lambda: gone(box), 30)
+
+
+def test_an_ephemeral_container_outlives_the_host(fresh_box):
+    box = fresh_box
+    box.tenant()
+    ephemeral(box)
+    box.launch("acme/other", options=["--ephemeral"])
+    suspend(box)
+    box.shutdown()
+    box.start()
+    for name in ("acme/once", "acme/other"):
+        assert box.info(name)["state"] == "STOPPED"
+    box.ok("delete", "--force", "acme/other")
+    resume(box)
+    wait_until("it has gone", lambda: gone(box), 30)
