@@ -44,9 +44,16 @@ static void put_off(struct abuse_case *one, const struct err *err)
 
 #define SET_BY "abuse:%" PRIu64
 
+#define FOUND_HELD "the tenant had an abuse hold already"
+
 static void set_by(const struct abuse_case *one, char out[static ACTOR_SIZE])
 {
 	snprintf(out, ACTOR_SIZE, SET_BY, one->record.number);
+}
+
+bool abuse_found_held(const struct abuse_record *r)
+{
+	return r->acted && !strcmp(r->outcome, FOUND_HELD);
 }
 
 bool abuse_is_holding(const struct abuse_case *one)
@@ -81,7 +88,7 @@ static void hold(struct abuse_case *one)
 	}
 	if (t->holds[HOLD_ABUSE].set) {
 		one->found_held = true;
-		finish(one, "the tenant had an abuse hold already");
+		finish(one, FOUND_HELD);
 		return;
 	}
 	if (one->record.action == ABUSE_FREEZE || one->record.grace_s == ABUSE_GRACE_NEVER)

@@ -67,8 +67,10 @@ struct abuse_case *abuse_case_resume(struct server *server, const struct abuse_r
 {
 	struct abuse_case *one = case_new(server, record, t, c);
 
-	if (one)
+	if (one) {
 		one->recorded = true;
+		one->found_held = abuse_found_held(record);
+	}
 	return one;
 }
 

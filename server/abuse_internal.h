@@ -108,6 +108,8 @@ void abuse_judge_all(struct server *server, uint64_t now_boot_usec);
 
 /* Does what the case asks for, or goes on with it. */
 void abuse_act(struct abuse_case *one);
+/* By its record: it has set no hold, as there was one that is somebody else's to lift. */
+bool abuse_found_held(const struct abuse_record *record);
 /* True while the hold that a case has set is there. */
 bool abuse_is_holding(const struct abuse_case *one);
 /* Lifts that. done is called once. */

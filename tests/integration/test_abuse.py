@@ -181,6 +181,26 @@ def test_a_hold_that_is_resumed_ends_its_case(box):
     assert wait_over(box, case["number"])["end_reason"] == "hold_lifted"
 
 
+def test_a_case_that_found_a_hold_outlasts_it(box):
+    """The hold is another's, so its end is none of the case, for the next croftd either."""
+    use(box, rule("first", "oom-kills", 1, "freeze", quiet="1h"),
+        rule("second", "oom-kills", 1, "freeze", quiet="1h"))
+    box.tenant()
+    box.launch("acme/web", memory="16M")
+    box.put_probe("acme/web")
+    box.exec("acme/web", "/probe", "eat", str(64 << 20), "0")
+    wait_until("both have acted", lambda: len([
+        c for c in lasting(box, "acme") if "hold" in c.get("outcome", "")]) == 2, 60)
+    holder, = [c for c in lasting(box, "acme") if "already" not in c["outcome"]]
+    box.terminate("croftd")
+    box.restart("croftd")
+    box.ok("tenant", "resume", "acme", "--type", "abuse")
+    # Both were judged by the sweep that saw it lifted.
+    assert wait_over(box, holder["number"])["end_reason"] == "hold_lifted"
+    other, = lasting(box, "acme")
+    box.ok("abuse", "lift", str(other["number"]))
+
+
 def test_files_of_who_is_suspended_for_abuse_are_kept(box):
     """Nor by an operator, who does not mean it. Under another hold nobody asks."""
     box.tenant()
