@@ -46,10 +46,16 @@ static void on_row_deleted(void *arg, const struct err *err)
 {
 	struct tenant_op *op = arg;
 
-	if (err)
+	if (err) {
+		/* Its rows are open still: another deletion ends them, or who makes it anew. */
+		if (!op->tenant->own.key)
+			op->tenant->own.key = op->own_run;
+		if (!op->tenant->work.key)
+			op->tenant->work.key = op->work_run;
 		give_up(op, err);
-	else
-		network_forget_filter(op->server, op->tenant, on_all_gone, op);
+		return;
+	}
+	network_forget_filter(op->server, op->tenant, on_all_gone, op);
 }
 
 static void on_removed(
@@ -68,6 +74,8 @@ static void on_removed(
 		return;
 	}
 	tx = db_tx_new_essential();
+	op->own_run = t->own.key;
+	op->work_run = t->work.key;
 	run_end_tenant(tx, t);
 	work_end(tx, t);
 	details_init(&d);

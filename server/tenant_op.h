@@ -27,8 +27,10 @@ struct tenant_op {
 	bool unfrozen;		  /* it could not be frozen */
 	bool force;
 	uint32_t uid;
-	size_t waiting; /* for containers to be gone */
-	unsigned tries; /* at ending what is under way */
+	size_t waiting;	  /* for containers to be gone */
+	unsigned tries;	  /* at ending what is under way */
+	uint64_t own_run; /* tenant_delete.c: the rows that are being ended; 0: none */
+	uint64_t work_run;
 	bool failed;
 	struct err err;
 };

@@ -1,9 +1,12 @@
 """What is done for a tenant outside its containers (exports, imports) is on its bill, as the
 tenant's own: with it, its containers' records are what the tenant's directory counted."""
 
+import contextlib
+
 import pytest
 
 from croft_harness import wait_until
+from test_holds import database, nothing_committed
 from test_ledger import age, check_whole, everything, stopped
 
 ACME = "tenants/acme"
@@ -102,3 +105,28 @@ def test_it_is_proven(box, tmp_path):
         r["finalized_at"] for r in everything(box)
         if r["resource"] == ACME and r["meter"] == "cpu.used"), 60)
     check_whole(box)
+
+
+def test_a_deletion_that_is_not_recorded_ends_its_record_later(box, tmp_path):
+    """The tenant's directory is gone by then, and nobody else would end what was counted there."""
+    box.tenant()
+    box.launch("acme/web")
+    work_out_and_in(box, tmp_path / "web.tar", "again")
+    uid = box.json("tenant", "show", "acme")["uid"]
+
+    def sampled():
+        return database(box, "SELECT count(*) FROM samples JOIN runs ON key = run"
+                        " WHERE tenant_uid = ? AND container_uid = ''", uid)[0][0]
+
+    wait_until("the work is on record", lambda: used(everything(box), ACME), 60)
+    for name in ("acme/web", "acme/again"):
+        box.ok("delete", "--force", name)
+    before = sampled()
+    with contextlib.ExitStack() as stack:
+        with box.held("supervisor"):
+            deletion = stack.enter_context(box.background("tenant", "delete", "acme"))
+            wait_until("all but its directory is gone", lambda: sampled() > before)
+            stack.enter_context(nothing_committed(box))
+        assert deletion.wait(60) == 1
+    box.ok("tenant", "delete", "acme")
+    assert not database(box, "SELECT * FROM runs WHERE tenant_uid = ? AND end_wall IS NULL", uid)
