@@ -258,13 +258,19 @@ static void tell_reboot_failed(struct server *server, struct container *c, const
 	db_commit(server->db, tx, NULL, NULL);
 }
 
+/* A stop, restart or deletion has come while the end was committed: it was asked to go down. */
+static bool is_wanted_down(const struct container *c)
+{
+	return c->run.kill_boot_usec || !TAILQ_EMPTY(&c->end_waiters);
+}
+
 static bool reboot(struct run_end *end)
 {
 	struct container *c = end->container;
 	struct start_request request = {.container = c, .done = on_rebooted, .arg = c};
 	struct err err;
 
-	if (!end->reboot || !may_reboot(end))
+	if (!end->reboot || !may_reboot(end) || is_wanted_down(c))
 		return false;
 	request.tx = db_tx_new();
 	container_ref(c);
@@ -281,7 +287,7 @@ static bool reboot_waits(const struct run_end *end)
 	const struct container *c = end->container;
 
 	return end->reboot && c->tenant->suspended && !c->killed && !c->condemned &&
-	       !c->tenant->deleting;
+	       !c->tenant->deleting && !is_wanted_down(c);
 }
 
 /* The end is durable: what follows from it. */

@@ -151,8 +151,12 @@ void stop_record(struct server *server, struct container *c, uint32_t timeout_ms
 	/* One that is starting is killed as soon as it has started. */
 	if (c->state != CONTAINER_STARTING)
 		kill += timeout_ms * UINT64_C(1000);
-	if (!run->kill_boot_usec || kill < run->kill_boot_usec)
+	if (!run->kill_boot_usec || kill < run->kill_boot_usec) {
 		run->kill_boot_usec = kill;
+		/* Who asks again with less patience need not wait as long as who asked first. */
+		if (c->state == CONTAINER_STOPPING && timeout_ms && !c->end_pending)
+			arm_timer(server, c, timeout_ms);
+	}
 	store_run_kill(tx, run);
 	/* A launch whose commit fails must leave no row. */
 	if (c->stored)
@@ -160,7 +164,10 @@ void stop_record(struct server *server, struct container *c, uint32_t timeout_ms
 	db_commit(server->db, tx, NULL, NULL);
 }
 
-/* Its signal was sent: what is left is the timeout. */
+/*
+ * Its signal was sent, unless that was lost with the supervisor: sent twice, it means haste to many
+ * programs. What is left is the timeout.
+ */
 void stop_adopted(struct server *server, struct container *c)
 {
 	uint64_t kill = c->run.kill_boot_usec;

@@ -223,13 +223,15 @@ class Raw:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.sock.sendall(data)
 
-    def headers(self, changes=None, end=False, stream=None):
-        """Opens a stream; a header whose value is None is left out."""
+    def headers(self, changes=None, end=False, stream=None, flush=True):
+        """Opens a stream; a header whose value is None is left out. Without a flush it goes with
+        what comes next, in one write."""
         headers = {**self.HEADERS, **(changes or {})}
         stream = stream or self.h2.get_next_available_stream_id()
         self.h2.send_headers(
             stream, [(k, v) for k, v in headers.items() if v is not None], end_stream=end)
-        self.flush()
+        if flush:
+            self.flush()
         self.streams[stream] = {"headers": {}, "data": b"", "reset": None, "ended": False}
         return stream
 
@@ -298,7 +300,7 @@ class Raw:
         }
 
     def call(self, body, changes=None, end=True):
-        stream = self.headers(changes)
+        stream = self.headers(changes, flush=False)
         self.data(stream, body, end)
         return self.reply(stream)
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import re
+import signal
 import socket
 import sqlite3
 import time
@@ -11,8 +12,10 @@ import time
 import grpc
 import pytest
 
+import grpc_wire
 import kernel
 from croft_harness import wait_until
+from test_holds import nothing_committed
 
 
 @pytest.mark.vm
@@ -70,6 +73,30 @@ class TestStates:
         ended = [e for e in box.json_lines("events") if e.get("run_id") == first["id"]
                  and e["type"] == "container.ended"]
         assert [e["message"] for e in ended] == ["acme/web ended: it shut down"]
+
+    def test_stop_of_one_that_reboots_meanwhile(self, box):
+        """The end of its run is not on record yet: it is not booted again."""
+        box.tenant()
+        script = "trap 'exec reboot -f' USR1; echo up; while :; do usleep 20000; done"
+        first = box.launch("acme/web", init=["/bin/sh", "-c", script])["run"]
+        wait_until("it is up", lambda: "up" in box.ok("logs", "acme/web"))
+
+        def request(kind):
+            fields = {"name": "tenants/acme/containers/web"}
+            message = grpc_wire.message(f"croft.v1.{kind}Request")(**fields)
+            return grpc_wire.frame(message.SerializeToString())
+
+        with grpc_wire.raw(box.socket) as conn:
+            with nothing_committed(box):
+                os.kill(first["host_pid"], signal.SIGUSR1)
+                wait_until("it has ended", lambda: box.info("acme/web")["state"] == "STOPPING")
+                stop = conn.headers({":path": "/croft.v1.Containers/StopContainer"}, flush=False)
+                conn.data(stop, request("StopContainer"), True)
+                # Whoever is answered behind it says that it was taken.
+                conn.call(request("GetContainer"), {":path": "/croft.v1.Containers/GetContainer"})
+            assert conn.reply(stop)["status"] == 0
+        info = box.info("acme/web")
+        assert (info["state"], info["run"]["id"]) == ("STOPPED", first["id"])
 
     def test_stop_kills_after_the_timeout(self, box):
         box.tenant()
