@@ -237,10 +237,21 @@ void mutation_reply(struct mutation *m, const ProtobufCMessage *reply)
 	mutation_free(m);
 }
 
+/* Behind the transaction that it may have been stored by. */
+static void take_back_reply(struct mutation *m)
+{
+	struct db_tx *tx = db_tx_new_essential();
+
+	request_take_back(tx, m->request);
+	db_commit(m->server->db, tx, NULL, NULL);
+}
+
 void mutation_fail(struct mutation *m, const struct err *err)
 {
 	grpc_fail(m->call, err);
+	if (m->request && m->reply)
+		take_back_reply(m);
 	if (m->request)
-		request_finish(m->server->requests, m->request, NULL, 0, false, err);
+		request_finish(m->server->requests, m->request, NULL, 0, m->reply != NULL, err);
 	mutation_free(m);
 }

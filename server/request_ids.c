@@ -218,6 +218,12 @@ void request_store(
 		size, entry->wall_usec);
 }
 
+void request_take_back(struct db_tx *tx, const struct request_entry *entry)
+{
+	db_tx_write(tx, "DELETE FROM requests WHERE key IN (?1, ?2)", "ss", entry->key,
+		entry->replaces);
+}
+
 void request_store_again(struct db_tx *tx, const char *key, const uint8_t *reply, size_t size)
 {
 	db_tx_write(tx, "UPDATE requests SET reply=?2 WHERE key=?1", "sb", key, (const void *)reply,
@@ -233,7 +239,7 @@ void request_finish(struct request_table *table, struct request_entry *entry, co
 	entry->reply_size = size;
 	waiters_call(&entry->waiters, err);
 	entry->reply = NULL;
-	leave_place(table, entry, !err && stored);
+	leave_place(table, entry, stored);
 	if (err || !stored)
 		drop_entry(table, entry);
 }

@@ -52,6 +52,12 @@ int request_wait(struct request_entry *entry, void (*fn)(void *arg, const struct
  */
 void request_store(
 	struct db_tx *tx, const struct request_entry *entry, const uint8_t *reply, size_t size);
+/*
+ * The request has failed after its reply was put in a transaction, which may have been committed:
+ * it is to be carried out again when it comes again, also by the next croftd. request_finish()
+ * follows, with `stored`.
+ */
+void request_take_back(struct db_tx *tx, const struct request_entry *entry);
 /* Replaces a stored reply by a more complete one. */
 void request_store_again(struct db_tx *tx, const char *key, const uint8_t *reply, size_t size);
 /*

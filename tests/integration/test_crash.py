@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 
+import grpc
 import pytest
 
 import kernel
@@ -349,6 +350,25 @@ class TestRequests:
         with box.api() as api:
             assert api.call("Tenants/CreateTenant", request) == first
         assert len(box.json_lines("tenant", "list")) == 1
+
+    @pytest.mark.native("request ids, in the database")
+    def test_retried_failure_is_no_success(self, box):
+        """What a launch replies is on record before its init runs: where that cannot, it is not."""
+        box.tenant()
+        request = {
+            "parent": "tenants/acme", "container_id": "web", "request_id": "one",
+            "container": {"image": "images/busybox", "init_args": ["/no/such/init"]}}
+
+        def refusal():
+            with box.api() as api, pytest.raises(grpc.RpcError) as e:
+                api.call("Containers/LaunchContainer", request)
+            return e.value.details()
+
+        first = refusal()
+        assert "/no/such/init" in first
+        crash(box, ("croftd",))
+        box.restart("croftd")
+        assert refusal() == first
 
     @pytest.mark.native("the database")
     def test_committed_is_kept(self, box):

@@ -357,6 +357,49 @@ static void waiters_hear_of_the_end(void **state)
 	assert_true(outcome.failed);
 }
 
+/* A launch, whose rows were committed before its init could not be executed. */
+static void what_fails_after_it_was_stored_leaves_no_row(void **state)
+{
+	const unsigned n = REQUESTS_PER_CALLER;
+	struct request_table *loaded = request_table_create();
+	struct record *rec = *state;
+	struct request_entry *entry;
+	struct db_tx *tx;
+	enum request_state what;
+	int64_t rows = 0;
+	struct err err;
+	char id[16];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "%u", i);
+		add_stored(rec, id, i, false);
+	}
+	snprintf(id, sizeof(id), "%u", n);
+	assert_int_equal(begin(rec->table, "uid:1", id, "x", n, &entry, &what, &err), 0);
+	tx = db_tx_new();
+	request_store(tx, entry, (const uint8_t *)"r", 1);
+	db_commit(rec->db, tx, NULL, NULL);
+	tx = db_tx_new();
+	request_take_back(tx, entry);
+	db_commit(rec->db, tx, NULL, NULL);
+	err_set(&err, ERR_FAILED_PRECONDITION, "INIT_NOT_EXECUTED", "there is none");
+	request_finish(rec->table, entry, NULL, 0, true, &err);
+	db_stop(rec->db);
+	assert_int_equal(
+		db_query(rec->db, "SELECT count(*) FROM requests", take_number, &rows, &err, ""),
+		0);
+	assert_int_equal(rows, n - 1);
+	assert_int_equal(request_table_load(loaded, rec->db, &err), 0);
+	/* It took the place of the oldest, which is forgotten by both. */
+	is_known(rec->table, 1, n, REQUEST_DONE);
+	is_known(loaded, 1, n, REQUEST_DONE);
+	is_known(rec->table, 0, n, REQUEST_NEW);
+	is_known(loaded, 0, n, REQUEST_NEW);
+	is_known(rec->table, n, n, REQUEST_NEW);
+	is_known(loaded, n, n, REQUEST_NEW);
+	request_table_destroy(loaded);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +413,8 @@ int main(void)
 		cmocka_unit_test(old_ones_expire),
 		cmocka_unit_test_setup_teardown(
 			what_is_forgotten_leaves_no_row, make_record, drop_record),
+		cmocka_unit_test_setup_teardown(
+			what_fails_after_it_was_stored_leaves_no_row, make_record, drop_record),
 		cmocka_unit_test(waiters_hear_of_the_end),
 	};
 
