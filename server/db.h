@@ -91,7 +91,8 @@ bool db_is_full(struct db *db);
 int db_refuse_full(struct err *err);
 
 /*
- * Queues a read. Both callbacks are called once; done alone where db_stop() was called. It sees
+ * Queues a read. Both callbacks are called once; done alone where db_stop() was called, and none
+ * behind its end. It sees
  * what was queued to be written before it, and may see what was queued after it: a commit does not
  * wait for more than one read.
  */

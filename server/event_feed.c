@@ -148,6 +148,9 @@ void event_feed_look(struct server *server)
 {
 	struct event_feed *feed = server->events;
 
+	/* A start that failed has none yet, and commits all the same. */
+	if (!feed)
+		return;
 	feed->again = feed->looking;
 	if (feed->looking)
 		return;

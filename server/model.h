@@ -407,7 +407,7 @@ struct container {
 	bool log_trimming;
 	LIST_HEAD(, console_viewer) viewers;
 	unsigned n_viewers;
-	unsigned n_log_readers;
+	unsigned n_log_readers[2]; /* of its tenant's users, and of operators */
 	unsigned n_execs;	   /* sessions of exec, push and pull */
 	struct entries entries[2]; /* by its tenant's users, and by operators */
 	struct idle idle;

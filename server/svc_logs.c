@@ -1,4 +1,5 @@
 /* The method GetLogs: what is kept of a container's output, and with follow what is added. */
+#include "server/auth.h"
 #include "server/logs.h"
 #include "server/server.h"
 #include "server/svc.h"
@@ -7,13 +8,15 @@
 
 #include <stdlib.h>
 
-#define LOG_READERS_MAX 16 /* of one container: each line costs every one of them */
+/* Of one container, by its tenant's users and by operators: each line costs every one of them. */
+#define LOG_READERS_MAX 16
 
 struct log_call {
 	struct grpc_call *call;	     /* a reference */
 	struct container *container; /* a reference */
 	struct log_reader reader;
 	bool follow;
+	bool by_operator;
 };
 
 static void log_call_free(struct log_call *l)
@@ -21,7 +24,7 @@ static void log_call_free(struct log_call *l)
 	log_reader_close(&l->reader);
 	grpc_call_set_data(l->call, NULL);
 	grpc_call_unref(l->call);
-	l->container->n_log_readers--;
+	l->container->n_log_readers[l->by_operator]--;
 	container_unref(l->container);
 	free(l);
 }
@@ -79,9 +82,9 @@ static void on_written(void *arg)
 	go_on(arg);
 }
 
-static int check_room(const struct container *c, struct err *err)
+static int check_room(const struct container *c, bool by_operator, struct err *err)
 {
-	if (c->n_log_readers < LOG_READERS_MAX)
+	if (c->n_log_readers[by_operator] < LOG_READERS_MAX)
 		return 0;
 	return err_set_subject(err, ERR_RESOURCE_EXHAUSTED, "LOG_READERS", "readers",
 		"%u read the log of %s/%s already; one of them must end first", LOG_READERS_MAX,
@@ -91,13 +94,14 @@ static int check_room(const struct container *c, struct err *err)
 static void get_logs(struct grpc_call *call, const ProtobufCMessage *message)
 {
 	const Croft__V1__GetLogsRequest *request = (const void *)message;
+	bool by_operator = auth_is_operator(grpc_call_peer(call));
 	struct server *server = grpc_call_app(call);
 	struct container *c;
 	struct log_call *l;
 	struct err err;
 
 	if (model_find_container(&server->model, request->name, &c, &err) < 0 ||
-		check_room(c, &err) < 0) {
+		check_room(c, by_operator, &err) < 0) {
 		grpc_fail(call, &err);
 		return;
 	}
@@ -109,7 +113,8 @@ static void get_logs(struct grpc_call *call, const ProtobufCMessage *message)
 	}
 	l->call = grpc_call_ref(call);
 	l->container = container_ref(c);
-	c->n_log_readers++;
+	l->by_operator = by_operator;
+	c->n_log_readers[by_operator]++;
 	l->follow = request->follow;
 	log_reader_open(&l->reader, server, c->uid, request->tail_bytes);
 	l->reader.wake = on_written;

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 import grpc_wire
+from croft_harness import PATIENCE
 
 SIGNALS = 100000  # more than croftd would keep for a supervisor that does not keep up
 
@@ -31,10 +32,10 @@ def start(conn, name, *args):
     return stream
 
 
-def send_as_taken(conn, stream, data):
-    """As much as the server takes; returns what is left."""
+def send_as_taken(conn, stream, data, seconds):
+    """As much as the server takes, waiting so long for it to take more; returns what is left."""
     while data:
-        conn.receive_for(1, lambda: conn.h2.local_flow_control_window(stream) > 0)
+        conn.receive_for(seconds, lambda: conn.h2.local_flow_control_window(stream) > 0)
         room = min(conn.h2.local_flow_control_window(stream), 16384)
         if room <= 0:
             break
@@ -50,7 +51,7 @@ def test_signals_without_end(two):
         stream = start(conn, "acme", "/bin/sleep", "1000")
         os.kill(two.pids["supervisor"], signal.SIGSTOP)
         try:
-            left = send_as_taken(conn, stream, one * SIGNALS)
+            left = send_as_taken(conn, stream, one * SIGNALS, 1)
             assert left, "all were taken while none could be delivered"
             with two.background_exec("other/web", "/bin/echo", "hello") as child:
                 # It has been asked for by then: a refusal would come at once.
@@ -62,5 +63,6 @@ def test_signals_without_end(two):
         finally:
             os.kill(two.pids["supervisor"], signal.SIGCONT)
         whole = len(left) % len(one)
-        assert not send_as_taken(conn, stream, left[:whole] + request(signal=signal.SIGTERM))
+        assert not send_as_taken(conn, stream, left[:whole] + request(signal=signal.SIGTERM),
+                                 grpc_wire.WAIT * PATIENCE)
         assert conn.reply(stream)["status"] == 0

@@ -40,11 +40,11 @@ def test_snapshots_stay_until_it_is_over(box):
     box.tenant("calm")
     for name in ("acme/web", "calm/web"):
         box.ok("create", "busybox", name)
-    box.ok("snapshot", "create", "acme/web", "brief", "--expire", "2s")
+    box.ok("snapshot", "create", "acme/web", "brief", "--expire", "10s")
     suspend(box)
     # One of somebody whom nobody holds tells when it is due.
-    box.ok("snapshot", "create", "calm/web", "brief", "--expire", "2s")
-    wait_until("that of another has expired", lambda: not names(box, "calm/web"), 30)
+    box.ok("snapshot", "create", "calm/web", "brief", "--expire", "10s")
+    wait_until("that of another has expired", lambda: not names(box, "calm/web"), 40)
     assert names(box) == ["brief"]
     resume(box)
     wait_until("it has gone", lambda: not names(box), 10)

@@ -86,9 +86,9 @@ def test_followers_see_what_is_theirs(two, where):
 def test_readers_of_a_log_are_bounded(two):
     two.launch("acme/web", init=("/bin/sh", "-c", "echo hello; while :; do sleep 1; done"))
     with followers(two, LOGS, "logs", "-f", "acme/web", uid=ACME) as children:
-        two.refused("logs", "acme/web", match="16 read the log of acme/web already")
+        two.refused("logs", "acme/web", uid=ACME, match="16 read the log of acme/web already")
+        assert "hello" in two.ok("logs", "acme/web"), "operators have places of their own"
         children[0].kill()
         children[0].wait()
         wait_until("the place of one that left is free",
-                   lambda: two.croft("logs", "acme/web").rc == 0)
-        assert "hello" in two.ok("logs", "acme/web")
+                   lambda: two.croft("logs", "acme/web", uid=ACME).rc == 0)
