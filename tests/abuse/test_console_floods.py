@@ -10,7 +10,7 @@ import time
 import grpc
 import pytest
 
-from croft_harness import SLOWNESS, program, wait_until
+from croft_harness import PATIENCE, SLOWNESS, program, wait_until
 
 NAME = "tenants/acme/containers/web"
 MEGABYTE = 1 << 20
@@ -117,7 +117,7 @@ class TestViewerThatDoesNotRead:
                 wait_until("it has written", lambda: web.exec(
                     "acme/web", "/bin/sh", "-c", "[ -e /done ]").rc == 0, 2)
             child.stdout.read()
-            child.wait(20 * SLOWNESS)
+            child.wait(20 * PATIENCE)
         web.sh("acme/web", "[ -e /done ]")
 
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import scrapes
-from croft_harness import BUILD, SLOWNESS, wait_until
+from croft_harness import BUILD, PATIENCE, wait_until
 
 # Of metrics_http.h.
 CONNECTIONS = 32
@@ -73,7 +73,7 @@ def crowd(listener, n, say=b""):
             held.append(s)
             # Without a timeout, which would make a full backlog an error.
             s.connect(listener.path)
-            s.settimeout(20 * SLOWNESS)
+            s.settimeout(20 * PATIENCE)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 s.sendall(say)
         yield held
@@ -114,7 +114,7 @@ def drip(listener, seconds):
 
 def test_a_slow_request_is_not_waited_for(listen):
     """A byte in time keeps evhttp's own timer from firing: there is one for the whole, too."""
-    assert not drip(listen(CONNECTIONS, 1), 20 * SLOWNESS)
+    assert not drip(listen(CONNECTIONS, 1), 20 * PATIENCE)
     assert drip(listen(CONNECTIONS, 1000), 4)
 
 

@@ -5,6 +5,8 @@ import functools
 import grpc
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, json_format, message_factory
 
+from croft_harness import PATIENCE
+
 
 class Schema:
     """The services of a FileDescriptorSet."""
@@ -139,13 +141,13 @@ class Api:
         """A unary call."""
         stub, kind = self._stub(name)
         message = json_format.ParseDict(request or {}, kind())
-        return to_dict(stub(message, timeout=timeout, **kwargs))
+        return to_dict(stub(message, timeout=timeout * PATIENCE, **kwargs))
 
     def stream(self, name, request, timeout=30):
         """A call with a stream of replies: the grpcio call object, to be iterated or cancelled.
         `request` is a dict, or an iterable of them for a method that takes a stream."""
         stub, kind = self._stub(name)
         if isinstance(request, dict):
-            return stub(json_format.ParseDict(request, kind()), timeout=timeout)
-        return stub((json_format.ParseDict(r, kind()) for r in request), timeout=timeout)
+            return stub(json_format.ParseDict(request, kind()), timeout=timeout * PATIENCE)
+        return stub((json_format.ParseDict(r, kind()) for r in request), timeout=timeout * PATIENCE)
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import leaks
-from croft_harness import BUILD, IMAGES, SLOWNESS, Daemon
+from croft_harness import BUILD, IMAGES, PATIENCE, Daemon
 
 LEAK_SECONDS = 10
 
@@ -40,7 +40,7 @@ def _end(daemon):
                 daemon.shutdown()
         except AssertionError as e:
             failure = e
-        left = leaks.wait_for_no_more_than(daemon, leaks.NOTHING, LEAK_SECONDS * SLOWNESS)
+        left = leaks.wait_for_no_more_than(daemon, leaks.NOTHING, LEAK_SECONDS * PATIENCE)
         log = daemon.read_log()
     finally:
         daemon.finish()
@@ -138,7 +138,7 @@ def box(kept):
     yield daemon
     try:
         _clear(daemon)
-        left = leaks.wait_for_no_more_than(daemon, before, LEAK_SECONDS * SLOWNESS)
+        left = leaks.wait_for_no_more_than(daemon, before, LEAK_SECONDS * PATIENCE)
         assert not left, "left behind:\n  " + "\n  ".join(left)
     except BaseException:
         log = daemon.read_log()
@@ -156,7 +156,7 @@ def shared(kept):
     containers = daemon.ok("-o", "csv", "list")
     yield daemon
     try:
-        left = leaks.wait_for_no_more_than(daemon, before, LEAK_SECONDS * SLOWNESS)
+        left = leaks.wait_for_no_more_than(daemon, before, LEAK_SECONDS * PATIENCE)
         assert not left, "left behind:\n  " + "\n  ".join(left)
         assert daemon.ok("-o", "csv", "tenant", "list") == tenants
         assert daemon.ok("-o", "csv", "list") == containers

@@ -6,6 +6,8 @@ import itertools
 import os
 import subprocess
 
+from croft_harness import PATIENCE
+
 HOST4, OUTSIDE4 = "192.0.2.1", "192.0.2.2"
 HOST6, OUTSIDE6 = "2001:db8:1::1", "2001:db8:1::2"
 
@@ -47,5 +49,6 @@ class Lab:
     def run(self, where, *argv, timeout=10):
         """Runs a command in `host` or `outside`; returns its CompletedProcess."""
         netns = getattr(self, where)
-        return subprocess.run(["ip", "netns", "exec", netns, *argv], text=True, timeout=timeout,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return subprocess.run(["ip", "netns", "exec", netns, *argv], text=True,
+                              timeout=timeout * PATIENCE, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)

@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from croft_harness import SLOWNESS, program
+from croft_harness import PATIENCE, program
 
 
 class Terminal:
@@ -35,7 +35,7 @@ class Terminal:
 
     def expect(self, what, seconds=10):
         """Reads on until this text has come; it and what was before it are then taken."""
-        deadline = time.monotonic() + seconds * SLOWNESS
+        deadline = time.monotonic() + seconds * PATIENCE
         while what.encode() not in self.text:
             left = deadline - time.monotonic()
             ready = left > 0 and select.select([self.fd], [], [], left)[0]
@@ -49,7 +49,7 @@ class Terminal:
         return not termios.tcgetattr(self.far)[3] & (termios.ICANON | termios.ECHO)
 
     def wait(self, seconds=10):
-        return self.child.wait(seconds * SLOWNESS)
+        return self.child.wait(seconds * PATIENCE)
 
     def drain(self):
         """Takes all that is there."""
@@ -58,7 +58,7 @@ class Terminal:
 
     def end_by(self, number, seconds=10):
         """Sends a signal, and reads on until the command has ended."""
-        deadline = time.monotonic() + seconds * SLOWNESS
+        deadline = time.monotonic() + seconds * PATIENCE
         self.child.send_signal(number)
         while self.child.poll() is None and time.monotonic() < deadline:
             if select.select([self.fd], [], [], 0.05)[0]:

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import kernel
-from croft_harness import ROOT, SLOWNESS, program, run_program, wait_until
+from croft_harness import PATIENCE, ROOT, program, run_program, wait_until
 from terminal import terminal
 
 MEGABYTE = 1 << 20
@@ -110,7 +110,7 @@ class TestPipes:
         done = subprocess.run(
             [program("croft"), "--host", web.host, "exec", "acme/web", "--", "sh", "-c",
              "tee /dev/stderr"], input=data, capture_output=True, check=True,
-            timeout=60 * SLOWNESS)
+            timeout=60 * PATIENCE)
         assert done.stdout == data and done.stderr == data
 
     @pytest.mark.parametrize("script", ["while :; do echo x; done", "cat /dev/zero"])
@@ -123,7 +123,7 @@ class TestPipes:
         ) as child:
             assert child.stdout.read(2)
             child.stdout.close()
-            assert child.wait(10 * SLOWNESS) == 128 + signal.SIGPIPE
+            assert child.wait(10 * PATIENCE) == 128 + signal.SIGPIPE
             assert child.stderr.read() == b""
         wait_until("it has ended", lambda: "marked" not in web.sh("acme/web", "ps -o args"))
 
@@ -144,7 +144,7 @@ class TestPipes:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
             assert child.stdout.readline()
             child.stdout.close()
-            assert child.wait(10 * SLOWNESS) == -signal.SIGPIPE
+            assert child.wait(10 * PATIENCE) == -signal.SIGPIPE
             assert child.stderr.read() == b""
 
     def test_followed_output_comes_at_once(self, box):
@@ -156,7 +156,7 @@ class TestPipes:
                 box.sh("acme/web", f"until [ -p /f ]; do sleep 0.01; done; echo {text} >/f")
                 assert child.stdout.readline() == f"{text}\n".encode()
             child.terminate()
-            assert child.wait(10 * SLOWNESS) == -signal.SIGTERM
+            assert child.wait(10 * PATIENCE) == -signal.SIGTERM
 
     @pytest.mark.parametrize("name", ["HUP", "INT", "TERM", "USR1", "USR2", "QUIT"])
     def test_signals_reach_the_command(self, web, name):
@@ -168,7 +168,7 @@ class TestPipes:
             assert child.stdout.readline() == b"ready\n"
             child.send_signal(getattr(signal, f"SIG{name}"))
             assert child.stdout.readline() == b"got\n"
-            assert child.wait(10 * SLOWNESS) == 5
+            assert child.wait(10 * PATIENCE) == 5
 
     @pytest.mark.parametrize("name,number", [("HUP", 1), ("SEGV", 11), ("PIPE", 13)])
     def test_killed_by_a_signal(self, web, name, number):
@@ -232,7 +232,7 @@ def test_readme_tour(daemon, tmp_path):
            "PATH": os.path.dirname(program("croft")) + ":" + os.environ["PATH"]}
     for line in lines:
         done = subprocess.run(["sh", "-c", line], env=env, input=b"exit\n", check=False,
-                              cwd=tmp_path, capture_output=True, timeout=60 * SLOWNESS)
+                              cwd=tmp_path, capture_output=True, timeout=60 * PATIENCE)
         assert done.returncode == 0, (line, done)
     wait_until("both daemons have ended",
                lambda: not any(map(kernel.is_alive, daemon.pids.values())))

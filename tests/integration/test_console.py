@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 import api
-from croft_harness import SLOWNESS, program, wait_until
+from croft_harness import PATIENCE, SLOWNESS, program, wait_until
 from terminal import terminal
 
 DETACH = "\x01q"
@@ -217,7 +217,7 @@ class TestViewers:
                     seen += os.read(child.stdout.fileno(), 65536)
             web.refused("console", "acme/web", match="8 look at the console")
             viewers[0].terminate()
-            assert viewers[0].wait(10 * SLOWNESS) == 128 + signal.SIGTERM
+            assert viewers[0].wait(10 * PATIENCE) == 128 + signal.SIGTERM
             wait_until("one has left", lambda: events(web, "closed"))
             with viewer(web) as child:
                 child.stdin.write(b"echo ni''nth\n")
@@ -230,7 +230,7 @@ class TestViewers:
         """A script of commands: all of it is typed, more than the console takes at once too, what
         comes of it is shown, and the end of it is the end."""
         lines = "".join(f"echo {i:04} >>/typed\n" for i in range(1000))
-        result = web.croft("console", "acme/web", stdin=lines.encode(), timeout=60 * SLOWNESS)
+        result = web.croft("console", "acme/web", stdin=lines.encode(), timeout=60)
         assert (result.rc, result.err) == (0, "")
         wait_until("all is done", lambda: web.sh("acme/web", "tail -n 1 /typed") == "0999\n", 60)
         assert web.sh("acme/web", "cat /typed | wc -l").split() == ["1000"]
@@ -244,7 +244,7 @@ class TestViewers:
     def test_one_that_is_never_quiet_is_left_too(self, web):
         web.sh("acme/web",
                "while :; do echo noise >/dev/console; sleep 0.1; done >/dev/null 2>&1 &")
-        result = web.croft("console", "acme/web", stdin=b"", timeout=60 * SLOWNESS)
+        result = web.croft("console", "acme/web", stdin=b"", timeout=60)
         assert result.rc == 0 and "noise" in result.out
 
     def test_calls_look_on_when_their_input_ends(self, web):

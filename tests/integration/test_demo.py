@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import kernel
-from croft_harness import ROOT, SLOWNESS, wait_until
+from croft_harness import PATIENCE, ROOT, wait_until
 
 COMMANDS = {
     "demo": [os.path.join(ROOT, "tests", "demo")],
@@ -80,13 +80,13 @@ def run():
     for one in running:
         if one.child.poll() is None:
             one.child.terminate()
-        one.child.communicate(timeout=30 * SLOWNESS)
+        one.child.communicate(timeout=30 * PATIENCE)
 
 
 def test_what_the_demo_shows(run):
     """The figures that it prints are those of the limits, and the CSV is what they come from."""
     one = run("demo")
-    text, _ = one.child.communicate(timeout=60 * SLOWNESS)
+    text, _ = one.child.communicate(timeout=60 * PATIENCE)
     text = text.decode()
     assert one.child.returncode == 0, text
     pids, denied = map(int, re.search(r"at most (\d+) pids, (\d+) forks refused", text).groups())
@@ -119,7 +119,7 @@ def test_interrupted(run, which, moment, name):
     one.wait(moment)
     one.pids()
     os.kill(one.child.pid, getattr(signal, f"SIG{name}"))
-    status = one.child.wait(40 * SLOWNESS)
+    status = one.child.wait(40 * PATIENCE)
     assert status == (-9 if name == "KILL" else 128 + getattr(signal, f"SIG{name}"))
     wait_until("nothing is left", lambda: not one.left() or print(one.left()), 30, 0.5)
 
@@ -130,7 +130,7 @@ def test_a_part_is_killed(run, which, part):
     one = run(which)
     one.wait("at work")
     os.kill(one.pids()[part], signal.SIGKILL)
-    text, _ = one.child.communicate(timeout=60 * SLOWNESS)
+    text, _ = one.child.communicate(timeout=60 * PATIENCE)
     assert b"Traceback" not in text, text
     # Nothing is asked of the reaper after the start, but at the end its orphans must be found.
     assert one.child.returncode == (0 if part == "reaper" else 1), text

@@ -10,7 +10,7 @@ import pytest
 
 import kernel
 import npm
-from croft_harness import HERE, ROOT, SLOWNESS, wait_until
+from croft_harness import HERE, PATIENCE, ROOT, wait_until
 
 PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1")
 OK, CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS = 0, 1, 3, 4, 5, 6
@@ -32,7 +32,7 @@ def play(box, modules):
         result = subprocess.run(
             ["node", os.path.join(HERE, "grpc_js_client.js"), story, box.host,
              os.path.join(ROOT, "proto")],
-            capture_output=True, text=True, timeout=120 * SLOWNESS, check=False,
+            capture_output=True, text=True, timeout=120 * PATIENCE, check=False,
             env={**os.environ, "NODE_PATH": modules})
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)

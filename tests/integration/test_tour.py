@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from croft_harness import ROOT, SLOWNESS, program
+from croft_harness import PATIENCE, ROOT, program
 
 STEPS = ["start the daemon", "make room for containers", "import an image", "launch", "list",
          "set limits", "exec", "push 16 MiB", "pull 16 MiB", "snapshot", "break it",
@@ -34,7 +34,7 @@ def test_every_step_succeeds():
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
     try:
-        out, err = tour.communicate(timeout=240 * SLOWNESS)
+        out, err = tour.communicate(timeout=240 * PATIENCE)
     finally:
         if tour.poll() is None:
             tour.terminate()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from croft_harness import SLOWNESS, wait_until
+from croft_harness import PATIENCE, wait_until
 from export_kinds import left_in_pool, pool
 
 BIG = 8 << 20  # more than pipes and sockets hold, and no pattern that could be packed
@@ -44,7 +44,7 @@ def under_way(box, tmp_path, tenant="acme"):
 
 def ended(client):
     """It was told why."""
-    _, error = client.communicate(timeout=60 * SLOWNESS)
+    _, error = client.communicate(timeout=60 * PATIENCE)
     assert client.returncode == 1, error
     assert b"ended on the way, as its tenant is suspended or deleted" in error, error
 
@@ -85,7 +85,7 @@ def test_the_host_is_left(fresh_box, tmp_path):
             pool(box, "incoming")), seconds=30)
         box.shutdown()
         for client in (*clients, importing):
-            _, error = client.communicate(timeout=60 * SLOWNESS)
+            _, error = client.communicate(timeout=60 * PATIENCE)
             assert client.returncode == 1 and error
     assert "host-shutdown-incomplete" not in box.read_log()
 
