@@ -190,6 +190,7 @@ def test_a_restart_that_is_under_way_goes_on_after_kill_9(fresh_box):
     before = box.info("acme/web")["run"]["id"]
     box.sh("acme/web", "touch /ill")
     wait_until("it is being ended", lambda: box.info("acme/web")["state"] == "STOPPING", WAIT)
+    until_told(box, "healthy", "unhealthy")
     box.kill9("croftd")
     box.restart("croftd")
     next_run(box, before)
