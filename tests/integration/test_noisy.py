@@ -44,14 +44,16 @@ def test_a_culprit_is_named(box):
     if not COUNTED:
         box.refused("noisy", "--window", "1", match="does not count who waits")
         return
-    row = wait_rows(box, "acme/web", lambda r: r.get("culprit") == named("other/hog"))
-    assert row["waits_for"] == "cpu" and row["within"] == "host"
+    # It has what its weight says; for a while others of this host may have some of that.
+    row = wait_rows(box, "acme/web", lambda r: r.get("culprit") == named("other/hog") and
+                    r["waits_for"] == "cpu" and r["fair_permyriad"] > 8000)
+    assert row["within"] == "host"
     assert 1000 <= row["held_up_permyriad"] <= row["waited_permyriad"] <= 10000
     assert row["held_up_permyriad"] + row.get("own_permyriad", 0) <= row["waited_permyriad"]
     assert row["share_permyriad"] >= 1000 and row["used"] > 0
     assert "same_tenant" not in row
-    # It has what its weight says, so it is not above its share.
-    assert row["fair_permyriad"] > 8000 and "above_fair_share" not in row
+    # So it is not above its share.
+    assert "above_fair_share" not in row
     look_at_lines(box)
     box.ok("freeze", "other/hog")
     assert not [r for r in rows(box, "acme/web") if r.get("culprit") == named("other/hog")]
@@ -84,7 +86,8 @@ def test_its_tenants_limit_is_its_neighbours_doing(box):
     box.launch("acme/hog", init=BURN)
     row = wait_rows(box, "acme/web", lambda r: r["within"] == "tenant")
     assert row["culprit"] == named("acme/hog") and row["same_tenant"] and row["waits_for"] == "cpu"
-    assert any("its tenant's limit" in line for line in box.ok("noisy").splitlines())
+    wait_until("people see it", lambda: any(
+        "its tenant's limit" in line for line in box.ok("noisy").splitlines()), 60)
     # The control: alone it is held just as long, and nobody else's victim.
     box.ok("stop", "--timeout", "0", "acme/hog")
     assert not [r for r in rows(box, "acme/web") if r["within"] == "tenant"]
