@@ -11,7 +11,7 @@ import time
 import pytest
 
 import kernel
-from croft_harness import SLOWNESS, program, wait_until
+from croft_harness import PATIENCE, SLOWNESS, program, wait_until
 
 BOMB = "b() { b | b & b; }; trap '' HUP INT TERM QUIT; b"
 
@@ -61,7 +61,7 @@ def test_fork_bomb_while_it_ends(web, how):
         assert len(pids) > 10  # what is read of a bomb is what holds still
         start = time.monotonic()
         web.ok(*how, "acme/web", timeout=60)
-        assert time.monotonic() - start < 20 * SLOWNESS
+        assert time.monotonic() - start < 20 * PATIENCE
         ended(web, pids)
     if how[0] == "restart":
         assert web.sh("acme/web", "echo served") == "served\n"
@@ -103,7 +103,7 @@ def test_froze_itself(web, act):
     wait_until("it is frozen", lambda: is_frozen(pid))
     start = time.monotonic()
     result = web.croft(*ACTS[act], timeout=30)
-    assert time.monotonic() - start < 20 * SLOWNESS
+    assert time.monotonic() - start < 20 * PATIENCE
     assert result.rc == 0, result
     if act == "freeze and thaw":
         web.ok("thaw", "acme/web")
@@ -168,12 +168,12 @@ def test_a_child_that_keeps_a_commands_output_open(web):
     start = time.monotonic()
     result = web.exec("acme/web", "/bin/sh", "-c", "sleep 1000 & echo told; exit 3", timeout=20)
     assert result.rc == 3 and result.out == "told\n", result
-    assert time.monotonic() - start < 10 * SLOWNESS
+    assert time.monotonic() - start < 10 * PATIENCE
     start = time.monotonic()
     result = web.croft("exec", "-t", "acme/web", "--", "/bin/sh", "-c",
                        "trap '' HUP; setsid sleep 1000 </dev/tty & echo told; exit 3", timeout=20)
     assert result.rc == 3 and "told" in result.out, result
-    assert time.monotonic() - start < 10 * SLOWNESS
+    assert time.monotonic() - start < 10 * PATIENCE
 
 
 def test_a_command_that_reads_nothing(web):
@@ -220,12 +220,13 @@ def test_floods_are_bounded(web, flood):
     before = rss(web.pids["croftd"])
     with web.background_exec("acme/web", "/bin/sh", "-c", FLOODS[flood]):
         end = time.monotonic() + 3
-        slowest = 0.0
-        while time.monotonic() < end:
+        took = []
+        while time.monotonic() < end or len(took) < 5:
             start = time.monotonic()
             assert web.sh("acme/web", "echo served") == "served\n"
-            slowest = max(slowest, time.monotonic() - start)
-    assert slowest < 3 * SLOWNESS
+            took.append(time.monotonic() - start)
+    # A flood holds up whatever is asked meanwhile; a disk that stands still for once, one of them.
+    assert sorted(took)[-2] < 3 * SLOWNESS, took
     assert rss(web.pids["croftd"]) - before < 16 << 20
     kept = sum(os.path.getsize(os.path.join(folder, name))
                for folder, _, names in os.walk(f"{web.state}/server") for name in names

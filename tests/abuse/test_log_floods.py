@@ -2,7 +2,7 @@
 
 import time
 
-from croft_harness import SLOWNESS
+from croft_harness import PATIENCE, wait_until
 
 MIB = 1 << 20
 FLOODERS = 8
@@ -17,30 +17,34 @@ def written(box):
         return int(dict(line.split(": ") for line in f)["wchar"])
 
 
-def rate_of(box, names):
-    """Bytes a second that croftd writes while each of them floods both of its outputs."""
+def flood(box, names):
+    """Each of them floods both of its outputs."""
     for name in names:
         box.launch(name, init=["/bin/sh", "-c", "yes >/dev/console & exec yes"])
     time.sleep(1)
+
+
+def rate_of(box):
+    """Bytes a second that croftd writes."""
     before, begin = written(box), time.monotonic()
     time.sleep(SECONDS)
-    rate = (written(box) - before) / (time.monotonic() - begin)
-    for name in names:
-        box.ok("kill", name)
-    return rate
+    return (written(box) - before) / (time.monotonic() - begin)
 
 
 def test_a_tenant_has_one_budget(box):
     """Beside it the control: as many containers, of as many tenants."""
     box.tenant("acme", cpu=2)
-    together = rate_of(box, [f"acme/c{i}" for i in range(FLOODERS)])
+    names = [f"acme/c{i}" for i in range(FLOODERS)]
+    flood(box, names)
+    together = rate_of(box)
     assert together < RATE * 1.3, together
-    names = []
+    for name in names:
+        box.ok("kill", name)
     for i in range(FLOODERS):
         box.tenant(f"t{i}")
-        names.append(f"t{i}/c")
-    apart = rate_of(box, names)
-    assert apart > together * 1.5, (together, apart)
+    flood(box, [f"t{i}/c" for i in range(FLOODERS)])
+    # Nothing holds them to it; but the disk may for a while.
+    wait_until("they may more, each for itself", lambda: rate_of(box) > together * 1.5, 30)
 
 
 def test_a_quiet_neighbour_in_the_tenant_is_heard(box):
@@ -53,5 +57,5 @@ def test_a_quiet_neighbour_in_the_tenant_is_heard(box):
     for i in range(3):
         box.sh("acme/quiet", f"echo line {i} >/proc/1/fd/1")
         while f"line {i}" not in box.ok("logs", "acme/quiet"):
-            assert time.monotonic() - begin < 30 * SLOWNESS
+            assert time.monotonic() - begin < 30 * PATIENCE
             time.sleep(0.05)

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 import kernel
-from croft_harness import wait_until
+from croft_harness import PATIENCE, wait_until
 
 VICTIMS = [
     ("croftd",), ("supervisor",),
@@ -313,7 +313,7 @@ class TestChanging:
             if who == ("croftd",):
                 wait_until("it is applied", lambda: cgroup.pids_max() == 20)
             box.restart(*who)
-            assert change.wait(10) == 1
+            assert change.wait(10 * PATIENCE) == 1
         assert box.info("acme/web")["limits"]["pids"] == 50
         wait_until("it is as before", lambda: cgroup.pids_max() == 50)
         assert cgroup.memory_max() == 64 << 20

@@ -339,7 +339,7 @@ def test_kill_9_in_the_middle(box, killed, archive):
         box.kill9(which)
     child.stdin.close()
     child.stdin = None
-    _, error = child.communicate(timeout=20)
+    _, error = child.communicate(timeout=60)
     assert child.returncode == 1, error
     box.restart(*killed)
     check_nothing_is_left(box)
@@ -356,7 +356,7 @@ def test_kill_9_at_the_end(box):
         child.stdin = None
         time.sleep(delay)
         box.kill9("croftd")
-        child.communicate(timeout=20)
+        child.communicate(timeout=60)
         box.restart("croftd")
         if box.croft("image", "show", "slow").rc == 0:
             assert "images/slow" in leaks.pool_images(box)

@@ -119,7 +119,7 @@ def test_what_was_written_last_is_shown(disk, bare_daemon):
             # The file system must go on before its reader can.
             disk_fd = os.open(disk.path, os.O_RDONLY)
             fcntl.ioctl(disk_fd, FITHAW, 0)
-            assert reader.communicate(timeout=10)[0] == b"last words\n"
+            assert reader.communicate(timeout=60)[0] == b"last words\n"
             fcntl.ioctl(disk_fd, FIFREEZE, 0)
             os.close(disk_fd)
 
