@@ -15,8 +15,8 @@ FOLDERS = ("tests/integration", "tests/abuse")
 
 WAITING = {
     "test_abuse.py", "test_abuse_records.py", "test_allowances.py", "test_cloud_boot.py",
-    "test_demo.py", "test_disk_events.py", "test_event_record.py", "test_evidence_kept.py", "test_export.py",
-    "test_full_disk.py", "test_grpc_timers.py", "test_health.py", "test_held.py",
+    "test_demo.py", "test_disk_events.py", "test_event_record.py", "test_evidence_kept.py",
+    "test_export.py", "test_full_disk.py", "test_grpc_timers.py", "test_health.py", "test_held.py",
     "test_hold_thaw.py", "test_holds.py", "test_idle.py", "test_idle_network.py",
     "test_import.py", "test_ledger.py", "test_network_cut.py", "test_network_refused.py",
     "test_own_figures.py", "test_receivers.py", "test_scrapers.py", "test_snapshot_schedule.py",
