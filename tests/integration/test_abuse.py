@@ -120,7 +120,8 @@ def test_an_oom_loop_suspends_its_tenant(box):
     box.launch("acme/web", memory="16M")
     box.put_probe("acme/web")
     with control(box):
-        for _ in range(4):
+        # No more: it would stand still with the container.
+        for _ in range(3):
             box.exec("acme/web", "/probe", "eat", str(64 << 20), "0")
         case = wait_case(box, "oom", WEB)
         assert [h["type"] for h in box.json("tenant", "show", "acme")["holds"]] == ["ABUSE"]

@@ -46,8 +46,10 @@ def database(daemon, query, *args):
 
 @contextlib.contextmanager
 def nothing_committed(daemon):
-    """croftd's commits wait for as long as the block runs; after two seconds they fail."""
-    with contextlib.closing(sqlite3.connect(f"{daemon.state}/server/croft.db")) as db:
+    """croftd's commits wait for as long as the block runs; after two seconds they fail. The one
+    that is under way may take its time."""
+    path = f"{daemon.state}/server/croft.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as db:
         db.isolation_level = None
         db.execute("BEGIN IMMEDIATE")
         try:

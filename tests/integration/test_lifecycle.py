@@ -1,6 +1,7 @@
 """A container's life through the command line: states, exec, logs, freezing, shutting down."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -295,11 +296,15 @@ class TestExec:
             assert child.stdout.readline() == b"up\n"
             init = box.init_pid("acme/web")
             pids = box.cgroup("acme/web").processes()
-            assert init in pids and len(pids) >= 2
+            assert init in pids
+            alike = 0
             for pid in pids:
                 for space in ("pid", "net", "uts", "ipc", "user", "mnt", "cgroup"):
-                    assert os.readlink(f"/proc/{pid}/ns/{space}") == os.readlink(
-                        f"/proc/{init}/ns/{space}"), (pid, space)
+                    with contextlib.suppress(FileNotFoundError):  # one of init's that has ended
+                        assert os.readlink(f"/proc/{pid}/ns/{space}") == os.readlink(
+                            f"/proc/{init}/ns/{space}"), (pid, space)
+                        alike += 1
+            assert alike >= 2 * 7
 
 
 class TestLogs:

@@ -358,9 +358,10 @@ def listening_port(pid):
     """The one TCP port on which a process listens."""
     inodes = set()
     for fd in glob.glob(f"/proc/{pid}/fd/*"):
-        found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(fd))
-        if found:
-            inodes.add(found.group(1))
+        with contextlib.suppress(FileNotFoundError):  # a client that has just left
+            found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(fd))
+            if found:
+                inodes.add(found.group(1))
     with open(f"/proc/{pid}/net/tcp", encoding="ascii") as f:
         rows = [line.split() for line in f.readlines()[1:]]
     ports = [int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and row[9] in inodes]
