@@ -11,7 +11,8 @@ import api
 import kernel
 import leaks
 from croft_harness import (
-    Daemon, Reaper, Result, check_sentence, from_json, limit_flags, percentile, wait_until,
+    PATIENCE, Daemon, Reaper, Result, check_sentence, from_json, limit_flags, percentile,
+    wait_until,
 )
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -204,4 +205,4 @@ class TestLeakCheck:
         os.mkdir(f"{instance.run}/left")
         start = time.monotonic()
         assert leaks.wait_for_no_more_than(instance, leaks.NOTHING, 0.2)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 5 * PATIENCE

@@ -395,7 +395,7 @@ static void a_killed_builder_leaves_nothing(void **state)
 	int lost = 0;
 
 	assert_done(s, sup_tenant_set(s));
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < ROUNDS || (!lost && i < 20 * ROUNDS); i++) {
 		pid_t builder;
 
 		send_start(s, "web", NULL, NULL);
@@ -411,7 +411,7 @@ static void a_killed_builder_leaves_nothing(void **state)
 		sup_wait_for_children(s, 0);
 		sup_assert_nothing_left(s, true);
 	}
-	print_message("# killed %d builders of %d\n", lost, ROUNDS);
+	print_message("# killed %d builders in time\n", lost);
 	assert_true(lost > 0);
 	assert_done(s, sup_run(s, "web", FOREVER, NULL));
 	sup_discard(s, "web");
