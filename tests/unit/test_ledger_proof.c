@@ -48,6 +48,53 @@ static void samples_go_and_records_stay(void **state)
 	free(v);
 }
 
+static void make_own(struct fixture *f, uint64_t run)
+{
+	struct err err;
+
+	lab_add_run(f, run, 100);
+	assert_int_equal(db_query(f->db, "UPDATE runs SET container_uid = '' WHERE key = ?1", NULL,
+				 NULL, &err, "u", run),
+		0);
+	assert_int_equal(db_query(f->db, "DELETE FROM ledger_open WHERE run = ?1", NULL, NULL, &err,
+				 "u", run),
+		0);
+}
+
+/* A tenant's directory is sampled as well, and has no hours that could be closed. */
+static void samples_of_tenants_go_as_well(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t last;
+
+	f->has_net = true;
+	make_own(f, 1);
+	lab_add_sample(f, 1, 0, 100, 0);
+	last = lab_add_samples(f, 1, 1, 110, 3 * 3600);
+	f->has_net = false;
+	last = lab_add_samples(f, 1, last + 1, 3 * 3600, 6 * 3600);
+	/* Another, that ended in the meantime, and one of a container, which is not closed. */
+	make_own(f, 2);
+	lab_add_samples(f, 2, 0, 100, 6 * 3600);
+	lab_end_run(f, 2);
+	lab_add_run(f, 3, 100);
+	lab_add_samples(f, 3, 1, 110, 6 * 3600);
+	lab_prune(f, EPOCH + 4 * HOUR);
+	/* From the fourth hour on, the first, and the last with traffic. */
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1"), 722);
+	assert_int_equal(
+		lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1 AND sequence = 0"), 1);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 2"), 720);
+	assert_int_equal(lab_ask(f, "SELECT min(sequence) FROM samples WHERE run = 3"), 1);
+	lab_prune(f, EPOCH + 5 * HOUR);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1"), 362);
+	lab_prune(f, FOREVER);
+	/* The last is where the next croftd goes on. */
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1"), 3);
+	assert_int_equal(lab_ask(f, "SELECT max(sequence) FROM samples WHERE run = 1"), last);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 2"), 0);
+}
+
 /* Between two steps of a proof samples are deleted, behind it and ahead of it. */
 static void deleting_beside_a_proof_is_no_problem(void **state)
 {
@@ -320,6 +367,7 @@ int main(void)
 #define ON_DATABASE(test) cmocka_unit_test_setup_teardown(test, lab_make, lab_drop)
 	const struct CMUnitTest tests[] = {
 		ON_DATABASE(samples_go_and_records_stay),
+		ON_DATABASE(samples_of_tenants_go_as_well),
 		ON_DATABASE(deleting_beside_a_proof_is_no_problem),
 		ON_DATABASE(what_was_changed_is_found),
 		ON_DATABASE(what_an_earlier_version_closed_is_proven),
