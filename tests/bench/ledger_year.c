@@ -1,7 +1,8 @@
 /*
  * Figures of a ledger of many tenants over a long time, made here: one container each, a record of
  * each hour and meter. How long closing, an export of one month, the sums and the proof of one
- * tenant take, and how much room it needs. Never passes or fails.
+ * tenant take, and how much room it needs. test_ledger_year.py holds a tenth of it against what was
+ * made.
  *
  * The first tenants' hours are closed as croftd closes them, one by one, and one of those is
  * proven. The others' are copied from theirs, hour by hour, by SQL: rows of the same size in the

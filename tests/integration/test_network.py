@@ -12,6 +12,23 @@ from networked import POOLS, addresses, host_links, kept, lab, lookup, ping  # n
 
 
 class TestAddresses:
+    def test_outlast_a_hold(self, box):
+        """Frozen, stopped when its grace is over, and back: with the addresses that it had."""
+        box.tenant()
+        box.launch("acme/web")
+        info, inside = box.info("acme/web"), addresses(box, "acme/web")
+        box.ok("tenant", "suspend", "acme", "--type", "billing", "--grace", "1s")
+        box.wait_state("acme/web", "STOPPED", 30)
+        # Who comes meanwhile is given others.
+        box.ok("create", "busybox", "acme/late")
+        box.ok("tenant", "resume", "acme")
+        after = box.wait_state("acme/web", "RUNNING", 30)
+        box.ok("start", "acme/late")
+        for key in ("ipv4_address", "ipv6_address"):
+            assert after[key] == info[key] != box.info("acme/late")[key]
+        assert addresses(box, "acme/web") == inside
+        assert not addresses(box, "acme/late")[0] & inside[0]
+
     def test_set_before_init_runs(self, box):
         """What init itself sees first, without waiting for anything."""
         box.tenant()

@@ -208,10 +208,12 @@ class TestAgain:
 
 
 def check_repeats(tried):
-    """What has an id again is the same to the byte."""
+    """What has an id again is the same to the byte, and each attempt has a time of its own."""
     for messages in tried.values():
         assert len({m.body for m in messages}) == 1
-        assert len({m.headers["webhook-timestamp"] for m in messages}) >= 1
+        stamps = [int(m.headers["webhook-timestamp"]) for m in messages]
+        assert stamps == sorted(stamps)
+        assert stamps[-1] - stamps[0] >= (messages[-1].at - messages[0].at) / 2 - 1
 
 
 def check_at_least_once(box, there, secret):
