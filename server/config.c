@@ -351,7 +351,7 @@ static const struct setting {
 	{"webhook-days", set_days, FIELD(webhook_days), "days, 1 to 9999", "DAYS",
 		"after which a webhook that only fails is disabled (default: 5)"},
 	{"abuse-rules", set_path, FIELD(abuse_rules), "an absolute path", "FILE",
-		"what is done about abuse, see docs/ABUSE.md (default: rules that notify)"},
+		"what is done about abuse, see ABUSE.md (default: rules that notify)"},
 	{"supervisor", set_path, FIELD(supervisor), "an absolute path", "FILE",
 		"the program (default: the one installed with croftd)"},
 	{"policy-dir", set_path, FIELD(policy_dir), "an absolute path", "DIR",

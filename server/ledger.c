@@ -57,6 +57,7 @@ void ledger_committed(const struct container *c, uint64_t swept, struct usage_to
 
 void ledger_committed_of_tenant(const struct tenant *t, uint64_t swept, struct usage_totals *ret)
 {
+	struct usage_totals own = t->own_totals;
 	struct map_node *node;
 
 	*ret = t->totals;
@@ -67,6 +68,9 @@ void ledger_committed_of_tenant(const struct tenant *t, uint64_t swept, struct u
 		if (is_underway(&c->run, c->end_pending, swept))
 			usage_totals_subtract(ret, &c->run.underway);
 	}
+	if (is_underway(&t->own, false, swept))
+		usage_totals_subtract(&own, &t->own.unsure.delta);
+	usage_totals_take_own(ret, &own);
 }
 
 static void add_point(struct db_tx *tx, struct run *run, const struct usage_point *point,

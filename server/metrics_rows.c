@@ -65,7 +65,8 @@ static const struct family {
 		"it, and before anybody asked in which.",
 		modes},
 	{"cpu_throttled_seconds_total", "counter", BOTH, METRICS_CPU_THROTTLED, METRICS_USEC,
-		"Time for which its CPU limit let it wait."},
+		"Time for which its CPU limit let it wait; of a tenant its own limit, or its "
+		"containers' where those come to more."},
 	{"cpu_limit_cores", "gauge", BOTH, METRICS_CPU_LIMIT, METRICS_MILLI,
 		"Cores that it may use at a time, where there is a limit of its own."},
 	{"memory_usage_bytes", "gauge", BOTH, METRICS_MEMORY, METRICS_WHOLE,
@@ -77,7 +78,8 @@ static const struct family {
 	{"memory_limit_bytes", "gauge", BOTH, METRICS_MEMORY_LIMIT, METRICS_WHOLE,
 		"Memory that it may have, where there is a limit of its own."},
 	{"memory_at_limit_total", "counter", BOTH, METRICS_MEMORY_AT_LIMIT, METRICS_WHOLE,
-		"How often it met its memory limit."},
+		"How often it met its memory limit; of a tenant its own, or its containers' "
+		"where those come to more."},
 	{"oom_kills_total", "counter", BOTH, METRICS_OOM_KILLS, METRICS_WHOLE,
 		"Processes that the OOM killer ended in it."},
 	{"pids", "gauge", BOTH, METRICS_PIDS, METRICS_WHOLE,

@@ -46,12 +46,6 @@ static void add_present(struct server *server, const struct run *run, struct usa
 	*gauges = point.counters;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* A tenant's sums are its containers'; peaks and faults also happen to its directory as a whole. */
 static void sum_tenant(struct server *server, const struct tenant *t, struct usage_totals *totals,
 	struct counters *gauges)
 {
@@ -63,11 +57,7 @@ static void sum_tenant(struct server *server, const struct tenant *t, struct usa
 	MAP_FOREACH(node, &t->containers)
 	add_present(server, &map_object(node, struct container, by_name)->run, totals, &ignored);
 	add_present(server, &t->own, &own, gauges);
-	totals->memory_peak_bytes = larger(totals->memory_peak_bytes, own.memory_peak_bytes);
-	totals->pids_peak = larger(totals->pids_peak, own.pids_peak);
-	totals->pids_denied = larger(totals->pids_denied, own.pids_denied);
-	totals->oom_kills = larger(totals->oom_kills, own.oom_kills);
-	totals->memory_at_limit = larger(totals->memory_at_limit, own.memory_at_limit);
+	usage_totals_take_own(totals, &own);
 }
 
 static void fill_usage(

@@ -110,6 +110,12 @@ void usage_carry(struct usage_point *to, const struct usage_point *from);
 /* Adds up totals of several runs; peaks are the highest. */
 void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from);
 
+/*
+ * What holds a tenant as a whole happens to its directory, of which its containers' sums say
+ * nothing: of peaks, of time held back and of limits met the larger figure is taken.
+ */
+void usage_totals_take_own(struct usage_totals *totals, const struct usage_totals *own);
+
 /* Takes back what was merged; the peaks stay, as they were met. */
 void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part);
 

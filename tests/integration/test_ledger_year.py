@@ -1,6 +1,6 @@
-"""A year of hourly records, made by a generator: what is exported, added up and proven of it is what
-was made. How long that takes, and the room it needs, is measured and printed. `make bench` does the
-same of 1,000 tenants."""
+"""A year of hourly records, made by a generator: what is exported, added up and proven of it is
+what was made. How long that takes, and the room it needs, is measured and printed. `make bench`
+does the same of 1,000 tenants."""
 
 import re
 

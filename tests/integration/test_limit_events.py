@@ -52,6 +52,16 @@ def test_cpu(box):
     assert not found(box, "tenant.cpu_throttled", "tenants/calm")
 
 
+def test_cpu_of_the_tenant_alone(box):
+    """What holds all of it back holds no container by its own limit, and is shown of the tenant."""
+    box.tenant(cpu=0.15)
+    box.launch("acme/web")
+    with box.background_exec("acme/web", "/bin/sh", "-c", "while :; do :; done"):
+        wait_told(box, "tenant.cpu_throttled", "tenants/acme")
+        assert box.usage("acme")["cpu_throttled_usec"] > 0
+    assert box.usage("acme/web").get("cpu_throttled_usec", 0) == 0
+
+
 @pytest.mark.vm
 def test_memory(box):
     """All in use, and met again and again; files that are merely cached are not that. What is left
