@@ -118,6 +118,81 @@ static void what_was_promised_survives_a_kill(void **state)
 	assert_false(f->failed);
 }
 
+/* SQLite's own files, of whatever kind, whose sync can be made to fail as a disk's does. */
+static struct {
+	sqlite3_vfs *real;
+	sqlite3_vfs vfs;
+	struct file_kind {
+		sqlite3_io_methods methods; /* first: a file points to it */
+		const sqlite3_io_methods *real;
+	} kinds[8];
+	bool sync_fails;
+} disk;
+
+static int sync_file(sqlite3_file *file, int flags)
+{
+	const struct file_kind *kind = (const void *)file->pMethods;
+
+	return disk.sync_fails ? SQLITE_IOERR_FSYNC : kind->real->xSync(file, flags);
+}
+
+static struct file_kind *kind_of(const sqlite3_io_methods *real)
+{
+	struct file_kind *kind = disk.kinds;
+
+	while (kind->real && kind->real != real)
+		kind++;
+	assert_true(kind < disk.kinds + ARRAY_SIZE(disk.kinds));
+	kind->real = real;
+	kind->methods = *real;
+	kind->methods.xSync = sync_file;
+	return kind;
+}
+
+static int open_file(
+	sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+	int r = disk.real->xOpen(disk.real, name, file, flags, ret_flags);
+
+	(void)vfs;
+	if (r == SQLITE_OK)
+		file->pMethods = &kind_of(file->pMethods)->methods;
+	return r;
+}
+
+/* What the page cache holds after it is no promise: nothing is called committed, and it ends. */
+static void a_sync_that_fails_stops_the_service(void **state)
+{
+	struct fixture *f = *state;
+	struct result good = {.f = f};
+	struct result lost = {.f = f};
+	struct result later = {.f = f};
+
+	disk.real = sqlite3_vfs_find(NULL);
+	disk.vfs = *disk.real;
+	disk.vfs.zName = "failing";
+	disk.vfs.xOpen = open_file;
+	assert_int_equal(sqlite3_vfs_register(&disk.vfs, 1), SQLITE_OK);
+	db_lab_start(f);
+	db_commit(f->db, db_lab_put("good", 1), db_lab_note_and_leave, &good);
+	event_base_dispatch(f->base);
+	assert_false(good.failed);
+	assert_false(f->failed);
+	disk.sync_fails = true;
+	db_commit(f->db, db_lab_put("lost", 1), db_lab_note, &lost);
+	event_base_dispatch(f->base);
+	assert_true(f->failed);
+	assert_true(lost.failed);
+	assert_string_equal(lost.err.reason, "STATE_FAILED");
+	/* Also when the disk is well again. */
+	disk.sync_fails = false;
+	db_commit(f->db, db_lab_put("later", 1), db_lab_note, &later);
+	db_stop(f->db);
+	assert_true(later.failed);
+	assert_int_equal(sqlite3_vfs_unregister(&disk.vfs), SQLITE_OK);
+	sqlite3_vfs_register(disk.real, 1);
+}
+
 static void a_damaged_file_stops_the_service(void **state)
 {
 	struct fixture *f = *state;
@@ -275,6 +350,8 @@ int main(void)
 			values_come_back_as_given, db_lab_make, db_lab_drop),
 		cmocka_unit_test_setup_teardown(
 			what_was_promised_survives_a_kill, db_lab_make, db_lab_drop),
+		cmocka_unit_test_setup_teardown(
+			a_sync_that_fails_stops_the_service, db_lab_make, db_lab_drop),
 		cmocka_unit_test_setup_teardown(
 			a_damaged_file_stops_the_service, db_lab_make, db_lab_drop),
 		cmocka_unit_test_setup_teardown(
