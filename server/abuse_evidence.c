@@ -176,8 +176,9 @@ static void fill(struct bundle *b, const struct abuse_case *one)
 	b->msg.figures = b->figure_list;
 	b->msg.processes = b->process_list;
 	b->msg.log_lines = b->lines;
-	if (one->container)
-		add_lines(b, one->server, one->container);
+	/* Of a tenant's case that of the container which has sent most. */
+	if (n)
+		add_lines(b, one->server, b->containers[0]);
 }
 
 void abuse_evidence_collect(struct abuse_case *one)

@@ -33,12 +33,15 @@ def test_mail_slows_the_tenant_s_network(box):
                   quiet="1h"))
     for tenant in ("acme", "other"):
         box.tenant(tenant)
-        box.launch(f"{tenant}/web")
+        box.launch(f"{tenant}/web", init=[
+            "/bin/sh", "-c", f"echo words of {tenant}; exec sleep 100000"])
     box.ok("network", "set", "other", "--smtp", "on")
     for name in ("acme/web", "other/web"):
         box.exec(name, "/bin/sh", "-c", MAIL, timeout=120)
     case = wait_case(box, "mail", "tenants/acme")
     assert case["value"] >= 10
+    # Of a tenant the last words of the one that sends most.
+    assert "words of acme" in box.json("abuse", "evidence", str(case["number"]))["log_lines"]
     wait_until("it is slowed down", lambda: SLOW in rates(box).values(), 30)
     box.kill9("croftd")
     box.restart("croftd")

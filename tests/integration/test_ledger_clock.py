@@ -20,6 +20,10 @@ pytestmark = [
 ]
 
 
+def boottime():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @contextlib.contextmanager
 def clock_off(seconds):
     """The machine's clock is off by so much, until the end."""
@@ -33,7 +37,9 @@ def clock_off(seconds):
 def test_a_day_each_way(fresh_box):
     box = fresh_box
     box.tenant(cpu="1")
+    begun = boottime()
     box.launch("acme/web")
+    running = boottime()
     cgroup = burn(box)
     before = total(records(box))
     with clock_off(DAY):
@@ -47,8 +53,11 @@ def test_a_day_each_way(fresh_box):
         records(box)
     burn(box)
     box.ok("freeze", "acme/web")
+    asked = boottime()
     found = records(box, *ALL)
     assert total(found) == cgroup.cpu_usec()
+    # It ran for as long as it ran, whatever the clock said meanwhile.
+    assert asked - running <= total(found, "running") / 1000000 <= boottime() - begun
     ids = [r["record_id"] for r in everything(box, *ALL)]
     assert len(ids) == len(set(ids))
     days = {r["window_start"][:10] for r in found}
