@@ -19,11 +19,10 @@ class TestAddresses:
         info, inside = box.info("acme/web"), addresses(box, "acme/web")
         box.ok("tenant", "suspend", "acme", "--type", "billing", "--grace", "1s")
         box.wait_state("acme/web", "STOPPED", 30)
-        # Who comes meanwhile is given others.
-        box.ok("create", "busybox", "acme/late")
-        box.ok("tenant", "resume", "acme")
+        box.ok("tenant", "resume", "acme", "--type", "billing")
+        # Who comes before it is back is given others.
+        box.launch("acme/late")
         after = box.wait_state("acme/web", "RUNNING", 30)
-        box.ok("start", "acme/late")
         for key in ("ipv4_address", "ipv6_address"):
             assert after[key] == info[key] != box.info("acme/late")[key]
         assert addresses(box, "acme/web") == inside
