@@ -455,12 +455,16 @@ static const char entries_of_run[] = "CREATE INDEX ledger_entries_of_run ON ledg
 static const char asked_ends[] =
 	"ALTER TABLE runs ADD COLUMN kill_boot INTEGER NOT NULL DEFAULT 0;";
 
+/* Of a run on cgroup v1, whose kernel attributes no buffered writes: its records say so. */
+static const char partial_writes[] =
+	"ALTER TABLE runs ADD COLUMN partial_writes INTEGER NOT NULL DEFAULT 0;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
 	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks, io_totals,
 	event_lanes, ledger, told_limits, allowances, held, refusals, holds, cpu_modes, corrections,
 	webhooks, abuse, packed_samples, abuse_evidence, abuse_windows, runs_of_tenant,
-	entries_of_run, asked_ends};
+	entries_of_run, asked_ends, partial_writes};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

@@ -29,6 +29,8 @@ enum ledger_flag {
 	/* Of entries that no samples were cut to: */
 	LEDGER_OPERATOR = 8,  /* an operator's correction */
 	LEDGER_NEGATIVE = 16, /* its quantity is to be taken off */
+	/* Of a run's, whole: what it wrote by way of the page cache is in nobody's counter. */
+	LEDGER_PARTIAL_WRITES = 32,
 };
 
 struct ledger_piece {

@@ -1,6 +1,8 @@
 /* The table of meters; see ledger_meters.h. Must never be reordered: records are kept by number. */
 #include "server/ledger_meters.h"
 
+#include <string.h>
+
 #define COUNTER_OF(of_, name_, unit_, id_, group_)                                                 \
 	{                                                                                          \
 		.name = name_, .unit = unit_, .aggregation = "sum", .kind = METER_COUNTER,         \
@@ -73,3 +75,10 @@ const struct ledger_meter ledger_meters[LEDGER_METERS] = {
 	BURST("net.p95"),
 	RISE("disk.denied", OF_DISK | 1u << LEDGER_TENANT, HELD_FILLS),
 };
+
+bool ledger_meter_is_write(size_t meter)
+{
+	static const char prefix[] = "io.write";
+
+	return !strncmp(ledger_meters[meter].name, prefix, sizeof(prefix) - 1);
+}

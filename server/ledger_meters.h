@@ -56,6 +56,9 @@ static inline uint64_t ledger_bit(size_t meter)
 	return UINT64_C(1) << meter;
 }
 
+/* What is written to the disk: io.write and io.write.ops. */
+bool ledger_meter_is_write(size_t meter);
+
 /* Those that entries closed by an earlier version can lack, though their samples had them. */
 #define LEDGER_FIRST_METERS 31
 static inline uint64_t ledger_later_meters(void)

@@ -96,9 +96,11 @@ static int make_id(const struct ledger_entry *e, size_t meter, unsigned revision
 	return r;
 }
 
-static void say_reason(const struct ledger_entry *e, char out[static LEDGER_REASON_SIZE])
+static void say_reason(
+	const struct ledger_entry *e, size_t meter, char out[static LEDGER_REASON_SIZE])
 {
 	static const char *const words[] = {"gap", "counter fell", "clock set"};
+	bool partial = e->flags & LEDGER_PARTIAL_WRITES && ledger_meter_is_write(meter);
 	size_t len = 0;
 
 	out[0] = '\0';
@@ -112,6 +114,9 @@ static void say_reason(const struct ledger_entry *e, char out[static LEDGER_REAS
 		if (e->flags & (1u << i))
 			len += (size_t)snprintf(out + len, LEDGER_REASON_SIZE - len, "%s%s",
 				len ? ", " : "", words[i]);
+	if (partial)
+		snprintf(out + len, LEDGER_REASON_SIZE - len, "%sbuffered writes not attributed",
+			len ? ", " : "");
 }
 
 static int make_hash(
@@ -170,7 +175,7 @@ int ledger_record_make(const struct ledger_entry *e, size_t meter, const char *p
 		return r;
 	usage_format_signed(
 		ledger_entry_is_negative(e), e->figures.quantity[meter], record.quantity);
-	say_reason(e, record.reason);
+	say_reason(e, meter, record.reason);
 	if (ledger_meter_is_burst(meter))
 		burst_format(&e->figures.slots, record.slots);
 	/* What is open has no place in the chain yet. */

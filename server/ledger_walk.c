@@ -26,6 +26,7 @@ static int take_run(sqlite3_stmt *row, void *arg, struct err *err)
 	run->start.wall_usec = sqlite3_column_int64(row, 9);
 	run->ended = sqlite3_column_int(row, 10);
 	run->kind = (enum ledger_kind)sqlite3_column_int(row, 11);
+	run->partial_writes = sqlite3_column_int(row, 12);
 	return run->kind < LEDGER_KINDS ? 0
 					: err_set(err, ERR_DATA_LOSS, LEDGER_DAMAGED,
 						  "a run of the ledger is of no kind");
@@ -88,7 +89,8 @@ int ledger_run_load(struct db *db, uint64_t key, struct ledger_run *ret, struct 
 	r = db_query(db,
 		"SELECT key, id, tenant_uid, tenant, account_ref, container_uid, container, "
 		"boot_id,"
-		" start_boot, start_wall, end_wall IS NOT NULL, kind FROM runs WHERE key = ?1",
+		" start_boot, start_wall, end_wall IS NOT NULL, kind, partial_writes"
+		" FROM runs WHERE key = ?1",
 		take_run, ret, err, "u", key);
 	if (r == 0 && !ret->key)
 		return err_set(err, ERR_DATA_LOSS, LEDGER_DAMAGED,
@@ -223,7 +225,7 @@ int ledger_walk_entry(struct ledger_walk *walk, const struct ledger_piece *piece
 	e->net_sequence = next->net_sequence;
 	e->io_sequence = next->io_sequence;
 	e->gap_usec = walk->cut.gap_usec;
-	e->flags = piece->flags;
+	e->flags = piece->flags | (run->partial_writes ? LEDGER_PARTIAL_WRITES : 0);
 	ledger_figures_make(piece, walk->carry, &e->figures);
 	memcpy(e->carry, walk->carry, sizeof(e->carry));
 	return piece->terms ? db_query(walk->db,

@@ -23,6 +23,7 @@ struct ledger_run {
 	char boot_id[BOOT_ID_LEN];
 	struct usage_point start;
 	bool ended;
+	bool partial_writes; /* the kernel does not attribute those that are buffered: cgroup v1 */
 };
 
 /* The resource that a run, or what is held, is of. Returns out. */

@@ -178,6 +178,7 @@ struct run {
 	struct unsure_sample unsure;
 	struct usage_totals underway; /* in the totals, and not known to be durable */
 	enum health_state health;     /* that was last told */
+	bool partial_writes;	      /* on record, of a run that is made; see ledger_walk.h */
 	uint64_t kill_boot_usec;      /* its end was asked for, and follows then; 0: it was not */
 	uint64_t idle; /* frozen for being idle: 1 and the packets that had come by then; 0: not */
 };

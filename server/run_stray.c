@@ -118,6 +118,7 @@ static void record(struct stray *stray)
 	memcpy(run.id, msg->run_id, sizeof(run.id));
 	memcpy(run.boot_id, msg->boot_id, sizeof(run.boot_id));
 	run.cgroup_inode = msg->cgroup_inode;
+	run.partial_writes = stray->server->host.cgroup_kind == CGROUP_HYBRID;
 	run.start_boot_usec = msg->start_boot_usec;
 	run.start_wall_usec = msg->end_wall_usec -
 			      (int64_t)(msg->end_boot_usec - msg->start_boot_usec);

@@ -22,6 +22,7 @@ static void make_run(struct server *server, struct run *run)
 	run->key = server->next_run_key++;
 	model_make_uid(run->id);
 	memcpy(run->boot_id, server->boot_id, sizeof(run->boot_id));
+	run->partial_writes = server->host.cgroup_kind == CGROUP_HYBRID;
 }
 
 void run_init(struct server *server, struct container *c)

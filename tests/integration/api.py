@@ -5,7 +5,8 @@ import functools
 import grpc
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, json_format, message_factory
 
-from croft_harness import PATIENCE
+# Seconds, of what only waits. This file is also run alone, as another user.
+PATIENT = 90
 
 
 class Schema:
@@ -137,17 +138,17 @@ class Api:
         )
         return stub, request
 
-    def call(self, name, request=None, timeout=30, **kwargs):
+    def call(self, name, request=None, timeout=PATIENT, **kwargs):
         """A unary call."""
         stub, kind = self._stub(name)
         message = json_format.ParseDict(request or {}, kind())
-        return to_dict(stub(message, timeout=timeout * PATIENCE, **kwargs))
+        return to_dict(stub(message, timeout=timeout, **kwargs))
 
-    def stream(self, name, request, timeout=30):
+    def stream(self, name, request, timeout=PATIENT):
         """A call with a stream of replies: the grpcio call object, to be iterated or cancelled.
         `request` is a dict, or an iterable of them for a method that takes a stream."""
         stub, kind = self._stub(name)
         if isinstance(request, dict):
-            return stub(json_format.ParseDict(request, kind()), timeout=timeout * PATIENCE)
-        return stub((json_format.ParseDict(r, kind()) for r in request), timeout=timeout * PATIENCE)
+            return stub(json_format.ParseDict(request, kind()), timeout=timeout)
+        return stub((json_format.ParseDict(r, kind()) for r in request), timeout=timeout)
 

@@ -41,6 +41,7 @@ UNDO = {
     "runs_of_tenant": ["DROP INDEX runs_of_tenant"],
     "entries_of_run": ["DROP INDEX ledger_entries_of_run"],
     "asked_ends": ["ALTER TABLE runs DROP COLUMN kill_boot"],
+    "partial_writes": ["ALTER TABLE runs DROP COLUMN partial_writes"],
 }
 
 

@@ -38,22 +38,30 @@ def bill(box, uid):
 def test_what_is_read_and_written_is_on_the_bill(box):
     box.tenant()
     uid = box.launch("acme/web")["uid"]
-    # Waited for, so that the kernel knows whose it is on v1 too.
-    box.sh("acme/web", "dd if=/dev/urandom of=/data bs=1M count=4 conv=fsync 2>/dev/null",
-           timeout=120)
-    forget(box, "acme/web", "/data")
-    box.sh("acme/web", "cat /data >/dev/null", timeout=120)
+
+    def write():
+        """Waited for, so that the kernel knows whose it is on v1 too; unless its own threads have
+        come first, as they do on a busy host."""
+        box.sh("acme/web", "dd if=/dev/urandom of=/data bs=1M count=4 conv=fsync 2>/dev/null",
+               timeout=120)
+        return counted(box, "acme/web")[1]
+
+    def read_again():
+        forget(box, "acme/web", "/data")
+        box.sh("acme/web", "cat /data >/dev/null", timeout=120)
+        return counted(box, "acme/web")[0]
+
+    wait_until("it has written", lambda: write() >= 4 * MIB, 60)
+    wait_until("it has read", lambda: read_again() >= 4 * MIB, 60)
     read, written = counted(box, "acme/web")
-    assert read >= 4 * MIB and written >= 4 * MIB, (read, written)
     wait_until("it is in the sums",
                lambda: box.usage("acme/web").get("io_read_bytes", 0) >= read, 60)
     for which in ("croftd", "supervisor"):
         box.kill9(which)
     box.restart("croftd", "supervisor")
-    forget(box, "acme/web", "/data")
-    box.sh("acme/web", "cat /data >/dev/null", timeout=120)
+    before = read
+    wait_until("it has read more", lambda: read_again() >= before + 4 * MIB, 60)
     read, written = counted(box, "acme/web")
-    assert read >= 8 * MIB, read
     box.ok("kill", "acme/web")
     box.wait_state("acme/web", "STOPPED", 60)
     # The end may have written a little more; a second start of counting would have doubled it.
@@ -62,6 +70,12 @@ def test_what_is_read_and_written_is_on_the_bill(box):
     assert written <= on_bill["io.write"] < written + MIB, (written, on_bill)
     assert 0 < on_bill["io.read.ops"] <= on_bill["io.read"] // 512, on_bill
     assert 0 < on_bill["io.write.ops"] <= on_bill["io.write"] // 512, on_bill
+    # Of what the kernel does not attribute the records themselves say so.
+    reasons = {m: {r["reason"] for r in records(box) if r["resource_uid"] == uid
+                   and r["meter"] == m} for m in METERS}
+    for meter, said in reasons.items():
+        partial = not V2 and meter.startswith("io.write")
+        assert all(("buffered writes not attributed" in why) == partial for why in said), reasons
     shown = box.usage("acme/web")
     assert (shown["io_read_bytes"], shown["io_write_bytes"]) == (
         on_bill["io.read"], on_bill["io.write"])

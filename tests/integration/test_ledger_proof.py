@@ -125,6 +125,7 @@ def test_a_minute_of_kills_beside_mixed_load(box):
     burn(box, "acme/steady")
     # What it does beside: files, memory, and (here and at the end) forks until one is refused.
     box.exec("acme/steady", "/probe", "forks", "0")
+    wait_until("there is room again", lambda: box.cgroup("acme/steady").pids() < 16)
     box.sh("acme/steady", f"/probe eat {48 << 20} 100000 >/dev/null 2>&1 &")
     box.sh("acme/steady", "while :; do dd if=/dev/zero of=/f bs=64k count=32 2>/dev/null;"
                           " /probe eat 8000000 0 >/dev/null; usleep 100000; done >/dev/null 2>&1 &")

@@ -114,6 +114,39 @@ static void a_clock_set_back_makes_corrections(void **state)
 	assert_string_not_equal(record.id, corrected.id);
 }
 
+/* On cgroup v1 nobody knows whose buffered writes are: records of what is written say so. */
+static void writes_that_are_not_attributed_are_told(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_record record;
+	struct sum sum;
+	struct err err;
+
+	for (uint64_t run = 1; run <= 2; run++) {
+		lab_add_run(f, run, 100);
+		lab_add_samples(f, run, 1, 110, 600);
+		lab_end_run(f, run);
+	}
+	lab_run_sql(f, "UPDATE runs SET partial_writes = 1 WHERE key = 2");
+	lab_close_until(f, FOREVER, false);
+	lab_assert_proven(f);
+	for (uint64_t run = 1; run <= 2; run++) {
+		sum = lab_entries_of(f, run);
+		for (size_t m = 0; m < LEDGER_METERS; m++) {
+			bool written = !strcmp(ledger_meters[m].name, "io.write") ||
+				       !strcmp(ledger_meters[m].name, "io.write.ops");
+
+			if (!ledger_entry_has(&sum.last, m))
+				continue;
+			assert_int_equal(ledger_record_make(&sum.last, m, "", &record, &err), 0);
+			assert_string_equal(record.reason,
+				written && run == 2 ? "buffered writes not attributed" : "");
+		}
+	}
+	lab_run_sql(f, "UPDATE runs SET partial_writes = 0 WHERE key = 2");
+	lab_assert_found(f, "its reason differs");
+}
+
 /* Wrong for a minute, and right again: hours are closed when they are over, not a month later. */
 static void a_clock_that_was_ahead_holds_up_no_hour(void **state)
 {
@@ -350,6 +383,7 @@ int main(void)
 		ON_DATABASE(what_has_ended_is_closed_to_its_end),
 		ON_DATABASE(killed_anywhere_it_comes_to_the_same),
 		ON_DATABASE(a_clock_set_back_makes_corrections),
+		ON_DATABASE(writes_that_are_not_attributed_are_told),
 		ON_DATABASE(a_clock_that_was_ahead_holds_up_no_hour),
 		ON_DATABASE(what_ended_while_the_clock_was_ahead_is_closed),
 		ON_DATABASE(terms_split_windows_and_are_in_the_record),
