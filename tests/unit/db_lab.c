@@ -2,6 +2,7 @@
 #include "tests/unit/db_lab.h"
 
 #include "tests/unit/unit.h"
+#include "tests/unit/unit_db.h"
 
 #include <event2/event.h>
 #include <string.h>
@@ -38,17 +39,11 @@ int db_lab_make(void **state)
 
 int db_lab_drop(void **state)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
 	struct fixture *f = *state;
-	char path[128];
 
 	db_close(f->db);
 	event_base_free(f->base);
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		snprintf(path, sizeof(path), "%s%s", f->path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(f->dir);
+	unit_remove_db(f->dir, f->path);
 	free(f);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "server/sample_pack.h"
 
 #include "tests/unit/unit.h"
+#include "tests/unit/unit_db.h"
 
 #include <event2/event.h>
 #include <string.h>
@@ -57,18 +58,12 @@ int lab_make(void **state)
 
 int lab_drop(void **state)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
 	struct fixture *f = *state;
-	char path[128];
 
 	db_close(f->db);
 	if (f->base)
 		event_base_free(f->base);
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		snprintf(path, sizeof(path), "%s%s", f->path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(f->dir);
+	unit_remove_db(f->dir, f->path);
 	free(f);
 	return 0;
 }

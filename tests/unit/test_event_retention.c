@@ -3,6 +3,7 @@
 
 #include "server/events.h"
 #include "tests/unit/unit.h"
+#include "tests/unit/unit_db.h"
 
 #include <event2/event.h>
 #include <string.h>
@@ -54,18 +55,12 @@ static int make(void **state)
 
 static int drop(void **state)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
 	struct fixture *f = *state;
-	char path[128];
 
 	db_close(f->db);
 	model_finish(&f->model);
 	event_base_free(f->base);
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		snprintf(path, sizeof(path), "%s%s", f->path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(f->dir);
+	unit_remove_db(f->dir, f->path);
 	free(f);
 	return 0;
 }

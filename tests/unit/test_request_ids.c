@@ -3,6 +3,7 @@
 #include "server/request_ids.h"
 
 #include "tests/unit/unit.h"
+#include "tests/unit/unit_db.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -254,18 +255,12 @@ static int make_record(void **state)
 
 static int drop_record(void **state)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
 	struct record *rec = *state;
-	char path[128];
 
 	request_table_destroy(rec->table);
 	db_close(rec->db);
 	event_base_free(rec->base);
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		snprintf(path, sizeof(path), "%s%s", rec->path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(rec->dir);
+	unit_remove_db(rec->dir, rec->path);
 	free(rec);
 	return 0;
 }

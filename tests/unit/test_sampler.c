@@ -6,6 +6,7 @@
 #include "server/traffic.h"
 
 #include "tests/unit/unit.h"
+#include "tests/unit/unit_db.h"
 
 #include <event2/event.h>
 #include <fcntl.h>
@@ -110,23 +111,17 @@ static int make(void **state)
 
 static int drop(void **state)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve"};
 	struct fixture *f = *state;
-	char path[128];
 
 	sampler_destroy(&f->server);
 	traffic_destroy(&f->server);
 	db_close(f->server.db);
 	model_finish(&f->server.model);
 	event_base_free(f->server.base);
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		snprintf(path, sizeof(path), "%s%s", f->path, suffixes[i]);
-		unlink(path);
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		unlinkat(f->dir_fd, files[i][0], 0);
 	close(f->dir_fd);
-	rmdir(f->dir);
+	unit_remove_db(f->dir, f->path);
 	free(f);
 	return 0;
 }
