@@ -127,7 +127,7 @@ static int parse_grace(struct parser *p, const char *text, int64_t *ret)
 	}
 	if (strcmp(text, "0") != 0 && span_parse(text, GRACE_MAX_S, &seconds) < 0)
 		return bad(p, "grace is never, 0, or a time such as 30m, 12h or 7d");
-	*ret = (int64_t)seconds;
+	*ret = seconds;
 	return 0;
 }
 

@@ -40,11 +40,8 @@ const char *span_write(int64_t seconds, char out[static SPAN_TEXT_SIZE])
 {
 	size_t i = 0;
 
-	while (!seconds || seconds % units[i].seconds) {
-		if (units[i].seconds == 1)
-			break;
+	while (units[i].seconds > 1 && (!seconds || seconds % units[i].seconds))
 		i++;
-	}
 	snprintf(out, SPAN_TEXT_SIZE, "%" PRId64 "%c", seconds / units[i].seconds, units[i].letter);
 	return out;
 }

@@ -92,9 +92,8 @@ int db_refuse_full(struct err *err);
 
 /*
  * Queues a read. Both callbacks are called once; done alone where db_stop() was called, and none
- * behind its end. It sees
- * what was queued to be written before it, and may see what was queued after it: a commit does not
- * wait for more than one read.
+ * behind its end. It sees what was queued to be written before it, and may see what was queued
+ * after it: a commit does not wait for more than one read.
  */
 void db_read(struct db *db, db_read_fn work, db_done_fn done, void *arg);
 

@@ -7,18 +7,14 @@ import pytest
 
 import scrapes
 from croft_harness import from_json, wait_until
+from test_metrics import where  # noqa: F401
 
 ACME, OTHER = 4601, 4602
 EVENTS, LOGS = 16, 16  # followers of one tenant's events, readers of one container's log
 
 
 @pytest.fixture
-def where(bare_daemon):
-    return f"unix:{bare_daemon.base}/metrics.sock"
-
-
-@pytest.fixture
-def two(bare_daemon, where):
+def two(bare_daemon, where):  # noqa: F811
     """An instance with two tenants of a user each, that writes nothing by itself meanwhile."""
     bare_daemon.start("--metrics", where, "--sample-interval", "60")
     bare_daemon.busybox()
@@ -66,7 +62,7 @@ def test_followers_of_events_are_bounded(two):
         wait_until("the place of one that left is free", one_more)
 
 
-def test_followers_see_what_is_theirs(two, where):
+def test_followers_see_what_is_theirs(two, where):  # noqa: F811
     """Each event once, in order; a commit of somebody else's costs them nothing."""
     with followers(two, 1, *FOLLOW) as (everything,), \
             followers(two, EVENTS, *FOLLOW, uid=ACME) as children:
