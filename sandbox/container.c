@@ -230,7 +230,7 @@ static int read_counters(struct container *c, struct counters *ret)
 
 	if (r < 0)
 		return r;
-	r = counter_files_open(kind, dirs, &c->file.disk, &files, NULL);
+	r = counter_files_open(kind, COUNTERS_OF_CONTAINER, dirs, &c->file.disk, &files, NULL);
 	if (r == 0)
 		r = counters_read(files, ret, NULL);
 	counter_files_close(files);

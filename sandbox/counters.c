@@ -25,9 +25,10 @@
 struct file_row {
 	enum counter_dir dir;
 	const char *path;
-	const char *instead; /* where `path` does not exist; NULL: none */
-	bool optional;	     /* a kernel may lack it; its counters read as `missing` */
-	bool io;	     /* of I/O: lines of disks, opened for the one that counts */
+	const char *instead;   /* where `path` does not exist; NULL: none */
+	bool optional;	       /* a kernel may lack it; its counters read as `missing` */
+	bool io;	       /* of I/O: lines of disks, opened for the one that counts */
+	const char *of_tenant; /* of a tenant instead of `path`, where it exists; NULL: no other */
 };
 
 struct value_row {
@@ -59,7 +60,8 @@ static const struct file_row unified_files[] = {
 	{COUNTER_DIR_UNIFIED, "memory.events", NULL, false},
 	{COUNTER_DIR_UNIFIED, "pids.current", NULL, false},
 	{COUNTER_DIR_UNIFIED, "pids.peak", NULL, true},
-	{COUNTER_DIR_UNIFIED, "pids.events", NULL, false},
+	/* Of a tenant without what its containers' own limits refused, which is theirs. */
+	{COUNTER_DIR_UNIFIED, "pids.events", NULL, false, false, "pids.events.local"},
 	{COUNTER_DIR_UNIFIED, "io.stat", NULL, true, true},
 };
 
@@ -163,13 +165,24 @@ size_t counters_n_dirs(enum cgroup_kind kind)
 	return driver_of(kind)->n_dirs;
 }
 
-static int open_row(const struct file_row *row, int dir)
+static int open_file(int dir, const char *path)
 {
-	int fd = openat(dir, row->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (fd < 0 && errno == ENOENT && row->instead)
-		fd = openat(dir, row->instead, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
+}
+
+static int open_row(const struct file_row *row, enum counters_of of, int dir)
+{
+	int fd = -ENOENT;
+
+	if (of == COUNTERS_OF_TENANT && row->of_tenant)
+		fd = open_file(dir, row->of_tenant);
+	if (fd == -ENOENT)
+		fd = open_file(dir, row->path);
+	if (fd == -ENOENT && row->instead)
+		fd = open_file(dir, row->instead);
+	return fd;
 }
 
 static void cleanup_files(struct counter_files **files)
@@ -177,8 +190,8 @@ static void cleanup_files(struct counter_files **files)
 	counter_files_close(*files);
 }
 
-int counter_files_open(enum cgroup_kind kind, const int *dirs, const struct io_disk *disk,
-	struct counter_files **ret, struct err *err)
+int counter_files_open(enum cgroup_kind kind, enum counters_of of, const int *dirs,
+	const struct io_disk *disk, struct counter_files **ret, struct err *err)
 {
 	_cleanup_(cleanup_files) struct counter_files *files = malloc(sizeof(*files));
 
@@ -194,7 +207,7 @@ int counter_files_open(enum cgroup_kind kind, const int *dirs, const struct io_d
 		files->fds[i] = -1;
 	for (size_t i = 0; i < files->driver->n_files; i++) {
 		const struct file_row *row = &files->driver->files[i];
-		int fd = row->io && !files->disk[0] ? -ENOENT : open_row(row, dirs[row->dir]);
+		int fd = row->io && !files->disk[0] ? -ENOENT : open_row(row, of, dirs[row->dir]);
 
 		if (fd < 0 && !(fd == -ENOENT && row->optional))
 			return err_sys(err, fd, "open the counter %s", row->path);

@@ -66,10 +66,12 @@ struct io_usage {
  * Of a container (or _croft), every counter means the same on both drivers but for one:
  * - pids_denied counts forks refused in it by its own limit. By its tenant's limit as well on v1,
  *   and on v2 up to Linux 6.10; later kernels count those on v2 at the tenant alone.
- * Of a tenant, what is cumulative over its containers depends on the kernel:
- * - oom_kills: all on v2; always 0 on v1, which counts only where the process was. Sum the rows.
+ * Of a tenant:
+ * - oom_kills: all of its containers' on v2; always 0 on v1, which counts only where the process
+ *   was. Sum the rows.
  * - memory_at_limit: hits of its own limit on v1; of its containers' too on v2.
- * - pids_denied: always 0 on v1 and on v2 up to 6.10; of its own and its containers' limits later.
+ * - pids_denied: forks refused by its own limit that are counted in none of its containers: on v2
+ *   from Linux 6.11 on, elsewhere always 0. What it was refused in all is the sum of the rows.
  */
 struct counters {
 	uint64_t cpu_usec;
@@ -102,13 +104,19 @@ struct counters {
 
 struct counter_files;
 
+/* Whose cgroup it is. */
+enum counters_of {
+	COUNTERS_OF_CONTAINER, /* or of _croft */
+	COUNTERS_OF_TENANT,
+};
+
 /*
  * Opens the files behind the counters. dirs holds counters_n_dirs(kind) directory handles, which
  * stay the caller's; disk the one whose I/O counts, or NULL. Returns 0 with *ret owned by the
  * caller, or -errno.
  */
-int counter_files_open(enum cgroup_kind kind, const int *dirs, const struct io_disk *disk,
-	struct counter_files **ret, struct err *err);
+int counter_files_open(enum cgroup_kind kind, enum counters_of of, const int *dirs,
+	const struct io_disk *disk, struct counter_files **ret, struct err *err);
 void counter_files_close(struct counter_files *files);
 /* Has it read the count of refused calls, too: an open refused_count.h, which is its own now. */
 void counter_files_take_refused(struct counter_files *files, int fd);

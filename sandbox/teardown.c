@@ -28,7 +28,7 @@ static int read_counters(struct teardown_request *rq, const struct cgroup_id *id
 
 	if (r < 0)
 		return r;
-	r = counter_files_open(kind, dirs, &rq->file.disk, &files, err);
+	r = counter_files_open(kind, COUNTERS_OF_CONTAINER, dirs, &rq->file.disk, &files, err);
 	if (r == 0) {
 		counter_files_take_refused(
 			files, refuser_open_count(rq->refused_fd, id->tenant, id->container));

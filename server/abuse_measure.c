@@ -125,6 +125,8 @@ void abuse_take_own(struct server *server, struct tenant *t, const struct usage_
 
 	if (!go_on(server, t, NULL, to, &from))
 		return;
+	/* Its containers' are in its sum already, and these are in none of them (counters.h). */
+	amounts.of[ABUSE_FORKS_DENIED] = rise(from.counters.pids_denied, to->counters.pids_denied);
 	amounts.of[ABUSE_CPU_FULL] = full_usec(
 		server, t, &t->limits, rise(from.counters.cpu_usec, to->counters.cpu_usec));
 	add(server, t, NULL, from.boot_usec, to->boot_usec, &amounts);

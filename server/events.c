@@ -18,7 +18,8 @@
 static bool is_of_operators(const char *type)
 {
 	static const char *const others[] = {"tenant.disk_full", "tenant.memory_at_limit",
-		"tenant.memory_relieved", "tenant.cpu_throttled", "tenant.cpu_unthrottled"};
+		"tenant.memory_relieved", "tenant.cpu_throttled", "tenant.cpu_unthrottled",
+		"tenant.pids_denied"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		if (!strcmp(type, others[i]))

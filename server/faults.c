@@ -7,9 +7,9 @@
 
 #include <inttypes.h>
 
-static bool is_due(const struct container *c, enum fault fault, uint64_t now_boot_usec, bool final)
+static bool is_due(const struct run *run, enum fault fault, uint64_t now_boot_usec, bool final)
 {
-	return final || event_pace_is_due(&c->run.reported.pace[fault], now_boot_usec);
+	return final || event_pace_is_due(&run->reported.pace[fault], now_boot_usec);
 }
 
 static uint64_t count_of(const struct counters *counters, enum fault fault)
@@ -24,36 +24,41 @@ static uint64_t count_of(const struct counters *counters, enum fault fault)
 	}
 }
 
-static bool rose(const struct container *c, const struct counters *counters, enum fault fault)
+static bool rose(const struct run *run, const struct counters *counters, enum fault fault)
 {
-	return count_of(counters, fault) > c->run.reported.told[fault];
+	return count_of(counters, fault) > run->reported.told[fault];
 }
 
 bool faults_pending(
 	const struct container *c, const struct counters *counters, uint64_t now_boot_usec)
 {
 	for (enum fault fault = 0; fault < FAULT_N; fault++)
-		if (rose(c, counters, fault) && is_due(c, fault, now_boot_usec, false))
+		if (rose(&c->run, counters, fault) && is_due(&c->run, fault, now_boot_usec, false))
 			return true;
 	return false;
 }
 
-/* The limit that holds: the container's own, else its tenant's; null where neither has one. */
-static void add_limit(struct details *d, const struct container *c, enum limit_id id)
+/* Null where there is none. */
+static void add_limit(struct details *d, uint64_t limit)
 {
-	uint64_t own = c->limits.value[id];
-	uint64_t limit = own != LIMIT_UNSET ? own : c->tenant->limits.value[id];
-
 	if (limit == LIMIT_UNSET)
 		details_null(d, "limit");
 	else
 		details_number(d, "limit", limit);
 }
 
+/* That holds: the container's own, else its tenant's. */
+static uint64_t limit_of(const struct container *c, enum limit_id id)
+{
+	uint64_t own = c->limits.value[id];
+
+	return own != LIMIT_UNSET ? own : c->tenant->limits.value[id];
+}
+
 static void add_met_limit(
 	struct db_tx *tx, struct container *c, enum fault fault, struct details *d, uint64_t new)
 {
-	add_limit(d, c, fault == FAULT_OOM ? LIMIT_MEMORY : LIMIT_PIDS);
+	add_limit(d, limit_of(c, fault == FAULT_OOM ? LIMIT_MEMORY : LIMIT_PIDS));
 	if (fault == FAULT_OOM)
 		events_add_container(tx, c, c->run.id, "container.oom", details_end(d),
 			"%s/%s met its memory limit: %" PRIu64 " killed", c->tenant->name, c->name,
@@ -76,23 +81,37 @@ static void add_refused_calls(struct db_tx *tx, struct container *c,
 		c->tenant->name, c->name, new, calls);
 }
 
+/* Begins an event's details. Returns how many there are since the last that was told. */
+static uint64_t count(
+	struct details *d, const struct run *run, enum fault fault, const struct counters *counters)
+{
+	uint64_t total = count_of(counters, fault);
+	uint64_t new = total - run->reported.told[fault];
+
+	details_init(d);
+	details_number(d, "count", new);
+	details_number(d, "total", total);
+	return new;
+}
+
+static void set_told(
+	struct run *run, enum fault fault, const struct counters *counters, uint64_t now_boot_usec)
+{
+	run->reported.told[fault] = count_of(counters, fault);
+	event_pace_take(&run->reported.pace[fault], now_boot_usec);
+}
+
 static void add(struct db_tx *tx, struct container *c, enum fault fault,
 	const struct counters *counters, uint64_t now_boot_usec)
 {
-	struct fault_report *reported = &c->run.reported;
-	uint64_t total = count_of(counters, fault);
-	uint64_t new = total - reported->told[fault];
 	struct details d;
+	uint64_t new = count(&d, &c->run, fault, counters);
 
-	details_init(&d);
-	details_number(&d, "count", new);
-	details_number(&d, "total", total);
 	if (fault == FAULT_CALLS)
 		add_refused_calls(tx, c, counters, &d, new);
 	else
 		add_met_limit(tx, c, fault, &d, new);
-	reported->told[fault] = total;
-	event_pace_take(&reported->pace[fault], now_boot_usec);
+	set_told(&c->run, fault, counters, now_boot_usec);
 }
 
 bool faults_add_events(struct db_tx *tx, struct container *c, const struct counters *counters,
@@ -101,10 +120,29 @@ bool faults_add_events(struct db_tx *tx, struct container *c, const struct count
 	bool added = false;
 
 	for (enum fault fault = 0; fault < FAULT_N; fault++) {
-		if (!rose(c, counters, fault) || !is_due(c, fault, now_boot_usec, final))
+		if (!rose(&c->run, counters, fault) ||
+			!is_due(&c->run, fault, now_boot_usec, final))
 			continue;
 		add(tx, c, fault, counters, now_boot_usec);
 		added = true;
 	}
 	return added;
+}
+
+bool faults_add_tenant_events(struct db_tx *tx, struct tenant *t)
+{
+	struct run *run = &t->own;
+	const struct usage_point *last = &run->last;
+	struct details d;
+	uint64_t new;
+
+	if (!rose(run, &last->counters, FAULT_PIDS) ||
+		!is_due(run, FAULT_PIDS, last->boot_usec, false))
+		return false;
+	new = count(&d, run, FAULT_PIDS, &last->counters);
+	add_limit(&d, t->limits.value[LIMIT_PIDS]);
+	events_add_tenant(tx, t, "tenant.pids_denied", details_end(&d),
+		"tenant %s met its pids limit: %" PRIu64 " forks refused", t->name, new);
+	set_told(run, FAULT_PIDS, &last->counters, last->boot_usec);
+	return true;
 }

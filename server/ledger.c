@@ -137,11 +137,12 @@ static void add_fell_event(
 }
 
 /* What the sample says of limits; and that it was told, so that a restart does not say it again. */
-static void tell_limits(struct server *server, struct db_tx *tx, const struct tenant *t,
+static void tell_limits(struct server *server, struct db_tx *tx, struct tenant *t,
 	struct container *c, struct run *run, bool final)
 {
 	const struct usage_point *before = &run->unsure.before;
-	bool told = c && faults_add_events(tx, c, &run->last.counters, run->last.boot_usec, final);
+	bool told = c ? faults_add_events(tx, c, &run->last.counters, run->last.boot_usec, final)
+		      : faults_add_tenant_events(tx, t);
 
 	if (c)
 		sessions_add_events(tx, c, run->last.boot_usec, final);

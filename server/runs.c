@@ -42,8 +42,8 @@ void run_set_base(struct run *run, const struct net_base *base)
 
 /* Opens the counters behind the directories, which are closed, and takes that of refused calls.
  * Returns the cgroup's inode. */
-static uint64_t adopt_counters(struct server *server, struct run *run, const int *dirs,
-	const struct io_disk *disk, int refused, const char *whose)
+static uint64_t adopt_counters(struct server *server, struct run *run, enum counters_of of,
+	const int *dirs, const struct io_disk *disk, int refused, const char *whose)
 {
 	enum cgroup_kind kind = link_cgroup_kind(server->link);
 	struct counter_files *files;
@@ -52,7 +52,7 @@ static uint64_t adopt_counters(struct server *server, struct run *run, const int
 	int r;
 
 	fstat(dirs[0], &st);
-	r = counter_files_open(kind, dirs, disk, &files, &err);
+	r = counter_files_open(kind, of, dirs, disk, &files, &err);
 	if (r == 0) {
 		run_close(run);
 		counter_files_take_refused(files, take_fd(&refused));
@@ -120,8 +120,8 @@ void run_adopt(struct server *server, struct container *c, const struct msg_star
 		link_close_fds(fds, n_fds);
 		return;
 	}
-	run->cgroup_inode = adopt_counters(
-		server, run, fds, &started->disk, started->tells ? fds[n_dirs] : -1, c->name);
+	run->cgroup_inode = adopt_counters(server, run, COUNTERS_OF_CONTAINER, fds, &started->disk,
+		started->tells ? fds[n_dirs] : -1, c->name);
 	output = n_fds > at ? fds[at] : -1;
 	console = n_fds > at + 1 ? fds[at + 1] : -1;
 	if (n_fds > at + 2)
@@ -162,7 +162,7 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 		if (run->files)
 			link_close_fds(fds, n_fds);
 		else
-			adopt_counters(server, run, fds, NULL, -1, t->name);
+			adopt_counters(server, run, COUNTERS_OF_TENANT, fds, NULL, -1, t->name);
 		return;
 	}
 	tx = db_tx_new_essential();
@@ -173,7 +173,7 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 	run->start_wall_usec = clock_wall_usec();
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = run->start_wall_usec;
-	run->cgroup_inode = adopt_counters(server, run, fds, NULL, -1, t->name);
+	run->cgroup_inode = adopt_counters(server, run, COUNTERS_OF_TENANT, fds, NULL, -1, t->name);
 	store_add_run(tx, run, t, NULL);
 	store_confirm_run(tx, run);
 	db_commit(server->db, tx, NULL, NULL);

@@ -292,7 +292,7 @@ void usage_totals_take_own(struct usage_totals *totals, const struct usage_total
 	totals->throttled_usec = greater(totals->throttled_usec, own->throttled_usec);
 	totals->memory_peak_bytes = greater(totals->memory_peak_bytes, own->memory_peak_bytes);
 	totals->pids_peak = greater(totals->pids_peak, own->pids_peak);
-	totals->pids_denied = greater(totals->pids_denied, own->pids_denied);
+	totals->pids_denied += own->pids_denied;
 	totals->oom_kills = greater(totals->oom_kills, own->oom_kills);
 	totals->memory_at_limit = greater(totals->memory_at_limit, own->memory_at_limit);
 }

@@ -59,7 +59,7 @@ void work_adopt(struct server *server, struct tenant *t, const int *dirs, size_t
 	if (run->cgroup_inode != (uint64_t)st.st_ino || strcmp(run->boot_id, server->boot_id) != 0)
 		renew(server, t, (uint64_t)st.st_ino);
 	if (!run->files)
-		r = counter_files_open(kind, leaf, NULL, &run->files, &err);
+		r = counter_files_open(kind, COUNTERS_OF_CONTAINER, leaf, NULL, &run->files, &err);
 	if (r < 0 && r != -ENOENT && r != -ENODEV)
 		log_error("counters-unreadable of=%s/" COUNTERS_LEAF " error=\"%s\"", t->name,
 			err.msg);

@@ -87,3 +87,24 @@ def test_memory(box):
             assert over["count"] > 0
     assert not found(box, "container.memory_at_limit", cached)
     assert len(found(box, "container.memory_at_limit", web)) == 1
+
+
+@pytest.mark.vm
+def test_forks_that_the_tenants_limit_refused(box):
+    """Counted once, whoever counts them: the container, or where the kernel does that (cgroup v2
+    from Linux 6.11 on) the tenant alone."""
+    box.tenant(pids=40)
+    box.launch("acme/web")
+    box.put_probe("acme/web")
+    with box.forks("acme/web"):
+        wait_until("a refused fork is told", lambda: found(
+            box, "container.pids_denied", "tenants/acme/containers/web") + found(
+                box, "tenant.pids_denied", "tenants/acme"), 60)
+    of_container = box.usage("acme/web").get("pids_denied", 0)
+    of_tenant = box.usage("acme").get("pids_denied", 0)
+    apart = found(box, "tenant.pids_denied", "tenants/acme")
+    assert of_tenant == 1
+    if apart:
+        assert of_container == 0 and apart == [{"count": 1, "total": 1, "limit": 40}]
+    else:
+        assert of_container == 1

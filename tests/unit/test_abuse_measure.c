@@ -12,6 +12,8 @@
 static const char text[] = "[rule forks]\nsignal = forks-denied\nthreshold = 1000\nwindow = 1h\n"
 			   "action = notify\n"
 			   "[rule full]\nsignal = cpu-full\nper = tenant\nthreshold = 90\n"
+			   "window = 1h\naction = notify\n"
+			   "[rule all]\nsignal = forks-denied\nper = tenant\nthreshold = 1000\n"
 			   "window = 1h\naction = notify\n";
 
 enum {
@@ -151,6 +153,21 @@ static void what_comes_again_counts_once(void **state)
 	expect(f, 5030, 160);
 }
 
+/* What its own limit refused is counted for no container, and is in the sum beside theirs. */
+static void forks_refused_to_a_tenant_are_in_its_sum(void **state)
+{
+	struct fixture *f = *state;
+	struct usage_point from = point(5000, 0);
+	struct usage_point to = point(5010, 100);
+
+	abuse_take(&f->server, f->c, &from, &to);
+	assert_int_equal(sum(f->t->abuse, 2, 5010), 100);
+	to.counters.pids_denied = 7;
+	abuse_take_own(&f->server, f->t, &from, &to);
+	assert_int_equal(sum(f->t->abuse, 2, 5010), 107);
+	assert_int_equal(sum(f->c->abuse, 0, 5010), 100);
+}
+
 /* Its counters are from 0, though the clock goes on. */
 static void another_run_is_its_own(void **state)
 {
@@ -264,6 +281,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(intervals_add_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_comes_again_counts_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			forks_refused_to_a_tenant_are_in_its_sum, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_run_is_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_counter_is_its_signal, setup_each, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -25,8 +25,8 @@ static void put(const struct fixture *f, const char *file, const char *text)
 }
 
 static const char *const files[] = {"cpu.stat", "memory.current", "memory.stat", "memory.peak",
-	"memory.events", "pids.current", "pids.peak", "pids.events", "cpuacct.usage",
-	"memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt",
+	"memory.events", "pids.current", "pids.peak", "pids.events", "pids.events.local",
+	"cpuacct.usage", "memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt",
 	"memory.oom_control", "payload/memory.oom_control", "payload/pids.events", "io.stat",
 	"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive",
 	"cpuacct.stat"};
@@ -87,16 +87,22 @@ static void put_hybrid(const struct fixture *f)
 	put(f, "payload/pids.events", "max 11\n");
 }
 
-static int read_all(struct fixture *f, enum cgroup_kind kind, struct counters *ret)
+static int read_of(
+	struct fixture *f, enum cgroup_kind kind, enum counters_of of, struct counters *ret)
 {
 	struct counter_files *opened;
-	int r = counter_files_open(kind, f->dirs, &f->disk, &opened, &f->err);
+	int r = counter_files_open(kind, of, f->dirs, &f->disk, &opened, &f->err);
 
 	if (r < 0)
 		return r;
 	r = counters_read(opened, ret, &f->err);
 	counter_files_close(opened);
 	return r;
+}
+
+static int read_all(struct fixture *f, enum cgroup_kind kind, struct counters *ret)
+{
+	return read_of(f, kind, COUNTERS_OF_CONTAINER, ret);
 }
 
 static void assert_common(const struct counters *c)
@@ -123,6 +129,22 @@ static void test_unified(void **state)
 	assert_common(&c);
 	assert_int_equal(c.pids_peak, 9);
 	assert_int_equal(c.cpu_user_usec, 100);
+}
+
+/* Where the kernel tells a tenant's own limit from its containers', only that is the tenant's. */
+static void test_forks_refused_to_a_tenant(void **state)
+{
+	struct fixture *f = *state;
+	struct counters c;
+
+	put_unified(f);
+	assert_int_equal(read_of(f, CGROUP_UNIFIED, COUNTERS_OF_TENANT, &c), 0);
+	assert_int_equal(c.pids_denied, 11);
+	put(f, "pids.events.local", "max 3\n");
+	assert_int_equal(read_of(f, CGROUP_UNIFIED, COUNTERS_OF_TENANT, &c), 0);
+	assert_int_equal(c.pids_denied, 3);
+	assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), 0);
+	assert_int_equal(c.pids_denied, 11);
 }
 
 static void test_hybrid(void **state)
@@ -298,6 +320,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			io_that_is_not_counted_is_not_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unified, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forks_refused_to_a_tenant, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hybrid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hybrid_without_payload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_beyond_usage, setup, teardown),

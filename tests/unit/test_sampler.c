@@ -2,6 +2,7 @@
  * directories that look like cgroups. */
 #include "server/sampler.h"
 
+#include "server/ledger.h"
 #include "server/store.h"
 #include "server/traffic.h"
 
@@ -70,7 +71,8 @@ static void start_first(struct fixture *f, struct tenant *t)
 	run->start_boot_usec = clock_boot_usec();
 	run->last.boot_usec = run->start_boot_usec;
 	run->last.wall_usec = clock_wall_usec();
-	if (counter_files_open(CGROUP_UNIFIED, dirs, NULL, &run->files, &err) < 0)
+	if (counter_files_open(
+		    CGROUP_UNIFIED, COUNTERS_OF_CONTAINER, dirs, NULL, &run->files, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -188,11 +190,39 @@ static void what_a_limit_was_met_by_during_a_sweep_stays_told(void **state)
 	assert_int_equal(read.reported.told[FAULT_PIDS], 3);
 }
 
+/* What its own limit refused; OOM kills are its containers', and its directory's count of them too.
+ */
+static void forks_refused_to_a_tenant_are_told_of_it(void **state)
+{
+	struct fixture *f = *state;
+	struct tenant *t = f->first->tenant;
+	struct usage_point point = {.sequence = 1, .boot_usec = clock_boot_usec()};
+	struct db_tx *tx = db_tx_new();
+
+	t->own.key = 2;
+	strcpy(t->own.id, "own");
+	store_add_run(tx, &t->own, t, NULL);
+	point.wall_usec = clock_wall_usec();
+	point.counters.pids_denied = 5;
+	point.counters.oom_kills = 1;
+	t->own.last.boot_usec = point.boot_usec;
+	ledger_add_own_sample(&f->server, tx, t, &point, 1);
+	point.sequence = 2;
+	ledger_add_own_sample(&f->server, tx, t, &point, 2);
+	db_commit(f->server.db, tx, NULL, NULL);
+	db_stop(f->server.db);
+	assert_int_equal(events_of(f, "tenant.pids_denied"), 1);
+	assert_int_equal(events_of(f, "container.oom"), 0);
+	assert_int_equal(t->own.reported.told[FAULT_PIDS], 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			what_a_limit_was_met_by_during_a_sweep_stays_told, make, drop),
+		cmocka_unit_test_setup_teardown(
+			forks_refused_to_a_tenant_are_told_of_it, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,7 +140,8 @@ static inline struct counters read_counters(struct fixture *f, const struct cgro
 	size_t n = counters_n_dirs(cgroup_root_kind(f->root));
 
 	assert_ok(f, cgroup_open_dirs(f->root, id, dirs, &f->err));
-	assert_ok(f, counter_files_open(cgroup_root_kind(f->root), dirs, &disk, &files, &f->err));
+	assert_ok(f, counter_files_open(cgroup_root_kind(f->root), COUNTERS_OF_CONTAINER, dirs,
+			     &disk, &files, &f->err));
 	assert_ok(f, counters_read(files, &counters, &f->err));
 	counter_files_close(files);
 	for (size_t i = 0; i < n; i++)

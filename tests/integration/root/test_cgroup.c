@@ -129,7 +129,8 @@ static void test_counts_use(void **state)
 	assert_true(read_counters(f, &f->tenant).cpu_usec >= c.cpu_usec);
 
 	assert_ok(f, cgroup_open_dirs(f->root, &f->web, dirs, &f->err));
-	assert_ok(f, counter_files_open(cgroup_root_kind(f->root), dirs, NULL, &files, &f->err));
+	assert_ok(f, counter_files_open(cgroup_root_kind(f->root), COUNTERS_OF_CONTAINER, dirs,
+			     NULL, &files, &f->err));
 	reap_all(f);
 	assert_ok(f, cgroup_wait_empty(f->root, &f->web, WAIT_MS, &f->err));
 	assert_ok(f, counters_read(files, &c, &f->err));
