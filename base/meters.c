@@ -49,6 +49,13 @@ const struct meter_name meter_names[] = {
 	SUM("tenant.disk.allocated"),
 	PERCENTILE("net.p95"),
 	SUM("disk.denied"),
+	SUM("tenant.cpu.used"),
+	SUM("tenant.cpu.throttled"),
+	SUM("tenant.memory.used"),
+	PEAK("tenant.memory.peak"),
+	SUM("tenant.memory.at_limit"),
+	PEAK("tenant.pids.peak"),
+	SUM("tenant.pids.denied"),
 };
 const size_t meter_names_n = sizeof(meter_names) / sizeof(meter_names[0]);
 

@@ -57,10 +57,10 @@ static const struct file_row unified_files[] = {
 	{COUNTER_DIR_UNIFIED, "memory.current", NULL, false},
 	{COUNTER_DIR_UNIFIED, "memory.stat", NULL, false},
 	{COUNTER_DIR_UNIFIED, "memory.peak", NULL, false},
-	{COUNTER_DIR_UNIFIED, "memory.events", NULL, false},
+	/* Of a tenant without what its containers' own limits did, which is theirs; so below. */
+	{COUNTER_DIR_UNIFIED, "memory.events", NULL, false, false, "memory.events.local"},
 	{COUNTER_DIR_UNIFIED, "pids.current", NULL, false},
 	{COUNTER_DIR_UNIFIED, "pids.peak", NULL, true},
-	/* Of a tenant without what its containers' own limits refused, which is theirs. */
 	{COUNTER_DIR_UNIFIED, "pids.events", NULL, false, false, "pids.events.local"},
 	{COUNTER_DIR_UNIFIED, "io.stat", NULL, true, true},
 };

@@ -67,9 +67,8 @@ struct io_usage {
  * - pids_denied counts forks refused in it by its own limit. By its tenant's limit as well on v1,
  *   and on v2 up to Linux 6.10; later kernels count those on v2 at the tenant alone.
  * Of a tenant:
- * - oom_kills: all of its containers' on v2; always 0 on v1, which counts only where the process
- *   was. Sum the rows.
- * - memory_at_limit: hits of its own limit on v1; of its containers' too on v2.
+ * - oom_kills: always 0. The kernel counts where the process was: sum the rows.
+ * - memory_at_limit: hits of its own limit alone.
  * - pids_denied: forks refused by its own limit that are counted in none of its containers: on v2
  *   from Linux 6.11 on, elsewhere always 0. What it was refused in all is the sum of the rows.
  */

@@ -245,6 +245,18 @@ int ledger_entries_revision_before(struct db *db, uint64_t run_key, int64_t wind
 		take_entry, &reading, err, "uiu", run_key, window_start_usec, before_number);
 }
 
+int ledger_entries_last_by(struct db *db, uint64_t run_key, uint64_t boot_usec,
+	struct ledger_entry *ret, struct err *err)
+{
+	struct reading reading = {keep_entry, ret};
+
+	ret->number = 0;
+	return db_query(db,
+		ENTRY_COLUMNS "WHERE e.run = ?1 AND e.to_boot <= ?2 AND " IS_CUT
+			      " ORDER BY e.number DESC LIMIT 1",
+		take_entry, &reading, err, "uu", run_key, boot_usec);
+}
+
 /* --- writing --- */
 
 /* The revision of this window; a peak is the highest of all its revisions. */

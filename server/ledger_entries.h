@@ -56,6 +56,9 @@ int ledger_entries_of_hour(struct db *db, uint64_t chain, int64_t hour_usec, con
 /* The last entry of a run's window that was cut, among those before a number. Number 0: none. */
 int ledger_entries_revision_before(struct db *db, uint64_t run_key, int64_t window_start_usec,
 	uint64_t before_number, struct ledger_entry *ret, struct err *err);
+/* The last that was cut of what a run was up to that moment of its boot. Number 0: none. */
+int ledger_entries_last_by(struct db *db, uint64_t run_key, uint64_t boot_usec,
+	struct ledger_entry *ret, struct err *err);
 /* Those behind a number, of a chain or (0) all, in order; at most `limit`. */
 int ledger_entries_after(struct db *db, uint64_t chain, uint64_t after_number, uint64_t limit,
 	ledger_entry_fn fn, void *arg, struct err *err);

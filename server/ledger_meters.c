@@ -36,6 +36,7 @@
 		.of = of_, .held = held_, .divisor = 1                                             \
 	}
 #define OF_WORK (1u << LEDGER_RUN | 1u << LEDGER_WORK)
+#define OF_OWN	(1u << LEDGER_OWN)
 #define OF_DISK (1u << LEDGER_CONTAINER | 1u << LEDGER_VOLUME)
 
 const struct ledger_meter ledger_meters[LEDGER_METERS] = {
@@ -74,6 +75,14 @@ const struct ledger_meter ledger_meters[LEDGER_METERS] = {
 	ALLOCATED("tenant.disk.allocated", "KiB.s", LEDGER_TENANT, LIMIT_DISK, 1024, 1000000),
 	BURST("net.p95"),
 	RISE("disk.denied", OF_DISK | 1u << LEDGER_TENANT, HELD_FILLS),
+	/* What its directory counted: what it uses all together, and what its own limits did. */
+	COUNTER_OF(OF_OWN, "tenant.cpu.used", "us", 1, USAGE_CGROUP),
+	COUNTER_OF(OF_OWN, "tenant.cpu.throttled", "us", 2, USAGE_CGROUP),
+	OF_TIME(OF_OWN, "tenant.memory.used", "KiB.s", "time_weighted", METER_WORKING_SET, 1000000),
+	OF_TIME(OF_OWN, "tenant.memory.peak", "bytes", "max", METER_MEMORY_PEAK, 1),
+	COUNTER_OF(OF_OWN, "tenant.memory.at_limit", "count", 6, USAGE_CGROUP),
+	OF_TIME(OF_OWN, "tenant.pids.peak", "count", "max", METER_PIDS_PEAK, 1),
+	COUNTER_OF(OF_OWN, "tenant.pids.denied", "count", 10, USAGE_CGROUP),
 };
 
 bool ledger_meter_is_write(size_t meter)

@@ -26,11 +26,17 @@ enum ledger_kind {
 	LEDGER_TENANT,	  /* the same of a tenant */
 	LEDGER_VOLUME,
 	LEDGER_WORK, /* what is done for a tenant outside its containers */
+	LEDGER_OWN,  /* a tenant's directory: all that it runs, as one */
 	LEDGER_KINDS,
 };
 
 /* What is held is sampled at one look for full disks in so many. */
 #define LEDGER_HELD_LOOKS 6
+/* Those that have a sample at each sweep. */
+static inline bool ledger_kind_is_swept(enum ledger_kind kind)
+{
+	return kind == LEDGER_RUN || kind == LEDGER_OWN;
+}
 
 struct ledger_meter {
 	const char *name;
@@ -46,7 +52,7 @@ struct ledger_meter {
 	uint32_t divisor; /* what is added up, over the quantity */
 };
 
-#define LEDGER_METERS 33
+#define LEDGER_METERS 40
 extern const struct ledger_meter ledger_meters[LEDGER_METERS];
 
 /* Of a set of meters. Sets are kept as numbers of any size, and are no part of a record's hash. */

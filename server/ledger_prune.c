@@ -2,9 +2,6 @@
  * Deleting samples that are closed; see ledger_prune.h. Must never delete one that an open hour, or
  * an entry that is not old enough, rests on: of each run the last sample before that stays, and the
  * last that had its traffic and its I/O.
- *
- * A tenant's own run is no hour's: of it the first stays, the last, and the last with traffic, from
- * which the next croftd goes on.
  */
 #include "server/ledger_prune.h"
 
@@ -59,61 +56,6 @@ static int find_last(struct db *db, struct ledger_pruner *p, uint64_t from, stru
 	return r;
 }
 
-struct own_run {
-	bool found;
-	bool ended;
-};
-
-static int take_own(sqlite3_stmt *row, void *arg, struct err *err)
-{
-	struct own_run *own = arg;
-
-	(void)err;
-	own->found = true;
-	own->ended = sqlite3_column_int(row, 0);
-	return 0;
-}
-
-/* The last sample with traffic, where the first has any: else there is none. */
-static int find_traffic(struct db *db, struct ledger_pruner *p, struct err *err)
-{
-	const uint64_t mark = UINT64_C(1) << USAGE_NET_FIRST;
-
-	p->last.net_sequence = 0;
-	return db_query(db,
-		"SELECT sequence FROM samples WHERE run = ?1 AND ids & ?2 AND EXISTS (SELECT 1"
-		" FROM samples WHERE run = ?1 AND sequence = 0 AND ids & ?2)"
-		" ORDER BY sequence DESC LIMIT 1",
-		take_number, &p->last.net_sequence, err, "uu", p->after_run, mark);
-}
-
-/* A tenant's own run, whose samples no entry says anything of. */
-static int begin_own(struct db *db, struct ledger_pruner *p, struct err *err)
-{
-	struct own_run own = {.found = false};
-	uint64_t is_old = 0;
-	int r = db_query(db,
-		"SELECT end_wall IS NOT NULL FROM runs WHERE key = ?1 AND kind = 0"
-		" AND container_uid = ''",
-		take_own, &own, err, "u", p->after_run);
-
-	if (r < 0 || !own.found)
-		return r;
-	p->whole = own.ended;
-	p->first_sequence = own.ended ? 0 : 1;
-	r = db_query(db,
-		"SELECT wall < ?3 FROM samples WHERE run = ?1 AND sequence >= ?2"
-		" ORDER BY sequence LIMIT 1",
-		take_number, &is_old, err, "uui", p->after_run, p->first_sequence, p->before_usec);
-	if (r < 0 || !is_old)
-		return r;
-	p->in_run = p->is_own = true;
-	p->last.io_sequence = 0;
-	r = db_query(db, "SELECT max(sequence) FROM samples WHERE run = ?1", take_number,
-		&p->last.sequence, err, "u", p->after_run);
-	return r < 0 ? r : find_traffic(db, p, err);
-}
-
 /* Runs are taken in the order of their keys; those that are through before have no samples left. */
 static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 {
@@ -124,7 +66,6 @@ static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 		take_number, &run, err, "u", p->after_run);
 
 	p->after_run = run;
-	p->is_own = false;
 	p->done = r == 0 && !run;
 	if (r < 0 || p->done)
 		return r;
@@ -132,9 +73,7 @@ static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 		err, "u", run);
 	if (r == 0)
 		r = find_last(db, p, pruned, err);
-	if (r == 0 && !p->last.number)
-		return begin_own(db, p, err);
-	if (r < 0 || p->last.number == pruned)
+	if (r < 0 || !p->last.number || p->last.number == pruned)
 		return r;
 	r = db_query(db,
 		"SELECT EXISTS (SELECT 1 FROM ledger_open WHERE run = ?1)"
@@ -149,18 +88,6 @@ static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 			       "INSERT INTO ledger_pruned (run, entry) VALUES (?1, ?2)"
 			       " ON CONFLICT (run) DO UPDATE SET entry = ?2",
 			       NULL, NULL, err, "uu", run, p->last.number);
-}
-
-/* Up to where the samples of a stretch are old; all are, of what is closed. */
-static int find_young(struct db *db, const struct ledger_pruner *p, uint64_t first, uint64_t *until,
-	struct err *err)
-{
-	if (!p->is_own)
-		return 0;
-	return db_query(db,
-		"SELECT sequence FROM samples WHERE run = ?1 AND sequence >= ?2 AND sequence < ?3"
-		" AND wall >= ?4 ORDER BY sequence LIMIT 1",
-		take_number, until, err, "uuui", p->after_run, first, *until, p->before_usec);
 }
 
 /* Deletes some of the run's samples. */
@@ -181,11 +108,6 @@ static int go_on(struct db *db, struct ledger_pruner *p, struct err *err)
 		return 0;
 	}
 	until = end - first > SEQUENCES_A_STEP ? first + SEQUENCES_A_STEP : end;
-	end = until;
-	r = find_young(db, p, first, &until, err);
-	if (r < 0)
-		return r;
-	p->in_run = until == end;
 	r = db_query(db,
 		"DELETE FROM samples WHERE run = ?1 AND sequence >= ?2 AND sequence < ?3"
 		" AND (?4 OR sequence NOT IN (?5, ?6))",

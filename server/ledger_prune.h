@@ -13,7 +13,6 @@ struct ledger_pruner {
 	/* Where it stands. */
 	uint64_t after_run; /* the present one, or the last */
 	bool in_run;
-	bool is_own;		  /* it is a tenant's own */
 	struct ledger_entry last; /* of the run: before its end samples go */
 	bool whole;		  /* nothing of the run is left to be cut */
 	uint64_t first_sequence;  /* of what is left to be deleted */

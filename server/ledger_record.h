@@ -12,7 +12,7 @@
 #define LEDGER_HOST_SIZE   65  /* HOST_NAME_MAX and a terminator */
 #define LEDGER_NOTE_MAX	   256 /* why an operator corrects */
 #define LEDGER_REASON_SIZE (LEDGER_NOTE_MAX + 16)
-#define LEDGER_FIGURES_MAX 3072
+#define LEDGER_FIGURES_MAX 3584
 
 struct ledger_entry {
 	uint64_t number; /* in the order of closing; 0: it is not closed */

@@ -25,8 +25,9 @@ __attribute__((format(printf, 3, 4))) static void add_problem(
 	v->n_problems++;
 	if (!out)
 		return;
-	n = snprintf(out, LEDGER_PROBLEM_SIZE, "%s of %s: ", e->resource,
-		clock_format(e->window_start_usec, window));
+	n = e->window_start_usec ? snprintf(out, LEDGER_PROBLEM_SIZE, "%s of %s: ", e->resource,
+					   clock_format(e->window_start_usec, window))
+				 : snprintf(out, LEDGER_PROBLEM_SIZE, "%s: ", e->resource);
 	va_start(ap, fmt);
 	vsnprintf(out + n, LEDGER_PROBLEM_SIZE - (size_t)n, fmt, ap);
 	va_end(ap);
@@ -330,17 +331,38 @@ static int next_run(struct db *db, struct ledger_verifier *v, struct err *err)
 	uint64_t key = 0;
 	int r = db_query(db,
 		"SELECT key FROM runs WHERE tenant_uid = ?1 AND key > ?2"
-		" AND (container_uid <> '' OR kind <> 0)"
 		" ORDER BY key LIMIT 1",
 		note_number, &key, err, "su", v->chain.tenant_uid, v->after_run);
 
 	if (r < 0)
 		return r;
-	v->done = !key;
 	v->after_run = key;
 	v->turn_problems = v->n_problems;
 	v->turn_recomputed = v->recomputed;
-	return v->done ? 0 : begin_turn(db, v, err);
+	if (key)
+		return begin_turn(db, v, err);
+	v->in_whole = true;
+	memcpy(v->whole.tenant_uid, v->chain.tenant_uid, sizeof(v->whole.tenant_uid));
+	return 0;
+}
+
+/* --- all of them --- */
+
+static int walk_whole(struct db *db, struct ledger_verifier *v, size_t *rows, struct err *err)
+{
+	struct ledger_entry none = {.resource = "all that ran"};
+	char parts[USAGE_DECIMAL_MAX];
+	char counted[USAGE_DECIMAL_MAX];
+	bool complete;
+	int r = ledger_whole_step(&v->whole, db, rows, &complete, &v->done, err);
+
+	if (r == 0 && complete && v->whole.parts_usec > v->whole.counted_usec)
+		add_problem(v, &none,
+			"its records have %s us of CPU time on one boot of the host, and the"
+			" tenant's directory counted %s",
+			usage_format(v->whole.parts_usec, parts),
+			usage_format(v->whole.counted_usec, counted));
+	return r;
 }
 
 /* What cannot be read is a problem of the chain or run that it was met in, which ends there. */
@@ -352,6 +374,7 @@ static int note_damage(struct ledger_verifier *v, const struct err *err)
 	v->chained = true;
 	v->in_tiles = false;
 	v->in_run = false;
+	v->done = v->in_whole;
 	return 0;
 }
 
@@ -359,6 +382,8 @@ static int take_turn(struct db *db, struct ledger_verifier *v, size_t *rows, str
 {
 	if (!v->chained)
 		return walk_chain(db, v, err);
+	if (v->in_whole)
+		return walk_whole(db, v, rows, err);
 	if (v->in_tiles)
 		return walk_tiles(db, v, rows, err);
 	if (v->in_run)

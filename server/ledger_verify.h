@@ -1,11 +1,12 @@
 /*
- * Proving the ledger: a tenant's chain, hash by hash; and that each of its runs' entries follow
- * each other without hole or overlap, and say what the samples say that are still there. In steps
- * of bounded work on the database's thread.
+ * Proving the ledger: a tenant's chain, hash by hash; that each of its runs' entries follow each
+ * other without hole or overlap, and say what the samples say that are still there; and that all of
+ * them are no more than the tenant's directory counted. In steps of bounded work on the database's
+ * thread.
  */
 #pragma once
 
-#include "server/ledger_entries.h"
+#include "server/ledger_whole.h"
 
 #define LEDGER_PROBLEMS_MAX 16
 #define LEDGER_PROBLEM_SIZE 256
@@ -29,6 +30,8 @@ struct ledger_verifier {
 	struct ledger_walk walk;
 	struct ledger_entry expected; /* the run's next entry; number 0: there is none */
 	uint64_t met;		      /* ledger_bit()s that entries of the run had */
+	struct ledger_whole whole;    /* behind the last run */
+	bool in_whole;
 	bool done;
 	/* The result. */
 	uint64_t records;    /* in the chain */

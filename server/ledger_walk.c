@@ -70,7 +70,8 @@ const char *ledger_resource(
 		[LEDGER_CONTAINER] = "/containers/",
 		[LEDGER_TENANT] = "",
 		[LEDGER_VOLUME] = "/volumes/",
-		[LEDGER_WORK] = ""};
+		[LEDGER_WORK] = "",
+		[LEDGER_OWN] = ""};
 
 	snprintf(out, RESOURCE_SIZE, "tenants/%s%s%s", tenant, collections[kind], name);
 	return out;
@@ -259,7 +260,7 @@ int ledger_walk_begin(struct ledger_walk *walk, struct db *db, uint64_t run_key,
 		.gap_usec = walk->gap_usec, .next_terms = next_terms, .emit = emit, .arg = walk};
 	r = ledger_run_load(db, run_key, &walk->run, err);
 	walk->cut.kind = walk->run.kind;
-	if (walk->run.kind != LEDGER_RUN)
+	if (!ledger_kind_is_swept(walk->run.kind))
 		walk->cut.gap_usec *= LEDGER_HELD_LOOKS;
 	if (r == 0)
 		r = load_point(walk, at, &last, err);

@@ -22,12 +22,12 @@ static void make_run(struct server *server, struct run *run)
 	run->key = server->next_run_key++;
 	model_make_uid(run->id);
 	memcpy(run->boot_id, server->boot_id, sizeof(run->boot_id));
-	run->partial_writes = server->host.cgroup_kind == CGROUP_HYBRID;
 }
 
 void run_init(struct server *server, struct container *c)
 {
 	make_run(server, &c->run);
+	c->run.partial_writes = server->host.cgroup_kind == CGROUP_HYBRID;
 	c->killed = false;
 	c->stop_asked = false;
 	c->stopper = (struct actor){0};
@@ -148,6 +148,9 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 {
 	size_t n_dirs = counters_n_dirs(link_cgroup_kind(server->link));
 	struct run *run = &t->own;
+	/* Not behind the beginning of any work in it. */
+	uint64_t boot = clock_boot_usec();
+	int64_t wall = clock_wall_usec();
 	struct stat st = {0};
 	struct db_tx *tx;
 
@@ -169,10 +172,8 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 	run_end_tenant(tx, t);
 	make_run(server, run);
 	run->confirmed = true;
-	run->start_boot_usec = clock_boot_usec();
-	run->start_wall_usec = clock_wall_usec();
-	run->last.boot_usec = run->start_boot_usec;
-	run->last.wall_usec = run->start_wall_usec;
+	run->start_boot_usec = run->last.boot_usec = boot;
+	run->start_wall_usec = run->last.wall_usec = wall;
 	run->cgroup_inode = adopt_counters(server, run, COUNTERS_OF_TENANT, fds, NULL, -1, t->name);
 	store_add_run(tx, run, t, NULL);
 	store_confirm_run(tx, run);

@@ -115,18 +115,19 @@ static void sample_container(struct server *server, struct container *c)
 	sampler->samples++;
 }
 
-static void sample_tenant(struct server *server, struct tenant *t)
+/* Its directory behind its leaf, whose work is part of what that has counted. */
+size_t sampler_take_tenant(
+	struct server *server, struct db_tx *tx, struct tenant *t, uint64_t sweep)
 {
-	struct sampler *sampler = server->sampler;
+	size_t samples = work_sample(server, tx, t, sweep);
 	struct usage_point point;
 
-	sampler->samples += work_sample(server, sampler->tx, t, sampler->sweep->number);
 	if (sampler_read_now(server, &t->own, &point) < 0)
-		return;
+		return samples;
 	read_stalls(&t->own);
 	abuse_take_stalls(server, t, NULL);
-	ledger_add_own_sample(server, sampler->tx, t, &point, sampler->sweep->number);
-	sampler->samples++;
+	ledger_add_own_sample(server, tx, t, &point, sweep);
+	return samples + 1;
 }
 
 static void sweep_end(struct sweep *sweep, const struct err *err)
@@ -326,7 +327,8 @@ static bool step(struct server *server)
 	memcpy(sampler->tenant, t->name, sizeof(sampler->tenant));
 	sampler->container[0] = '\0';
 	if (t->sweeping)
-		sample_tenant(server, t);
+		sampler->samples += sampler_take_tenant(
+			server, sampler->tx, t, sampler->sweep->number);
 	return true;
 }
 

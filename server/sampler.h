@@ -31,3 +31,9 @@ void sampler_limit_hit(struct server *server, const struct msg_limit_hit *msg);
  * at it (traffic.h). Returns 0, or -errno when it does not run.
  */
 int sampler_read_now(const struct server *server, const struct run *run, struct usage_point *ret);
+/*
+ * Puts a sample of what a tenant's directory counts, and of its work outside containers: of a sweep
+ * (its number), or the last before the directory goes (LEDGER_FINAL). Returns how many it put.
+ */
+size_t sampler_take_tenant(
+	struct server *server, struct db_tx *tx, struct tenant *tenant, uint64_t sweep);

@@ -83,7 +83,8 @@ void store_setting(struct db_tx *tx, const char *key, const char *value);
 /* Before the database's thread has started: "" where there is none. */
 int store_load_setting(struct db *db, const char *key, char *out, size_t size, struct err *err);
 
-/* A run that is about to start, is confirmed, has ended, or never was. container may be NULL. */
+/* A run that is about to start, is confirmed, has ended, or never was. container NULL: it is what
+ * the tenant's directory counts. */
 void store_add_run(struct db_tx *tx, const struct run *run, const struct tenant *tenant,
 	const struct container *container);
 void store_confirm_run(struct db_tx *tx, const struct run *run);

@@ -88,10 +88,11 @@ void store_add_run(
 {
 	db_tx_write(tx,
 		"INSERT INTO runs (key, id, tenant_uid, tenant, account_ref, container_uid,"
-		" container, boot_id, cgroup_inode, partial_writes)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-		"usssssssud", run->key, run->id, t->uid, t->name, t->account_ref, c ? c->uid : "",
-		c ? c->name : "", run->boot_id, run->cgroup_inode, (int)run->partial_writes);
+		" container, boot_id, cgroup_inode, partial_writes, kind)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+		"usssssssudd", run->key, run->id, t->uid, t->name, t->account_ref, c ? c->uid : "",
+		c ? c->name : "", run->boot_id, run->cgroup_inode, (int)run->partial_writes,
+		(int)(c ? LEDGER_RUN : LEDGER_OWN));
 }
 
 void store_confirm_run(struct db_tx *tx, const struct run *run)

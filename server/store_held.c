@@ -78,10 +78,9 @@ void store_end_lost_held(struct db_tx *tx)
 		" WHERE run = runs.key ORDER BY sequence DESC LIMIT 1), start_wall)"
 		" WHERE kind <> 0 AND end_wall IS NULL AND (boot_id <> host_boot_id() OR NOT"
 		" CASE kind WHEN 1 THEN EXISTS (SELECT 1 FROM containers c WHERE c.uid ="
-		" container_uid AND c.name = container) WHEN 2 THEN EXISTS (SELECT 1 FROM tenants t"
-		" WHERE t.uid = tenant_uid) WHEN 4 THEN EXISTS (SELECT 1 FROM tenants t"
-		" WHERE t.uid = tenant_uid) ELSE EXISTS (SELECT 1 FROM volumes v WHERE v.uid ="
-		" container_uid) END)",
+		" container_uid AND c.name = container) WHEN 3 THEN EXISTS (SELECT 1 FROM volumes v"
+		" WHERE v.uid = container_uid) ELSE EXISTS (SELECT 1 FROM tenants t"
+		" WHERE t.uid = tenant_uid) END)",
 		"");
 }
 

@@ -52,8 +52,8 @@ void store_catch_up_terms(struct db_tx *tx)
 void store_open_run(struct db_tx *tx, const struct run *run)
 {
 	/*
-	 * Put again with each confirmation, and always the same. A tenant's own is not billed. What
-	 * is launched may begin before its row is put: the first terms hold from its beginning.
+	 * Put again with each confirmation, and always the same. What is launched may begin before
+	 * its row is put: the first terms hold from its beginning.
 	 */
 	db_tx_write(tx,
 		"INSERT OR IGNORE INTO ledger_open (run, hour_end, window_start, boot, sequence,"
@@ -65,8 +65,7 @@ void store_open_run(struct db_tx *tx, const struct run *run)
 		" AND (l.boot_id <> r.boot_id OR l.boot <= r.start_boot)),"
 		" (SELECT min(l.key) FROM ledger_terms l WHERE l.tenant_uid = r.tenant_uid"
 		" AND l.container_uid = r.container_uid), 0), x''"
-		" FROM runs r WHERE r.key = ?1 AND (r.container_uid <> '' OR r.kind <> 0)"
-		" AND r.end_wall IS NULL",
+		" FROM runs r WHERE r.key = ?1 AND r.end_wall IS NULL",
 		"u", run->key);
 }
 

@@ -458,7 +458,7 @@ static int load_tenant_usage(struct db *db, struct tenant *t, struct err *err)
 {
 	char own[OWN_UID_SIZE];
 	int r = db_query(db,
-		RUN_COLUMNS "WHERE tenant_uid=?1 AND container_uid='' AND kind=0"
+		RUN_COLUMNS "WHERE tenant_uid=?1 AND container_uid='' AND kind=5"
 			    " AND end_wall IS NULL ORDER BY key DESC LIMIT 1",
 		load_run, &t->own, err, "s", t->uid);
 

@@ -154,6 +154,7 @@ static void on_new_set(
 	void *arg, const struct err *err, const void *reply, const int *fds, size_t n_fds)
 {
 	struct tenant_op *op = arg;
+	struct server *server = op->server;
 	struct tenant *t = op->tenant;
 	struct err failure;
 	struct db_tx *tx;
@@ -173,12 +174,13 @@ static void on_new_set(
 		take_back_new(op, &failure);
 		return;
 	}
-	run_adopt_tenant(op->server, t, fds, n_fds);
 	tx = db_tx_new();
 	store_put_tenant(tx, t);
 	allowance_begin(tx, t);
 	add_created_event(tx, t);
 	tenant_op_commit(op, tx, on_created);
+	/* Its record begins behind the terms that it is billed by. */
+	run_adopt_tenant(server, t, fds, n_fds);
 }
 
 static void create_tenant(struct grpc_call *call, const ProtobufCMessage *message)

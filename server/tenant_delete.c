@@ -6,9 +6,11 @@
 #include "server/convert.h"
 #include "server/details.h"
 #include "server/events.h"
+#include "server/ledger.h"
 #include "server/lifecycle.h"
 #include "server/link.h"
 #include "server/network.h"
+#include "server/sampler.h"
 #include "server/store.h"
 #include "server/tenant_op.h"
 #include "server/volume_op.h"
@@ -98,7 +100,7 @@ static void send_removal(struct tenant_op *op)
 		give_up(op, &err);
 }
 
-static void on_work_sampled(void *arg, const struct err *err)
+static void on_sampled(void *arg, const struct err *err)
 {
 	if (err)
 		give_up(arg, err);
@@ -111,8 +113,8 @@ static void remove_tenant(struct tenant_op *op)
 {
 	struct db_tx *tx = db_tx_new_essential();
 
-	if (work_sample(op->server, tx, op->tenant, 0)) {
-		db_commit(op->server->db, tx, on_work_sampled, op);
+	if (sampler_take_tenant(op->server, tx, op->tenant, LEDGER_FINAL)) {
+		db_commit(op->server->db, tx, on_sampled, op);
 		return;
 	}
 	db_tx_free(tx);

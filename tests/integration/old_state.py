@@ -41,6 +41,11 @@ UNDO = {
     "runs_of_tenant": ["DROP INDEX runs_of_tenant"],
     "entries_of_run": ["DROP INDEX ledger_entries_of_run"],
     "asked_ends": ["ALTER TABLE runs DROP COLUMN kill_boot"],
+    # Nothing of a directory was ever closed then.
+    "own_meters": ["UPDATE runs SET kind = 0 WHERE kind = 5"
+                   " AND NOT EXISTS (SELECT 1 FROM ledger_entries e WHERE e.run = runs.key)",
+                   "DELETE FROM ledger_open WHERE run IN"
+                   " (SELECT key FROM runs WHERE kind = 0 AND container_uid = '')"],
     "partial_writes": ["ALTER TABLE runs DROP COLUMN partial_writes"],
 }
 

@@ -366,16 +366,18 @@ class TestUpgrade:
         found = closed(box)
         box.terminate("croftd")
         state = sqlite3.connect(f"{box.state}/server/croft.db")
-        columns = "run, sequence, boot, wall, ids, packed"
+        # Of tenants' directories they begin anew (below).
+        look = ("SELECT run, sequence, boot, wall, ids, packed FROM samples WHERE run NOT IN"
+                " (SELECT key FROM runs WHERE kind = 5)")
         with contextlib.closing(state), state:
-            before = state.execute(f"SELECT {columns} FROM samples ORDER BY 1, 2").fetchall()
+            before = state.execute(look).fetchall()
             undo_from(state, "packed_samples")
             rows, = state.execute("SELECT count(*) FROM samples").fetchone()
         assert rows > 5 * len(before) > 0
         box.restart("croftd")
         state = sqlite3.connect(f"file:{box.state}/server/croft.db?mode=ro", uri=True)
         with contextlib.closing(state):
-            after = state.execute(f"SELECT {columns} FROM samples ORDER BY 1, 2").fetchall()
+            after = state.execute(look).fetchall()
         # But for the mark that samples of what is held had where they had nothing else, and what
         # has come meanwhile.
         assert {r for r in before if r[4]} <= set(after)
@@ -386,3 +388,40 @@ class TestUpgrade:
         box.ok("kill", "acme/running")
         box.wait_state("acme/running", "STOPPED")
         assert total(records(box)) == box.usage("acme")["cpu_usec"]
+
+    def test_of_tenants_directories(self, box):
+        """Once they were sampled and not billed: their meters begin where that ended."""
+        box.tenant(cpu="1")
+        box.launch("acme/web")
+        burn(box)
+        wait_until("it is on record", lambda: total(everything(box), "tenant.cpu.used") > 200_000)
+        wait_until("it has more than one sample", lambda: any(
+            int(r["samples"]) > 1 for r in everything(box) if r["meter"] == "tenant.cpu.used"))
+        with stopped(box) as state:
+            undo_from(state, "own_meters")
+            before = state.execute(
+                "SELECT count(*), max(boot) FROM samples JOIN runs ON key = run"
+                " WHERE kind = 0 AND container_uid = ''").fetchone()
+        assert before[0] > 1
+        box.ok("kill", "acme/web")
+        box.wait_state("acme/web", "STOPPED")
+        whole = box.cgroup("acme").cpu_usec()
+
+        def goes_on():
+            found = [r for r in everything(box) if r["meter"] == "tenant.cpu.used"]
+            return found if found and int(found[-1]["counter_end"]) == whole else None
+        record, = wait_until("all of it is on record", goes_on)
+        assert int(record["counter_start"]) > 200_000
+        assert int(record["quantity"]) == whole - int(record["counter_start"])
+        state = sqlite3.connect(f"file:{box.state}/server/croft.db?mode=ro", uri=True)
+        with contextlib.closing(state):
+            run, start = state.execute(
+                "SELECT key, start_boot FROM runs WHERE kind = 5 AND end_wall IS NULL").fetchone()
+            assert start == before[1]
+            first, = state.execute("SELECT min(sequence) FROM samples WHERE run = ?",
+                                   (run,)).fetchone()
+        assert first == 0
+        with stopped(box) as state:
+            age(state)
+        closed(box)
+        check_whole(box)

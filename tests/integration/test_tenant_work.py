@@ -26,6 +26,11 @@ def used(found, resource=None):
                r["tenant"] == "acme" and resource in (None, r["resource"]))
 
 
+def of_tenant(found, meter):
+    """What its directory counted."""
+    return [int(r["quantity"]) for r in found if r["meter"] == f"tenant.{meter}"]
+
+
 def work_out_and_in(box, path, name):
     """Both on the tenant's behalf: a worker packs the files, another takes them in."""
     box.ok("export", "acme/web", str(path), timeout=120)
@@ -42,8 +47,8 @@ def check_sums(box):
     def agree():
         leaf, whole = box.cgroup("acme/_croft").cpu_usec(), box.cgroup("acme").cpu_usec()
         found = everything(box)
-        return abs(used(found, ACME) - leaf) <= 1 and abs(
-            used(found) - whole) <= ROUNDING and used(found, ACME)
+        return abs(used(found, ACME) - leaf) <= 1 and abs(used(found) - whole) <= ROUNDING and sum(
+            of_tenant(found, "cpu.used")) == whole and used(found, ACME)
     return wait_until("containers and work are what the tenant's directory counted", agree, 90)
 
 
@@ -72,11 +77,21 @@ def test_containers_and_it_are_the_tenants_directory(box, tmp_path):
     mine = [r for r in everything(box) if r["resource"] == ACME and r["meter"] in WORK]
     assert {r["meter"] for r in mine} >= {"cpu.used", "memory.peak"}
     assert len({r["run_id"] for r in mine}) == 1 and {r["resource_uid"] for r in mine} == {""}
-    # With the tenant it ends, and stays on the bill.
+    cgroup = box.cgroup("acme")
+    assert max(of_tenant(everything(box), "memory.peak")) == cgroup.memory_peak()
+    peak = cgroup.pids_peak()
+    if peak is not None:
+        assert max(of_tenant(everything(box), "pids.peak")) == peak
+    # With the tenant it ends, and stays on the bill: what its containers used to the last, too,
+    # which no sweep has seen.
+    box.launch("acme/last")
+    box.sh("acme/last", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
     box.ok("tenant", "delete", "--force", "acme", timeout=120)
     wait_until("it has ended", lambda: all(
-        r["final"] == "true" for r in everything(box) if r["meter"] == "cpu.used"), 60)
-    assert used(everything(box), ACME) >= second
+        r["final"] == "true" for r in everything(box) if r["meter"].endswith("cpu.used")), 60)
+    found = everything(box)
+    assert used(found, ACME) >= second
+    assert abs(used(found) - sum(of_tenant(found, "cpu.used"))) <= ROUNDING
 
 
 def test_what_croftd_did_not_live_to_see_is_counted(box, tmp_path):

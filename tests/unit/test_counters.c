@@ -25,11 +25,11 @@ static void put(const struct fixture *f, const char *file, const char *text)
 }
 
 static const char *const files[] = {"cpu.stat", "memory.current", "memory.stat", "memory.peak",
-	"memory.events", "pids.current", "pids.peak", "pids.events", "pids.events.local",
-	"cpuacct.usage", "memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt",
-	"memory.oom_control", "payload/memory.oom_control", "payload/pids.events", "io.stat",
-	"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive",
-	"cpuacct.stat"};
+	"memory.events", "memory.events.local", "pids.current", "pids.peak", "pids.events",
+	"pids.events.local", "cpuacct.usage", "memory.usage_in_bytes", "memory.max_usage_in_bytes",
+	"memory.failcnt", "memory.oom_control", "payload/memory.oom_control", "payload/pids.events",
+	"io.stat", "blkio.throttle.io_service_bytes_recursive",
+	"blkio.throttle.io_serviced_recursive", "cpuacct.stat"};
 
 static int setup(void **state)
 {
@@ -131,8 +131,9 @@ static void test_unified(void **state)
 	assert_int_equal(c.cpu_user_usec, 100);
 }
 
-/* Where the kernel tells a tenant's own limit from its containers', only that is the tenant's. */
-static void test_forks_refused_to_a_tenant(void **state)
+/* Where the kernel tells a tenant's own limits from its containers', only those are the tenant's.
+ */
+static void test_limits_of_a_tenant(void **state)
 {
 	struct fixture *f = *state;
 	struct counters c;
@@ -141,10 +142,13 @@ static void test_forks_refused_to_a_tenant(void **state)
 	assert_int_equal(read_of(f, CGROUP_UNIFIED, COUNTERS_OF_TENANT, &c), 0);
 	assert_int_equal(c.pids_denied, 11);
 	put(f, "pids.events.local", "max 3\n");
+	put(f, "memory.events.local", "low 0\nhigh 0\nmax 2\noom 0\noom_kill 0\n");
 	assert_int_equal(read_of(f, CGROUP_UNIFIED, COUNTERS_OF_TENANT, &c), 0);
 	assert_int_equal(c.pids_denied, 3);
+	assert_int_equal(c.memory_at_limit, 2);
+	assert_int_equal(c.oom_kills, 0);
 	assert_int_equal(read_all(f, CGROUP_UNIFIED, &c), 0);
-	assert_int_equal(c.pids_denied, 11);
+	assert_common(&c);
 }
 
 static void test_hybrid(void **state)
@@ -320,7 +324,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			io_that_is_not_counted_is_not_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unified, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_forks_refused_to_a_tenant, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits_of_a_tenant, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hybrid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hybrid_without_payload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_beyond_usage, setup, teardown),

@@ -15,7 +15,8 @@ static const char *const names[] = {"cpu.used", "cpu.throttled", "memory.used", 
 	"io.read", "io.read.ops", "io.write", "io.write.ops", "cpu.allocated", "memory.allocated",
 	"disk.used", "disk.allocated", "volume.allocated", "snapshot.used", "ipv4.address",
 	"tenant.cpu.allocated", "tenant.memory.allocated", "tenant.disk.allocated", "net.p95",
-	"disk.denied"};
+	"disk.denied", "tenant.cpu.used", "tenant.cpu.throttled", "tenant.memory.used",
+	"tenant.memory.peak", "tenant.memory.at_limit", "tenant.pids.peak", "tenant.pids.denied"};
 
 static void meters_are_those_of_before(void **state)
 {

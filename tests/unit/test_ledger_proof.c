@@ -48,51 +48,118 @@ static void samples_go_and_records_stay(void **state)
 	free(v);
 }
 
-static void make_own(struct fixture *f, uint64_t run)
+static uint64_t quantity_of(const struct sum *sum, const char *name)
 {
-	struct err err;
-
-	lab_add_run(f, run, 100);
-	assert_int_equal(db_query(f->db, "UPDATE runs SET container_uid = '' WHERE key = ?1", NULL,
-				 NULL, &err, "u", run),
-		0);
-	assert_int_equal(db_query(f->db, "DELETE FROM ledger_open WHERE run = ?1", NULL, NULL, &err,
-				 "u", run),
-		0);
+	for (size_t m = 0; m < LEDGER_METERS; m++)
+		if (!strcmp(ledger_meters[m].name, name))
+			return (uint64_t)sum->quantity[m];
+	fail_msg("there is no %s", name);
+	return 0;
 }
 
-/* A tenant's directory is sampled as well, and has no hours that could be closed. */
-static void samples_of_tenants_go_as_well(void **state)
+/* A tenant's directory is cut, closed, proven and forgotten as its containers are. */
+static void what_a_tenants_directory_counts_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_verifier *v;
+	struct sum sum;
+	uint64_t last;
+
+	lab_add_run(f, 1, 100);
+	lab_run_sql(f, "UPDATE runs SET container_uid = '', container = '', kind = 5");
+	last = lab_add_samples(f, 1, 1, 110, 4 * 3600);
+	lab_close_until(f, FOREVER, false);
+	lab_assert_proven(f);
+	lab_prune(f, EPOCH + 2 * HOUR);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples"), 2 * 360);
+	lab_end_run(f, 1);
+	lab_close_until(f, FOREVER, false);
+	sum = lab_entries_of(f, 1);
+	assert_string_equal(sum.last.resource, "tenants/acme");
+	assert_int_equal(quantity_of(&sum, "tenant.cpu.used"), last * SECOND);
+	assert_int_equal(quantity_of(&sum, "tenant.cpu.throttled"), last * SECOND);
+	assert_int_equal(quantity_of(&sum, "tenant.memory.at_limit"), last * SECOND);
+	assert_int_equal(quantity_of(&sum, "tenant.pids.denied"), last * SECOND);
+	/* A gauge of 1 MiB, of which nobody knows what it was before the first sample. */
+	assert_int_equal(quantity_of(&sum, "tenant.memory.used"), (last - 1) * 10 * 1024);
+	assert_true(ledger_entry_has(&sum.last, 36) && ledger_entry_has(&sum.last, 38));
+	assert_int_equal((uint64_t)sum.last.figures.quantity[36], 1u << 20);
+	assert_int_equal((uint64_t)sum.last.figures.quantity[38], 1u << 20);
+	/* None of its containers' meters, which would count all of it twice. */
+	for (size_t m = 0; m < LEDGER_METERS; m++)
+		assert_int_equal(ledger_entry_has(&sum.last, m),
+			!strncmp(ledger_meters[m].name, "tenant.", 7) &&
+				!strstr(ledger_meters[m].name, "allocated"));
+	v = lab_verify(f);
+	if (v->n_problems)
+		fail_msg("%s", v->problems[0]);
+	free(v);
+	lab_prune(f, FOREVER);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples"), 0);
+}
+
+static void add_own(struct fixture *f, uint64_t run)
+{
+	lab_add_run(f, run, 0);
+	lab_run_sql(f, "UPDATE runs SET container_uid = '', container = '', kind = 5"
+		       " WHERE key = (SELECT max(key) FROM runs)");
+}
+
+static void end_at_its_last_sample(struct fixture *f, uint64_t run)
+{
+	lab_end_run(f, run);
+	lab_run_sql(f, "UPDATE runs SET end_boot = (SELECT max(boot) FROM samples WHERE run = key)"
+		       " WHERE end_wall IS NOT NULL");
+}
+
+/* Two containers cannot have used more than their tenant's directory has counted of both. */
+static void parts_are_no_more_than_the_whole(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t each = 0;
+
+	/* The third is of another boot, the fourth began before this directory. */
+	for (uint64_t run = 1; run <= 4; run++) {
+		lab_add_run(f, run, run == 4 ? -10 : 100);
+		each = lab_add_samples(f, run, 1, 110, 3000);
+		end_at_its_last_sample(f, run);
+	}
+	lab_run_sql(f, "UPDATE runs SET boot_id = 'before' WHERE key = 3");
+	add_own(f, 5);
+	lab_add_sample(f, 5, 1, 3600, 2 * each * (uint64_t)SECOND);
+	end_at_its_last_sample(f, 5);
+	/* What came to it behind that is not held against what was read before. */
+	lab_add_run(f, 6, 100);
+	lab_add_samples(f, 6, 1, 3700, 5000);
+	lab_add_run(f, 7, 100);
+	lab_add_samples(f, 7, 1, 3500, 3590);
+	end_at_its_last_sample(f, 7);
+	lab_close_until(f, FOREVER, false);
+	lab_assert_proven(f);
+	/* Also by its records, when no samples are left. */
+	lab_prune(f, FOREVER);
+	lab_run_sql(f, "UPDATE runs SET start_boot = start_boot + 200000000 WHERE key = 4");
+	lab_assert_found(f, "all that ran: its records have 867000000 us");
+	lab_assert_found(f, "counted 578000000");
+}
+
+/* A microsecond too many is found, of one that goes on up to its last closed hour. */
+static void a_part_too_large_is_found(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t last;
 
-	f->has_net = true;
-	make_own(f, 1);
-	lab_add_sample(f, 1, 0, 100, 0);
-	last = lab_add_samples(f, 1, 1, 110, 3 * 3600);
-	f->has_net = false;
-	last = lab_add_samples(f, 1, last + 1, 3 * 3600, 6 * 3600);
-	/* Another, that ended in the meantime, and one of a container, which is not closed. */
-	make_own(f, 2);
-	lab_add_samples(f, 2, 0, 100, 6 * 3600);
-	lab_end_run(f, 2);
-	lab_add_run(f, 3, 100);
-	lab_add_samples(f, 3, 1, 110, 6 * 3600);
-	lab_prune(f, EPOCH + 4 * HOUR);
-	/* From the fourth hour on, the first, and the last with traffic. */
-	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1"), 722);
-	assert_int_equal(
-		lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1 AND sequence = 0"), 1);
-	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 2"), 720);
-	assert_int_equal(lab_ask(f, "SELECT min(sequence) FROM samples WHERE run = 3"), 1);
-	lab_prune(f, EPOCH + 5 * HOUR);
-	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1"), 362);
-	lab_prune(f, FOREVER);
-	/* The last is where the next croftd goes on. */
-	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1"), 3);
-	assert_int_equal(lab_ask(f, "SELECT max(sequence) FROM samples WHERE run = 1"), last);
-	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 2"), 0);
+	add_own(f, 1);
+	lab_add_run(f, 2, 100);
+	last = lab_add_samples(f, 2, 1, 110, 3 * 3600);
+	lab_add_sample(f, 1, 1, 3 * 3600, 710 * (uint64_t)SECOND);
+	lab_close_until(f, FOREVER, false);
+	assert_true(last > 1000);
+	/* At the edge of the second hour, the third being open. */
+	lab_assert_proven(f);
+	lab_run_sql(f, "DELETE FROM samples WHERE run = 1");
+	lab_add_sample(f, 1, 1, 3 * 3600, 349 * (uint64_t)SECOND);
+	lab_assert_found(f, "its records have 350000000 us of CPU time");
 }
 
 /* Between two steps of a proof samples are deleted, behind it and ahead of it. */
@@ -367,7 +434,9 @@ int main(void)
 #define ON_DATABASE(test) cmocka_unit_test_setup_teardown(test, lab_make, lab_drop)
 	const struct CMUnitTest tests[] = {
 		ON_DATABASE(samples_go_and_records_stay),
-		ON_DATABASE(samples_of_tenants_go_as_well),
+		ON_DATABASE(what_a_tenants_directory_counts_is_closed),
+		ON_DATABASE(parts_are_no_more_than_the_whole),
+		ON_DATABASE(a_part_too_large_is_found),
 		ON_DATABASE(deleting_beside_a_proof_is_no_problem),
 		ON_DATABASE(what_was_changed_is_found),
 		ON_DATABASE(what_an_earlier_version_closed_is_proven),
