@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "server/abuse.h"
 #include "server/allowance.h"
-#include "server/details.h"
-#include "server/events.h"
 #include "server/faults.h"
 #include "server/forks.h"
 #include "server/ledger.h"
@@ -18,7 +16,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +35,7 @@ struct sweep {
 	struct server *server;
 	uint64_t number;
 	uint64_t began_boot_usec;
+	bool clock_set; /* which its transaction says */
 	struct waiter_list waiters;
 };
 
@@ -57,8 +55,6 @@ struct sampler {
 	bool on_demand;		   /* the present one is for those who wait */
 	bool due;		   /* the interval ended during one */
 	int64_t expired_wall_usec;
-	uint64_t clock_boot_usec; /* both clocks at the sweep before; 0: there was none */
-	int64_t clock_wall_usec;
 };
 
 static bool run_is_readable(const struct run *run)
@@ -171,6 +167,8 @@ static void on_committed(void *arg, const struct err *err)
 		server->stats.swept_wall_usec = clock_wall_usec();
 		histogram_add(&server->stats.sweeps, clock_boot_usec() - sweep->began_boot_usec);
 	}
+	if (sweep->clock_set)
+		clock_watch_end(&server->clock, !err);
 	server->swept = sweep->number;
 	sweep_end(sweep, err);
 }
@@ -229,30 +227,15 @@ static void pause_demand(struct sampler *sampler)
 
 static void begin_sweep(struct server *server, bool on_demand);
 
-/* That the wall clock was set goes on record: it is why labels of samples jump. */
+/* Which transaction has the step is known to its end. */
 static void look_at_clock(struct server *server)
 {
 	struct sampler *sampler = server->sampler;
-	uint64_t boot = clock_boot_usec();
-	int64_t wall = clock_wall_usec();
-	int64_t expected = sampler->clock_wall_usec + (int64_t)(boot - sampler->clock_boot_usec);
-	char was[CLOCK_TEXT_MAX];
-	char is[CLOCK_TEXT_MAX];
-	struct details d;
+	struct clock_look now = {clock_boot_usec(), clock_wall_usec()};
 
-	if (sampler->clock_boot_usec &&
-		ledger_is_step(boot - sampler->clock_boot_usec, wall - sampler->clock_wall_usec)) {
-		details_init(&d);
-		details_int(&d, "by_usec", wall - expected);
-		store_clock_step(sampler->tx, server->boot_id, boot, wall, expected);
-		events_add_host(sampler->tx, "host.clock_set", details_end(&d),
-			"the host's clock was set from %s to %s; what is billed is not affected",
-			clock_format(expected, was), clock_format(wall, is));
-		log_warning("clock-set by_usec=%" PRId64, wall - expected);
-		sampler->samples++;
-	}
-	sampler->clock_boot_usec = boot;
-	sampler->clock_wall_usec = wall;
+	sampler->sweep->clock_set = clock_watch_look(
+		&server->clock, sampler->tx, server->boot_id, &now);
+	sampler->samples += sampler->sweep->clock_set;
 }
 
 static void finish_sweep(struct server *server)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "server/clock_watch.h"
 #include "server/config.h"
 #include "server/cpu_topology.h"
 #include "server/db.h"
@@ -62,6 +63,7 @@ struct server {
 	struct live_watch *live;
 	struct sessions *sessions;
 	struct ledger_keeper *ledger_keeper;
+	struct clock_watch clock;
 	uint64_t swept; /* the number of the last sweep that is committed */
 	struct stats stats;
 	struct metrics_maker *metrics_makers[METRICS_FORMATS]; /* NULL: nobody wants metrics */

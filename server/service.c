@@ -134,6 +134,8 @@ static int open_state(struct server *server, const struct startup *startup, stru
 		r = store_load_setting(server->db, STORE_AUTOSTART_BOOT, server->autostart_boot,
 			sizeof(server->autostart_boot), err);
 	if (r == 0)
+		r = clock_watch_load(&server->clock, server->db, server->boot_id, err);
+	if (r == 0)
 		r = disk_watch_load(server, err);
 	if (r == 0)
 		r = refusal_watch_load(server, err);

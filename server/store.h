@@ -79,6 +79,7 @@ int store_load_volumes(struct db *db, struct model *model, struct err *err);
 
 /* Single values. */
 #define STORE_AUTOSTART_BOOT "autostart_boot"
+#define STORE_CLOCK_LOOK     "clock_look" /* clock_watch.c */
 void store_setting(struct db_tx *tx, const char *key, const char *value);
 /* Before the database's thread has started: "" where there is none. */
 int store_load_setting(struct db *db, const char *key, char *out, size_t size, struct err *err);

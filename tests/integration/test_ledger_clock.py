@@ -1,7 +1,9 @@
 """The wall clock is set, by a day each way, while a container runs: the bill stays as it is, and so
-does what proves it where the clock is weeks ahead."""
+does what proves it where the clock is weeks ahead. That it was set is on record, also where there
+was no croftd meanwhile."""
 
 import contextlib
+import json
 import os
 import time
 
@@ -81,3 +83,28 @@ def test_samples_are_not_old_by_a_clock_that_was_just_set(fresh_box):
         wait_until("it is closed",
                    lambda: [r for r in records(box, *ALL) if r["finalized_at"]], 90)
         check_proven(box, recomputed=True)
+
+
+def clock_events(box):
+    return [e for e in box.events() if e["type"] == "host.clock_set"]
+
+
+def test_the_clock_is_set_while_there_is_no_croftd(fresh_box):
+    box = fresh_box
+    box.tenant(cpu="1")
+    box.launch("acme/web")
+    burn(box)
+    records(box)
+    before = len(clock_events(box))
+    box.terminate("croftd")
+    with clock_off(DAY):
+        box.restart("croftd")
+        wait_until("it is on record", lambda: len(clock_events(box)) == before + 1)
+        by = int(json.loads(clock_events(box)[-1]["details_json"])["by_usec"])
+        assert abs(by - DAY * 1000000) < 5000000
+        # Once: another croftd begins behind it.
+        box.terminate("croftd")
+        box.restart("croftd")
+        burn(box)
+        records(box)
+        assert len(clock_events(box)) == before + 1

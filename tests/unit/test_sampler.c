@@ -1,5 +1,5 @@
-/* server/sampler.h: what is told of limits while a sweep goes on. On a real SQLite, with
- * directories that look like cgroups. */
+/* server/sampler.h: what is told of limits while a sweep goes on, and of the clock. On a real
+ * SQLite, with directories that look like cgroups. */
 #include "server/sampler.h"
 
 #include "server/ledger.h"
@@ -37,6 +37,7 @@ struct fixture {
 	struct server server;
 	struct container *first; /* which alone runs */
 	bool swept;
+	bool failed; /* that sweep */
 };
 
 static void add_container(struct tenant *t, int i)
@@ -91,6 +92,7 @@ static int make(void **state)
 	snprintf(f->path, sizeof(f->path), "%s/croft.db", f->dir);
 	f->config.sample_interval_ms = 3600000;
 	server->config = &f->config;
+	strcpy(server->boot_id, "boot");
 	server->forks_fd = -1;
 	server->base = event_base_new();
 	t = model_add_tenant(&server->model, "acme");
@@ -132,7 +134,7 @@ static void on_swept(void *arg, const struct err *err)
 {
 	struct fixture *f = arg;
 
-	assert_null(err);
+	f->failed = err;
 	f->swept = true;
 }
 
@@ -180,6 +182,7 @@ static void what_a_limit_was_met_by_during_a_sweep_stays_told(void **state)
 	sampler_limit_hit(&f->server, &hit);
 	while (!f->swept)
 		event_base_loop(f->server.base, EVLOOP_ONCE);
+	assert_false(f->failed);
 	db_stop(f->server.db);
 	assert_int_equal(events_of(f, "container.oom"), 1);
 	assert_int_equal(events_of(f, "container.pids_denied"), 1);
@@ -216,6 +219,121 @@ static void forks_refused_to_a_tenant_are_told_of_it(void **state)
 	assert_int_equal(t->own.reported.told[FAULT_PIDS], 5);
 }
 
+/* --- the clock --- */
+
+#define SECOND INT64_C(1000000)
+
+/* Whether it is committed. */
+static bool sweep(struct fixture *f)
+{
+	struct err err;
+
+	f->swept = false;
+	assert_int_equal(sampler_catch_up(&f->server, NULL, on_swept, f, &err), 0);
+	while (!f->swept)
+		event_base_loop(f->server.base, EVLOOP_ONCE);
+	return !f->failed;
+}
+
+static void on_ran(void *arg, const struct err *err)
+{
+	if (err)
+		fail_msg("%s", err->msg);
+	event_base_loopbreak(arg);
+}
+
+static void change(struct fixture *f, const char *sql)
+{
+	struct db_tx *tx = db_tx_new();
+
+	db_tx_write(tx, sql, "");
+	db_commit(f->server.db, tx, on_ran, f->server.base);
+	event_base_dispatch(f->server.base);
+}
+
+/* A look of an hour ago, by a clock that has been set since. */
+static struct clock_look look_before(int64_t set_by_usec)
+{
+	return (struct clock_look){.boot_usec = clock_boot_usec() - (uint64_t)(3600 * SECOND),
+		.wall_usec = clock_wall_usec() - 3600 * SECOND - set_by_usec};
+}
+
+static uint64_t steps_of(struct fixture *f)
+{
+	uint64_t n = 0;
+	struct err err;
+
+	assert_int_equal(db_query(f->server.db,
+				 "SELECT count(*) FROM clock_steps WHERE boot_id = 'boot'"
+				 " AND abs(wall - wall_expected - 60000000) < 1000000",
+				 take_number, &n, &err, ""),
+		0);
+	return n;
+}
+
+static void a_step_is_found_again_until_it_is_committed(void **state)
+{
+	struct fixture *f = *state;
+
+	f->server.clock.last = look_before(60 * SECOND);
+	change(f, "INSERT INTO samples (run, sequence, boot, wall, ids, packed)"
+		  " VALUES (1, 1, 1, 1, 0, x'')");
+	assert_false(sweep(f));
+	change(f, "DELETE FROM samples");
+	assert_true(sweep(f));
+	assert_true(sweep(f));
+	db_stop(f->server.db);
+	assert_int_equal(events_of(f, "host.clock_set"), 1);
+	assert_int_equal(steps_of(f), 1);
+}
+
+/* What a croftd that begins now finds of the one before. */
+static struct clock_watch load_clock(struct fixture *f, const char *boot_id)
+{
+	struct clock_watch watch = {0};
+	struct err err;
+
+	assert_int_equal(clock_watch_load(&watch, f->server.db, boot_id, &err), 0);
+	return watch;
+}
+
+static void the_last_look_is_on_record_for_the_next_croftd(void **state)
+{
+	struct fixture *f = *state;
+	struct clock_watch watch;
+	struct clock_look now;
+
+	assert_true(sweep(f));
+	db_stop(f->server.db);
+	watch = load_clock(f, "another");
+	assert_int_equal(watch.last.boot_usec, 0);
+	watch = load_clock(f, "boot");
+	assert_int_equal(watch.last.boot_usec, f->server.clock.last.boot_usec);
+	assert_int_equal(watch.last.wall_usec, f->server.clock.last.wall_usec);
+
+	/* Three days, in which the clock went faster by what the kernel slews: 500 ppm. */
+	now = watch.last;
+	now.boot_usec += (uint64_t)(3 * 86400 * SECOND);
+	now.wall_usec += 3 * 86400 * SECOND + 3 * 86400 * SECOND / 2000;
+	assert_false(clock_watch_look(&watch, NULL, "boot", &now));
+	now.boot_usec += (uint64_t)SECOND;
+	now.wall_usec -= 60 * SECOND;
+	assert_true(clock_watch_look(&watch, NULL, "boot", &now));
+	/* That one's end has to be known first. */
+	assert_false(clock_watch_look(&watch, NULL, "boot", &now));
+	clock_watch_end(&watch, true);
+	assert_false(clock_watch_look(&watch, NULL, "boot", &now));
+}
+
+static void nothing_is_told_of_a_first_look(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(sweep(f));
+	db_stop(f->server.db);
+	assert_int_equal(events_of(f, "host.clock_set"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +341,11 @@ int main(void)
 			what_a_limit_was_met_by_during_a_sweep_stays_told, make, drop),
 		cmocka_unit_test_setup_teardown(
 			forks_refused_to_a_tenant_are_told_of_it, make, drop),
+		cmocka_unit_test_setup_teardown(
+			a_step_is_found_again_until_it_is_committed, make, drop),
+		cmocka_unit_test_setup_teardown(
+			the_last_look_is_on_record_for_the_next_croftd, make, drop),
+		cmocka_unit_test_setup_teardown(nothing_is_told_of_a_first_look, make, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
