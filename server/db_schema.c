@@ -483,12 +483,21 @@ static const char own_meters[] =
 	/* Were its containers' too, by kernels that counted any. */
 	"UPDATE totals SET pids_denied = 0 WHERE uid GLOB 'own:*';";
 
+/*
+ * A closed hour that says "gap" has rows of gaps, and the other way round, from the entry behind
+ * this one on: those before were closed without. They are found by where they begin.
+ */
+static const char closed_gaps[] =
+	"CREATE INDEX gaps_in_run ON gaps(run, from_boot); DROP INDEX gaps_by_run;"
+	"INSERT INTO settings (key, value) SELECT 'closed_gaps_after', coalesce(max(number), 0)"
+	" FROM ledger_entries;";
+
 static const char *const steps[] = {first, end_note, runs_by_name, image_config, image_aliases,
 	snapshots, imports, plans, snapshot_schedules, upkeep, networks, forwards, volumes, nesting,
 	health_checks, cloud_init, traffic, container_own, idle_freeze, full_disks, io_totals,
 	event_lanes, ledger, told_limits, allowances, held, refusals, holds, cpu_modes, corrections,
 	webhooks, abuse, packed_samples, abuse_evidence, abuse_windows, runs_of_tenant,
-	entries_of_run, asked_ends, partial_writes, own_meters};
+	entries_of_run, asked_ends, partial_writes, own_meters, closed_gaps};
 
 static int fail(sqlite3 *handle, struct err *err)
 {

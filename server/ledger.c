@@ -74,11 +74,9 @@ void ledger_committed_of_tenant(const struct tenant *t, uint64_t swept, struct u
 }
 
 static void add_point(struct db_tx *tx, struct run *run, const struct usage_point *point,
-	unsigned flags, const struct usage_totals *delta, uint64_t sweep)
+	const struct usage_totals *delta, uint64_t sweep)
 {
 	store_sample(tx, run, point);
-	if (flags & USAGE_GAP)
-		store_gap(tx, run, "not sampled", &run->last, point);
 	run->unsure = (struct unsure_sample){.sequence = point->sequence,
 		.sweep = sweep,
 		.before = run->last,
@@ -124,16 +122,33 @@ void ledger_take_back_work(struct tenant *t, uint64_t sweep)
 }
 
 /* By the sequence of the sample: both sides of the fall are in the ledger. */
+static void detail_sequence(struct details *d, const struct usage_point *point)
+{
+	details_init(d);
+	details_number(d, "sequence", point->sequence);
+}
+
 static void add_fell_event(
 	struct db_tx *tx, const struct container *c, const struct usage_point *point)
 {
 	struct details d;
 
-	details_init(&d);
-	details_number(&d, "sequence", point->sequence);
+	detail_sequence(&d, point);
 	events_add_container(tx, c, c->run.id, "usage.counter_fell", details_end(&d),
 		"a counter of %s/%s fell; nothing is counted for that interval", c->tenant->name,
 		c->name);
+}
+
+static void add_work_fell_event(
+	struct db_tx *tx, const struct tenant *t, const struct usage_point *point)
+{
+	struct details d;
+
+	detail_sequence(&d, point);
+	events_add_tenant(tx, t, "usage.counter_fell", details_end(&d),
+		"a counter of the work for %s outside its containers fell; nothing is counted for "
+		"that interval",
+		t->name);
 }
 
 /* What the sample says of limits; and that it was told, so that a restart does not say it again. */
@@ -172,7 +187,7 @@ void ledger_add_sample(struct server *server, struct db_tx *tx, struct container
 	usage_totals_merge(&c->run.underway, &delta);
 	usage_totals_merge(&c->totals, &delta);
 	usage_totals_merge(&c->tenant->totals, &delta);
-	add_point(tx, &c->run, point, flags, &delta, sweep);
+	add_point(tx, &c->run, point, &delta, sweep);
 	tell_limits(server, tx, c->tenant, c, &c->run, sweep == LEDGER_FINAL);
 }
 
@@ -180,12 +195,12 @@ void ledger_add_own_sample(struct server *server, struct db_tx *tx, struct tenan
 	const struct usage_point *point, uint64_t sweep)
 {
 	struct usage_totals delta = {0};
-	unsigned flags = usage_add(&delta, &t->own.last, point, ledger_gap_usec(server));
 	char uid[OWN_UID_SIZE];
 
+	usage_add(&delta, &t->own.last, point, ledger_gap_usec(server));
 	abuse_take_own(server, t, &t->own.last, point);
 	usage_totals_merge(&t->own_totals, &delta);
-	add_point(tx, &t->own, point, flags, &delta, sweep);
+	add_point(tx, &t->own, point, &delta, sweep);
 	tell_limits(server, tx, t, NULL, &t->own, false);
 	store_totals(tx, store_own_uid(t, uid), &t->own_totals);
 }
@@ -194,6 +209,9 @@ void ledger_add_work_sample(
 	struct db_tx *tx, struct tenant *t, const struct usage_point *point, uint64_t sweep)
 {
 	static const struct usage_totals none;
+	struct usage_totals delta = none;
 
-	add_point(tx, &t->work, point, 0, &none, sweep);
+	if (usage_add(&delta, &t->work.last, point, 0) & USAGE_COUNTER_FELL)
+		add_work_fell_event(tx, t, point);
+	add_point(tx, &t->work, point, &none, sweep);
 }

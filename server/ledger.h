@@ -10,7 +10,7 @@ uint64_t ledger_gap_usec(const struct server *server);
 
 /*
  * Adds a sample of a container's run to a transaction: the sample, its effect on the totals of
- * container and tenant, a gap where there is one, events of a counter that fell and of met limits.
+ * container and tenant, events of a counter that fell and of met limits.
  * The run's last point becomes this one. sweep is the sweep's number, or LEDGER_FINAL.
  */
 #define LEDGER_FINAL 0

@@ -55,6 +55,13 @@ static int take(struct ledger_walk *walk, const struct ledger_piece *piece,
 	return r;
 }
 
+/* In one transaction with the first of the hours that say so. */
+static int take_gap(struct ledger_walk *walk, const struct usage_point *from,
+	const struct usage_point *to, struct err *err)
+{
+	return ledger_entries_add_gap(walk->db, walk->run.key, from, to, err);
+}
+
 static int next_run(struct db *db, struct ledger_closer *closer, struct err *err)
 {
 	int r = db_query(db,
@@ -71,6 +78,7 @@ static int next_run(struct db *db, struct ledger_closer *closer, struct err *err
 	}
 	closer->walk.gap_usec = closer->gap_usec;
 	closer->walk.take = take;
+	closer->walk.take_gap = take_gap;
 	closer->walk.arg = closer;
 	return ledger_walk_open(&closer->walk, db, closer->after_run, err);
 }

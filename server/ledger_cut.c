@@ -149,11 +149,16 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static bool is_gap(const struct ledger_cut *cut, const struct interval *i)
+{
+	return i->span > cut->gap_usec;
+}
+
 /* What a meter counts each microsecond of the interval, all of whose time is of the piece. */
 static uint64_t rate_of(
 	const struct ledger_cut *cut, const struct interval *i, const struct ledger_meter *meter)
 {
-	bool gap = i->span > cut->gap_usec;
+	bool gap = is_gap(cut, i);
 
 	switch (meter->kind) {
 	case METER_RUNNING:
@@ -320,7 +325,7 @@ static void advance(struct ledger_cut *cut, const struct interval *i, uint64_t t
 {
 	uint64_t from = cut->at.boot_usec;
 
-	cut->piece.flags |= i->flags | (i->span > cut->gap_usec ? LEDGER_GAP : 0);
+	cut->piece.flags |= i->flags | (is_gap(cut, i) ? LEDGER_GAP : 0);
 	add_presence(cut, is_end ? i->b : i->a);
 	add_counters(cut, i, from, to, is_end);
 	add_slots(cut, i, from, to, is_end);
@@ -426,7 +431,9 @@ int ledger_cut_add(struct ledger_cut *cut, const struct usage_point *point, stru
 		b.boot_usec = cut->last.boot_usec;
 	usage_carry(&b, &cut->last);
 	interval_make(cut, &b, &point->counters, &i);
-	if (i.flags & LEDGER_STEPPED)
+	if (cut->gap && is_gap(cut, &i))
+		r = cut->gap(cut->arg, i.a, i.b, err);
+	if (r == 0 && i.flags & LEDGER_STEPPED)
 		r = take_step(cut, &i, err);
 	while (r == 0 && taken && cut->at.last_sequence != b.sequence)
 		r = take_edge(cut, &i, &taken, err);

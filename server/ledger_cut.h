@@ -66,6 +66,10 @@ typedef int (*ledger_terms_fn)(
 typedef int (*ledger_piece_fn)(void *arg, const struct ledger_piece *piece,
 	const struct ledger_position *position, struct err *err);
 
+/* Is told of an interval that is a gap, as often as it is walked. */
+typedef int (*ledger_gap_fn)(
+	void *arg, const struct usage_point *from, const struct usage_point *to, struct err *err);
+
 struct ledger_cut {
 	/* Set by the caller: */
 	enum ledger_kind kind;
@@ -75,6 +79,7 @@ struct ledger_cut {
 	uint64_t net_boot_usec;
 	ledger_terms_fn next_terms;
 	ledger_piece_fn emit;
+	ledger_gap_fn gap; /* may be NULL */
 	void *arg;
 	/* Its own: */
 	int64_t start_wall_usec;

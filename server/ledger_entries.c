@@ -377,6 +377,17 @@ int ledger_entries_correct(struct db *db, struct ledger_entry *entry, const char
 			       actor);
 }
 
+int ledger_entries_add_gap(struct db *db, uint64_t run_key, const struct usage_point *from,
+	const struct usage_point *to, struct err *err)
+{
+	return db_query(db,
+		"INSERT INTO gaps (run, reason, from_boot, to_boot, from_wall, to_wall)"
+		" SELECT ?1, 'not sampled', ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
+		" (SELECT 1 FROM gaps WHERE run = ?1 AND from_boot = ?2)",
+		NULL, NULL, err, "uuuii", run_key, from->boot_usec, to->boot_usec, from->wall_usec,
+		to->wall_usec);
+}
+
 int ledger_entries_finish_run(struct db *db, uint64_t run_key, struct err *err)
 {
 	return db_query(

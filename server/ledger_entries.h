@@ -18,6 +18,12 @@ int ledger_entries_add(struct db *db, struct ledger_entry *entry, const char *ho
  */
 int ledger_entries_correct(struct db *db, struct ledger_entry *entry, const char *host,
 	const char *actor, struct err *err);
+/*
+ * Puts down that nobody read a run's counters between two of its samples, where it is not on record
+ * yet. Returns 0 or -errno.
+ */
+int ledger_entries_add_gap(struct db *db, uint64_t run_key, const struct usage_point *from,
+	const struct usage_point *to, struct err *err);
 /* The run is closed to its end. */
 int ledger_entries_finish_run(struct db *db, uint64_t run_key, struct err *err);
 

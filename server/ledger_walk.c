@@ -245,6 +245,14 @@ static int emit(void *arg, const struct ledger_piece *piece, const struct ledger
 	return walk->take(walk, piece, next, err);
 }
 
+static int tell_gap(
+	void *arg, const struct usage_point *from, const struct usage_point *to, struct err *err)
+{
+	struct ledger_walk *walk = arg;
+
+	return walk->take_gap ? walk->take_gap(walk, from, to, err) : 0;
+}
+
 int ledger_walk_begin(struct ledger_walk *walk, struct db *db, uint64_t run_key,
 	const struct ledger_position *at, const uint32_t carry[static LEDGER_METERS],
 	struct err *err)
@@ -256,8 +264,11 @@ int ledger_walk_begin(struct ledger_walk *walk, struct db *db, uint64_t run_key,
 	walk->db = db;
 	memcpy(walk->carry, carry, sizeof(walk->carry));
 	walk->after_sequence = at->last_sequence;
-	walk->cut = (struct ledger_cut){
-		.gap_usec = walk->gap_usec, .next_terms = next_terms, .emit = emit, .arg = walk};
+	walk->cut = (struct ledger_cut){.gap_usec = walk->gap_usec,
+		.next_terms = next_terms,
+		.emit = emit,
+		.gap = tell_gap,
+		.arg = walk};
 	r = ledger_run_load(db, run_key, &walk->run, err);
 	walk->cut.kind = walk->run.kind;
 	if (!ledger_kind_is_swept(walk->run.kind))

@@ -40,10 +40,15 @@ struct ledger_walk;
 typedef int (*ledger_take_fn)(struct ledger_walk *walk, const struct ledger_piece *piece,
 	const struct ledger_position *next, struct err *err);
 
+/* Takes an interval that is a gap, as ledger_gap_fn. */
+typedef int (*ledger_take_gap_fn)(struct ledger_walk *walk, const struct usage_point *from,
+	const struct usage_point *to, struct err *err);
+
 struct ledger_walk {
 	/* Set by the caller before ledger_walk_open(): */
 	uint64_t gap_usec; /* of a run; what is held is looked at less often */
 	ledger_take_fn take;
+	ledger_take_gap_fn take_gap; /* may be NULL */
 	void *arg;
 	/* To be read by take: */
 	struct db *db;

@@ -46,6 +46,9 @@ UNDO = {
                    " AND NOT EXISTS (SELECT 1 FROM ledger_entries e WHERE e.run = runs.key)",
                    "DELETE FROM ledger_open WHERE run IN"
                    " (SELECT key FROM runs WHERE kind = 0 AND container_uid = '')"],
+    "closed_gaps": ["CREATE INDEX gaps_by_run ON gaps(run)", "DROP INDEX gaps_in_run",
+                    "DELETE FROM gaps WHERE run IN (SELECT key FROM runs WHERE kind)",
+                    "DELETE FROM settings WHERE key = 'closed_gaps_after'"],
     "partial_writes": ["ALTER TABLE runs DROP COLUMN partial_writes"],
 }
 

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/ledger_lab.h"
 
+#include "server/ledger.h"
 #include "server/store.h"
 #include "server/usage_export.h"
 
@@ -340,6 +341,86 @@ static void what_is_open_is_exported_with_the_ids_it_will_have(void **state)
 	lab_assert_proven(f);
 }
 
+/* --- what was not read --- */
+
+static void a_gap_is_on_record_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t next;
+
+	lab_add_run(f, 1, 100);
+	next = lab_add_samples(f, 1, 1, 110, 1000) + 1;
+	lab_add_samples(f, 1, next, 3 * 3600 + 100, 5 * 3600);
+	for (int64_t hour = 1; hour <= 5; hour++)
+		lab_close_until(f, EPOCH + hour * HOUR, true);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM ledger_entries WHERE flags & 1"), 4);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM gaps"), 1);
+	assert_int_equal(lab_ask(f, "SELECT from_boot FROM gaps"), BOOT + 990 * SECOND);
+	assert_int_equal(lab_ask(f, "SELECT to_boot FROM gaps"), BOOT + (3 * 3600 + 100) * SECOND);
+	assert_int_equal(lab_ask(f, "SELECT from_wall FROM gaps"), EPOCH + 990 * SECOND);
+	assert_int_equal(lab_ask(f, "SELECT to_wall FROM gaps"), EPOCH + (3 * 3600 + 100) * SECOND);
+	lab_assert_proven(f);
+}
+
+/* What is looked at less often has gaps that are as much longer. */
+static void every_kind_has_its_gaps_on_record(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t kind = LEDGER_RUN; kind < LEDGER_KINDS; kind++) {
+		uint64_t next;
+		struct err err;
+
+		lab_add_run(f, kind + 1, 0);
+		assert_int_equal(db_query(f->db, "UPDATE runs SET kind = ?2 WHERE key = ?1", NULL,
+					 NULL, &err, "uu", kind + 1, kind),
+			0);
+		next = lab_add_samples(f, kind + 1, 1, 10, 1000) + 1;
+		next = lab_add_samples(f, kind + 1, next, 1100, 2000) + 1;
+		lab_add_samples(f, kind + 1, next, 2300, 2 * 3600);
+	}
+	lab_close_until(f, EPOCH + HOUR, false);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM gaps WHERE run = 1"), 2);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM gaps WHERE run > 1 AND from_boot ="
+				    " 6990000000 AND to_boot = 7300000000"),
+		LEDGER_KINDS - 1);
+	/* The short one is one where there is a sample at each sweep: of runs, and directories. */
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM gaps"), LEDGER_KINDS + 2);
+	lab_assert_proven(f);
+}
+
+static void committed(void *arg, const struct err *err)
+{
+	(void)arg;
+	assert_null(err);
+}
+
+static void a_counter_of_work_that_fell_is_told(void **state)
+{
+	struct fixture *f = *state;
+	const struct db_config config = {0};
+	struct usage_point point = {.sequence = 1, .boot_usec = BOOT, .counters.cpu_usec = 100};
+	struct db_tx *tx = db_tx_new();
+	struct tenant t = {.uid = TENANT, .name = "acme", .work.key = 1};
+	struct err err;
+
+	lab_add_run(f, 1, 0);
+	f->base = event_base_new();
+	assert_int_equal(db_start(f->db, f->base, &config, &err), 0);
+	ledger_add_work_sample(tx, &t, &point, 1);
+	point.sequence++;
+	point.counters.cpu_usec = 99;
+	ledger_add_work_sample(tx, &t, &point, 2);
+	db_commit(f->db, tx, committed, NULL);
+	db_stop(f->db);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples"), 2);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM events"), 1);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM events WHERE type = "
+				    "'usage.counter_fell' AND tenant = 'acme' AND resource ="
+				    " 'tenants/acme' AND details = '{\"sequence\":2}'"),
+		1);
+}
+
 static void figures_are_read_as_written(void **state)
 {
 	struct ledger_figures figures = {
@@ -390,6 +471,9 @@ int main(void)
 		ON_DATABASE(first_terms_hold_from_the_beginning),
 		ON_DATABASE(a_damaged_run_holds_up_no_other),
 		ON_DATABASE(what_is_open_is_exported_with_the_ids_it_will_have),
+		ON_DATABASE(a_gap_is_on_record_once),
+		ON_DATABASE(every_kind_has_its_gaps_on_record),
+		ON_DATABASE(a_counter_of_work_that_fell_is_told),
 		cmocka_unit_test(figures_are_read_as_written),
 	};
 

@@ -423,6 +423,7 @@ static void costs_do_not_grow_with_what_is_behind(void **state)
 		lab_run_sql(f, "DELETE FROM ledger_open");
 		lab_run_sql(f, "DELETE FROM ledger_chains");
 		lab_run_sql(f, "DELETE FROM samples");
+		lab_run_sql(f, "DELETE FROM gaps");
 		lab_run_sql(f, "DELETE FROM runs");
 	}
 	assert_true(pruning[0] > 0 && pruning[1] < 2 * pruning[0]);
