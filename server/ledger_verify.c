@@ -38,7 +38,49 @@ static uint64_t records_of(const struct ledger_entry *e)
 	return (uint64_t)__builtin_popcountll(e->figures.present);
 }
 
+static int note_number(sqlite3_stmt *row, void *arg, struct err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = db_column_u64(row, 0);
+	return 0;
+}
+
 /* --- the chain --- */
+
+/* The last entry that was closed by a version which put down no gaps with it. */
+static int gaps_begin_after(struct db *db, uint64_t *ret, struct err *err)
+{
+	return db_query(db,
+		"SELECT CAST(value AS INTEGER) FROM settings WHERE key = 'closed_gaps_after'",
+		note_number, ret, err, "");
+}
+
+/*
+ * What says that there is a gap has one on record, and the other way round. A run's gaps do not
+ * overlap, so that those of an hour begin in it, or are the last one that began before.
+ */
+static int check_gap(struct ledger_verifier *v, const struct ledger_entry *e, struct err *err)
+{
+	bool told = e->flags & LEDGER_GAP;
+	uint64_t on_record = 0;
+	uint64_t after = 0;
+	int r = db_query(v->db,
+		"SELECT EXISTS (SELECT 1 FROM gaps WHERE run = ?1 AND from_boot < ?3 AND from_boot"
+		" >= coalesce((SELECT max(from_boot) FROM gaps WHERE run = ?1 AND from_boot <= ?2),"
+		" 0) AND to_boot > ?2 AND to_boot - from_boot > ?4)",
+		note_number, &on_record, err, "uuuu", e->run, e->from_boot_usec, e->to_boot_usec,
+		e->gap_usec);
+
+	if (r == 0 && told && !on_record)
+		r = gaps_begin_after(v->db, &after, err);
+	if (r < 0)
+		return r;
+	if (!told && on_record)
+		add_problem(v, e, "it does not say that there was a gap, which is on record");
+	else if (told && !on_record && e->number > after)
+		add_problem(v, e, "it says that there was a gap, and none is on record");
+	return 0;
+}
 
 static int check_link(void *arg, const struct ledger_entry *e, const char *hash, struct err *err)
 {
@@ -48,6 +90,8 @@ static int check_link(void *arg, const struct ledger_entry *e, const char *hash,
 
 	if (r == 0 && e->flags & LEDGER_OPERATOR)
 		r = ledger_correction_check(v->db, e, &problem, err);
+	else if (r == 0)
+		r = check_gap(v, e, err);
 	if (r < 0)
 		return r;
 	if (problem)
@@ -192,13 +236,6 @@ static int take(struct ledger_walk *walk, const struct ledger_piece *piece,
 		ledger_entry_revise(&found, &before);
 	compare(v, &found);
 	return expect_next(walk->db, v, v->expected.number, err);
-}
-
-static int note_number(sqlite3_stmt *row, void *arg, struct err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = db_column_u64(row, 0);
-	return 0;
 }
 
 static int check_tile(void *arg, const struct ledger_entry *e, const char *hash, struct err *err)

@@ -250,6 +250,37 @@ class TestHours:
             result = box.croft("usage", "verify")
             assert result.rc == 1 and words in result.out, result
 
+    def test_what_nobody_read_is_said(self, box):
+        """Hours in which croftd was down say so, and the gap is on record: each proves the
+        other."""
+        box.tenant(cpu="1")
+        box.launch("acme/web")
+        burn(box)
+        with stopped(box):
+            down = time.clock_gettime(time.CLOCK_BOOTTIME) + 6
+            wait_until("it is longer down than a gap is",
+                       lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > down)
+        burn(box)
+        box.ok("kill", "acme/web")
+        box.wait_state("acme/web", "STOPPED")
+        with stopped(box) as state:
+            age(state)
+        found = [r for r in closed(box) if r["resource"].endswith("/web")]
+        assert "gap" in {r["reason"] for r in found if r["meter"] == "running"}
+        check_whole(box)
+        web = "FROM runs WHERE container = 'web' AND kind = 0"
+        with stopped(box) as state:
+            (span,), = state.execute(
+                f"SELECT to_boot - from_boot FROM gaps WHERE run = (SELECT key {web})")
+            assert span > 6000000
+            state.execute("DELETE FROM gaps")
+        result = box.croft("usage", "verify")
+        assert result.rc == 1 and "none is on record" in result.out, result
+        # An earlier croftd closed them without: that is no sign of anything.
+        with stopped(box) as state:
+            undo_from(state, "closed_gaps")
+        check_proven(box)
+
     def test_months(self, box):
         box.tenant()
         box.launch("acme/web", init=["/bin/true"])

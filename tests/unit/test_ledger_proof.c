@@ -230,6 +230,53 @@ static void what_was_changed_is_found(void **state)
 	lab_assert_proven(f);
 }
 
+static const struct fraud gap_frauds[] = {
+	{"DELETE FROM gaps", "it says that there was a gap, and none is on record"},
+	/* Shorter than one is, out of its last hour, into the next; and one that was not. */
+	{"UPDATE gaps SET to_boot = from_boot + 31000000", "and none is on record"},
+	{"UPDATE gaps SET to_boot = 15700000000 WHERE id = 2", "19:00:00.000000Z: it says that"},
+	{"UPDATE gaps SET to_boot = 19500000000 WHERE id = 2", "20:00:00.000000Z: it does not"},
+	{"INSERT INTO gaps (run, reason, from_boot, to_boot, from_wall, to_wall)"
+	 " VALUES (1, 'not sampled', 19500000000, 19540000000, 0, 0)",
+		"20:00:00.000000Z: it does not say that there was a gap, which is on record"},
+};
+
+static void gaps_and_what_says_so_prove_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_verifier *v;
+	uint64_t next;
+
+	lab_add_run(f, 1, 100);
+	/* Within the first hour, and over the third. */
+	next = lab_add_samples(f, 1, 1, 110, 1000) + 1;
+	next = lab_add_samples(f, 1, next, 1100, 2 * 3600 - 100) + 1;
+	lab_add_samples(f, 1, next, 3 * 3600 + 100, 6 * 3600);
+	lab_close_until(f, FOREVER, false);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM gaps"), 2);
+	lab_assert_proven(f);
+	for (size_t i = 0; i < ARRAY_SIZE(gap_frauds); i++) {
+		lab_run_sql(f, "BEGIN");
+		lab_run_sql(f, gap_frauds[i].sql);
+		lab_assert_found(f, gap_frauds[i].found);
+		lab_run_sql(f, "ROLLBACK");
+	}
+	/* Also when there are no samples any more that say so. */
+	lab_prune(f, FOREVER);
+	lab_run_sql(f, "BEGIN");
+	lab_run_sql(f, gap_frauds[0].sql);
+	lab_assert_found(f, gap_frauds[0].found);
+	/* Of what was closed without, nobody knows. */
+	lab_run_sql(f, "UPDATE settings SET value = '1' WHERE key = 'closed_gaps_after'");
+	lab_assert_found(f, gap_frauds[0].found);
+	lab_run_sql(f, "UPDATE settings SET value = (SELECT max(number) FROM ledger_entries)"
+		       " WHERE key = 'closed_gaps_after'");
+	v = lab_verify(f);
+	assert_int_equal(v->n_problems, 0);
+	free(v);
+	lab_run_sql(f, "ROLLBACK");
+}
+
 /* --- entries as a version made them that did not know a meter --- */
 
 struct rewriting {
@@ -440,6 +487,7 @@ int main(void)
 		ON_DATABASE(a_part_too_large_is_found),
 		ON_DATABASE(deleting_beside_a_proof_is_no_problem),
 		ON_DATABASE(what_was_changed_is_found),
+		ON_DATABASE(gaps_and_what_says_so_prove_each_other),
 		ON_DATABASE(what_an_earlier_version_closed_is_proven),
 		ON_DATABASE(traffic_that_was_not_read_has_no_rate_later),
 		ON_DATABASE(each_tenant_has_a_chain_of_its_own),
