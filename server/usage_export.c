@@ -27,6 +27,21 @@ static int grow(void **array, size_t n, size_t size, struct err *err)
 	return 0;
 }
 
+/* In either order each piece is there once: by the last entry's number when the export began. */
+static void end_phase(struct export_cursor *cursor)
+{
+	static const enum export_phase next[][EXPORT_DONE] = {
+		{[EXPORT_CLOSED] = EXPORT_OPEN,
+			[EXPORT_OPEN] = EXPORT_LATE,
+			[EXPORT_LATE] = EXPORT_DONE},
+		{[EXPORT_OPEN] = EXPORT_LATE,
+			[EXPORT_LATE] = EXPORT_CLOSED,
+			[EXPORT_CLOSED] = EXPORT_DONE},
+	};
+
+	cursor->phase = next[cursor->closed_last][cursor->phase];
+}
+
 static bool is_in_period(const struct export_cursor *cursor, const struct ledger_entry *entry)
 {
 	return entry->window_start_usec >= cursor->from_wall_usec &&
@@ -59,6 +74,7 @@ static int take_closed(
 	return add_item(cursor, entry, true, err);
 }
 
+/* The first one, to begin with. */
 static int next_chain(struct db *db, struct export_cursor *cursor, struct err *err)
 {
 	uint64_t after = cursor->chain.key;
@@ -73,7 +89,7 @@ static int next_chain(struct db *db, struct export_cursor *cursor, struct err *e
 	cursor->after_window_usec = INT64_MIN;
 	cursor->after_number = 0;
 	if (r == 0 && !cursor->chain.key)
-		cursor->phase = EXPORT_OPEN;
+		end_phase(cursor);
 	return r;
 }
 
@@ -167,7 +183,7 @@ static int next_run(struct db *db, struct export_cursor *cursor, struct err *err
 	if (r < 0)
 		return r;
 	if (!run) {
-		cursor->phase = EXPORT_LATE;
+		end_phase(cursor);
 		return 0;
 	}
 	cursor->after_run = run;
@@ -243,8 +259,8 @@ static int step_late(struct db *db, struct export_cursor *cursor, struct err *er
 	if (r == 0 && (chain.key || !cursor->tenant_uid[0]))
 		r = ledger_entries_after(
 			db, chain.key, cursor->late_number, LATE_A_STEP, take_late, cursor, err);
-	if (cursor->late_number == before)
-		cursor->phase = EXPORT_DONE;
+	if (r == 0 && cursor->late_number == before)
+		end_phase(cursor);
 	return r;
 }
 
@@ -258,8 +274,7 @@ int export_step(struct db *db, void *arg, struct err *err)
 		cursor->begun = true;
 		r = ledger_entries_last(db, &cursor->last_number, err);
 		cursor->late_number = cursor->last_number;
-		if (r == 0)
-			r = next_chain(db, cursor, err);
+		cursor->phase = cursor->closed_last ? EXPORT_OPEN : EXPORT_CLOSED;
 	}
 	for (unsigned i = 0;
 		r == 0 && i < CHAINS_A_STEP && !cursor->n_items && cursor->phase == EXPORT_CLOSED;

@@ -15,6 +15,7 @@ struct export_item {
 	bool final;
 };
 
+/* What is closed, what is open, and what was closed since the export began, before its turn. */
 enum export_phase { EXPORT_CLOSED, EXPORT_OPEN, EXPORT_LATE, EXPORT_DONE };
 
 struct export_cursor {
@@ -24,6 +25,7 @@ struct export_cursor {
 	uint64_t gap_usec;
 	char tenant_uid[UID_SIZE]; /* "": all */
 	char host[LEDGER_HOST_SIZE];
+	bool closed_last; /* what is closed comes last, and a tenant's at once */
 	/* Where it stands. */
 	enum export_phase phase;
 	bool begun;

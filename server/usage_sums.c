@@ -100,8 +100,8 @@ int usage_hours_hold(size_t *of_all, size_t *held, size_t hours, struct err *err
 	if (*of_all <= USAGE_HOURS_MAX)
 		return 0;
 	return err_set(err, ERR_RESOURCE_EXHAUSTED, "TOO_MANY_HOURS",
-		"net.p95 is of more than %u hours of tenants' traffic, with what other calls"
-		" ask for; ask for a shorter period, or for one tenant at a time",
+		"net.p95 is of more than %u hours that are not closed yet, with what other calls"
+		" ask for; ask again later, for a shorter period, or for one tenant at a time",
 		USAGE_HOURS_MAX);
 }
 

@@ -1,6 +1,6 @@
 /*
  * Figures of a ledger of many tenants over a long time, made here: one container each, a record of
- * each hour and meter. How long closing, an export of one month, the sums and the proof of one
+ * each hour and meter. How long closing, an export of one month, its sums and the proof of one
  * tenant take, and how much room it needs. test_ledger_year.py holds a tenth of it against what was
  * made.
  *
@@ -13,7 +13,7 @@
  */
 #include "server/ledger_entries.h"
 #include "server/ledger_verify.h"
-#include "server/usage_sums.h"
+#include "server/tenant_sums.h"
 
 #include "base/cleanup.h"
 
@@ -292,6 +292,35 @@ static void sum_one(const struct bench *b)
 	export_cursor_finish(&cursor);
 }
 
+/* As `croft usage totals` reads them. */
+static void sum_all(const struct bench *b)
+{
+	struct export_cursor cursor = {.from_wall_usec = EPOCH,
+		.to_wall_usec = EPOCH + MONTH_HOURS * LEDGER_HOUR_USEC,
+		.gap_usec = 31000000,
+		.closed_last = true};
+	uint64_t start = clock_boot_usec();
+	struct tenant_sums sums = {.hours = 0};
+	uint64_t longest = 0;
+	size_t hours = 0;
+	struct err err;
+
+	while (!tenant_sums_is_done(&sums, &cursor)) {
+		uint64_t step = clock_boot_usec();
+
+		check(tenant_sums_step(b->db, &sums, &cursor, &err), &err);
+		step = clock_boot_usec() - step;
+		longest = step > longest ? step : longest;
+		hours = sums.hours > hours ? sums.hours : hours;
+	}
+	printf("totals of a month %10zu tenants in %.2f s; longest step %.1f ms; %zu hours kept at"
+	       " once, and %.1f MiB of sums\n",
+		sums.tenants.n, seconds_since(start), (double)longest / 1000, hours,
+		(double)(sums.tenants.n * sizeof(struct sums_of_tenant)) / 1048576);
+	tenant_sums_finish(&sums);
+	export_cursor_finish(&cursor);
+}
+
 static void verify_one(const struct bench *b)
 {
 	struct ledger_verifier *v = calloc(1, sizeof(*v));
@@ -359,6 +388,7 @@ int main(int argc, char **argv)
 	generate(&b);
 	export_month(&b);
 	sum_one(&b);
+	sum_all(&b);
 	verify_one(&b);
 	db_close(b.db);
 	if (stat(argv[1], &st) == 0)

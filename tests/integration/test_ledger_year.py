@@ -30,5 +30,7 @@ def test_a_year(tmp_path):
                                                (TENANTS - 16) * HOURS * each]
     assert numbers("export of a month")[0] == TENANTS * MONTH * each
     assert numbers("sums of a month")[0] == MONTH
+    totals = numbers("totals of a month")
+    assert (totals[0], totals[3]) == (TENANTS, MONTH)
     proven, *_, problems = numbers("proof of a tenant")
     assert (proven, problems) == (HOURS * each, 0)
