@@ -45,3 +45,17 @@ const char *span_write(int64_t seconds, char out[static SPAN_TEXT_SIZE])
 	snprintf(out, SPAN_TEXT_SIZE, "%" PRId64 "%c", seconds / units[i].seconds, units[i].letter);
 	return out;
 }
+
+const char *span_write_schedule(
+	int64_t every_s, uint32_t keep, int64_t expire_s, char out[static SPAN_SCHEDULE_SIZE])
+{
+	char every[SPAN_TEXT_SIZE];
+	char expire[SPAN_TEXT_SIZE];
+
+	out[0] = '\0';
+	if (every_s)
+		snprintf(out, SPAN_SCHEDULE_SIZE, "every %s, %" PRIu32 " kept%s%s",
+			span_write(every_s, every), keep, expire_s ? " for " : "",
+			expire_s ? span_write(expire_s, expire) : "");
+	return out;
+}

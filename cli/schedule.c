@@ -66,15 +66,11 @@ const char *schedule_text(const ProtobufCMessage *m, bool human, char buf[static
 {
 	const Croft__V1__Container *c = (const void *)m;
 	const Croft__V1__SnapshotSchedule *s = c->snapshot_schedule;
-	char every[SPAN_TEXT_SIZE];
-	char expire[SPAN_TEXT_SIZE];
 
 	(void)human;
 	buf[0] = '\0';
-	if (!s || !s->every)
-		return buf;
-	snprintf(buf, COLUMN_TEXT_MAX, "every %s, %u kept%s%s",
-		span_write(s->every->seconds, every), s->keep, s->expire ? " for " : "",
-		s->expire ? span_write(s->expire->seconds, expire) : "");
+	if (s && s->every)
+		span_write_schedule(
+			s->every->seconds, s->keep, s->expire ? s->expire->seconds : 0, buf);
 	return buf;
 }

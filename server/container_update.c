@@ -128,8 +128,8 @@ static int fill(
 void container_update_store(struct db_tx *tx, const struct container_op *op)
 {
 	const struct container *c = op->container;
-	char old[SCHEDULE_TEXT_SIZE];
-	char new[SCHEDULE_TEXT_SIZE];
+	char old[SPAN_SCHEDULE_SIZE];
+	char new[SPAN_SCHEDULE_SIZE];
 	char old_health[HEALTH_TOLD_SIZE];
 	char new_health[HEALTH_TOLD_SIZE];
 	struct changes changes;

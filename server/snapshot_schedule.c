@@ -5,7 +5,6 @@
 #include "server/snapshot_schedule.h"
 
 #include "base/log.h"
-#include "base/span.h"
 #include "server/hold.h"
 #include "server/link.h"
 #include "server/server.h"
@@ -86,17 +85,9 @@ const char *snapshot_schedule_write(
 }
 
 const char *snapshot_schedule_tell(
-	const struct snapshot_schedule *s, char out[static SCHEDULE_TEXT_SIZE])
+	const struct snapshot_schedule *s, char out[static SPAN_SCHEDULE_SIZE])
 {
-	char every[SPAN_TEXT_SIZE];
-	char expire[SPAN_TEXT_SIZE];
-
-	out[0] = '\0';
-	if (s->every_s)
-		snprintf(out, SCHEDULE_TEXT_SIZE, "every %s, %u kept%s%s",
-			span_write(s->every_s, every), s->keep, s->expire_s ? " for " : "",
-			s->expire_s ? span_write(s->expire_s, expire) : "");
-	return out;
+	return span_write_schedule(s->every_s, s->keep, s->expire_s, out);
 }
 
 int snapshot_schedule_parse(const char *text, struct snapshot_schedule *ret)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/span.h"
 #include "server/snapshot.h"
 
 #include "croft/v1/containers.pb-c.h"
@@ -25,9 +26,9 @@ int snapshot_expire_read(
 /* "86400 7 0 1795000000": as the database keeps it; "" for none. Returns out. */
 const char *snapshot_schedule_write(
 	const struct snapshot_schedule *schedule, char out[static SCHEDULE_TEXT_SIZE]);
-/* "every 1d, 7 kept for 30d": for people, in the command line's units; "" for none. Returns out. */
+/* By span_write_schedule(), for people. Returns out. */
 const char *snapshot_schedule_tell(
-	const struct snapshot_schedule *schedule, char out[static SCHEDULE_TEXT_SIZE]);
+	const struct snapshot_schedule *schedule, char out[static SPAN_SCHEDULE_SIZE]);
 /* Of snapshot_schedule_write(): -EBADMSG when it is no such text. */
 int snapshot_schedule_parse(const char *text, struct snapshot_schedule *ret);
 /* Also when the clock was set back by a minute more than a period: the time on record is of no use

@@ -53,25 +53,6 @@ static void names_tell_the_time(void **state)
 	assert_true(name_is_valid(name));
 }
 
-static void told_in_the_units_of_the_command_line(void **state)
-{
-	static const struct {
-		struct snapshot_schedule schedule;
-		const char *text;
-	} rows[] = {
-		{{0}, ""},
-		{{.every_s = 86400, .keep = 7}, "every 1d, 7 kept"},
-		{{.every_s = 5400, .keep = 100, .expire_s = 30 * 86400},
-			"every 90m, 100 kept for 30d"},
-		{{.every_s = 43200, .keep = 1, .expire_s = 61}, "every 12h, 1 kept for 61s"},
-	};
-	char text[SCHEDULE_TEXT_SIZE];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_string_equal(snapshot_schedule_tell(&rows[i].schedule, text), rows[i].text);
-}
-
 static void kept_as_text(void **state)
 {
 	static const char *const wrong[] = {"1", "9 7 0 0", "60 0 0 0", "60 7 -1 0", "60 101 0 0",
@@ -101,7 +82,6 @@ int main(void)
 		cmocka_unit_test(the_next_is_behind_now),
 		cmocka_unit_test(due_at_its_time_or_when_the_clock_was_set_back),
 		cmocka_unit_test(names_tell_the_time),
-		cmocka_unit_test(told_in_the_units_of_the_command_line),
 		cmocka_unit_test(kept_as_text),
 	};
 

@@ -51,12 +51,37 @@ static void in_the_largest_unit(void **state)
 	assert_string_equal(span_write(INT64_MAX, out), "9223372036854775807s");
 }
 
+static void schedules_are_told_in_them(void **state)
+{
+	static const struct {
+		int64_t every_s;
+		uint32_t keep;
+		int64_t expire_s;
+		const char *text;
+	} rows[] = {
+		{0, 7, 86400, ""},
+		{86400, 7, 0, "every 1d, 7 kept"},
+		{5400, 100, 30 * 86400, "every 90m, 100 kept for 30d"},
+		{43200, 1, 61, "every 12h, 1 kept for 61s"},
+		{INT64_MAX, UINT32_MAX, INT64_MAX,
+			"every 9223372036854775807s, 4294967295 kept for 9223372036854775807s"},
+	};
+	char out[SPAN_SCHEDULE_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_string_equal(
+			span_write_schedule(rows[i].every_s, rows[i].keep, rows[i].expire_s, out),
+			rows[i].text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(units_are_seconds_to_days),
 		cmocka_unit_test(what_is_none),
 		cmocka_unit_test(in_the_largest_unit),
+		cmocka_unit_test(schedules_are_told_in_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
