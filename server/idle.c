@@ -91,11 +91,27 @@ static void unmark(struct server *server, struct container *c, const char *thawe
 	struct db_tx *tx = db_tx_new_essential();
 
 	c->run.idle = 0;
+	c->idle.thaw_due = false;
 	store_run_idle(tx, &c->run);
 	if (thawed_by)
 		add_event(tx, c, thawed_by);
 	db_commit(server->db, tx, NULL, NULL);
 	touch(c);
+}
+
+static void tell_waiters(struct container *c, const struct err *err)
+{
+	c->idle.wanted = false;
+	waiters_call(&c->idle.waiters, err);
+}
+
+/* Some of it may stand still: it is frozen, until a look at it has thawed it. */
+static void put_off(struct container *c, const struct err *err)
+{
+	if (!c->idle.thaw_due)
+		log_warning("idle-not-thawed tenant=%s container=%s error=\"%s\"", c->tenant->name,
+			c->name, err->msg);
+	c->idle.thaw_due = true;
 }
 
 static void on_thawed(
@@ -109,24 +125,25 @@ static void on_thawed(
 	/* It may have been stopped, or have ended, meanwhile. */
 	if (c->state == CONTAINER_FREEZING) {
 		c->state = err ? CONTAINER_FROZEN : CONTAINER_RUNNING;
-		if (!err)
+		if (err)
+			put_off(c, err);
+		else
 			unmark(t->server, c, c->idle.why);
 	}
-	c->idle.wanted = false;
-	waiters_call(&c->idle.waiters, err);
+	tell_waiters(c, err);
 	transition_free(t);
 }
 
 static int thaw(struct server *server, struct container *c, struct err *err)
 {
 	struct transition *t = transition_new(server, c);
-	int r;
+	int r = t ? ask(t, false, on_thawed, err) : err_oom(err);
 
-	if (!t)
-		return err_oom(err);
-	r = ask(t, false, on_thawed, err);
-	if (r < 0)
+	if (r == 0)
+		return 0;
+	if (t)
 		transition_free(t);
+	put_off(c, err);
 	return r;
 }
 
@@ -142,7 +159,9 @@ int idle_wake(struct server *server, struct container *c, const char *why,
 	/* While it is on its way, either way, the end of that goes on with it. */
 	if (r < 0 || c->idle.wanted)
 		return r;
-	c->idle.why = why;
+	/* One that has failed before is not for them. */
+	if (!c->idle.thaw_due)
+		c->idle.why = why;
 	if (c->state == CONTAINER_FROZEN)
 		r = thaw(server, c, err);
 	c->idle.wanted = r == 0;
@@ -157,6 +176,7 @@ int idle_wake(struct server *server, struct container *c, const char *why,
 void idle_keep_frozen(struct db_tx *tx, struct container *c)
 {
 	c->run.idle = 0;
+	c->idle.thaw_due = false;
 	store_run_idle(tx, &c->run);
 }
 
@@ -176,32 +196,32 @@ static void tell_frozen(struct server *server, const struct container *c)
 	db_commit(server->db, tx, NULL, NULL);
 }
 
-/* Somebody came while it was being frozen. */
-static void go_on(struct server *server, struct container *c, const struct err *failure)
+/* What could not be frozen in time is not left half frozen. No event says that it was frozen. */
+static void take_back(struct container *c, const struct err *why)
 {
-	struct err err;
-
-	if (!c->idle.wanted)
-		return;
-	if (!failure && c->state == CONTAINER_FROZEN && thaw(server, c, &err) == 0)
-		return;
-	c->idle.wanted = false;
-	waiters_call(&c->idle.waiters, failure ? failure : &err);
-}
-
-/* What could not be frozen in time is not left half frozen. */
-static void take_back(struct server *server, struct container *c, const struct err *why)
-{
-	struct msg_freeze msg = {.frozen = false};
-	struct err err;
-
-	memcpy(msg.tenant, c->tenant->name, sizeof(msg.tenant));
-	memcpy(msg.container, c->name, sizeof(msg.container));
-	link_send(server->link, MSG_CONTAINER_FREEZE, &msg, NULL, 0, NULL, NULL, &err);
 	log_info("idle-not-frozen tenant=%s container=%s error=\"%s\"", c->tenant->name, c->name,
 		why->msg);
-	c->state = CONTAINER_RUNNING;
-	unmark(server, c, NULL);
+	c->idle.wanted = true;
+	c->idle.why = NULL;
+}
+
+/* Somebody may have come while it was being frozen. */
+static void settle(struct server *server, struct container *c, const struct err *err)
+{
+	struct err failure;
+
+	/* The next one tells what became of it. */
+	if (err && !strcmp(err->reason, "SUPERVISOR_GONE")) {
+		tell_waiters(c, err);
+		return;
+	}
+	c->state = CONTAINER_FROZEN;
+	if (err)
+		take_back(c, err);
+	else
+		tell_frozen(server, c);
+	if (c->idle.wanted && thaw(server, c, &failure) < 0)
+		tell_waiters(c, &failure);
 }
 
 static void on_frozen(
@@ -213,15 +233,8 @@ static void on_frozen(
 	(void)reply;
 	link_close_fds(fds, n_fds);
 	/* It may have been stopped, or have ended: then nobody waits any more. */
-	if (c->state == CONTAINER_FREEZING) {
-		if (!err) {
-			c->state = CONTAINER_FROZEN;
-			tell_frozen(t->server, c);
-		} else if (strcmp(err->reason, "SUPERVISOR_GONE") != 0) {
-			take_back(t->server, c, err);
-		} /* Else the next one tells what became of it. */
-		go_on(t->server, c, err);
-	}
+	if (c->state == CONTAINER_FREEZING)
+		settle(t->server, c, err);
 	transition_free(t);
 }
 
@@ -308,7 +321,8 @@ static void look_at(struct server *server, struct container *c, const uint64_t *
 	struct err err;
 
 	if (idle_is_frozen(c)) {
-		if (came && c->state == CONTAINER_FROZEN && !c->tenant->suspended)
+		if ((came || c->idle.thaw_due) && c->state == CONTAINER_FROZEN &&
+			!c->tenant->suspended)
 			idle_wake(server, c, "network", NULL, NULL, &err);
 		return;
 	}
@@ -426,10 +440,10 @@ void idle_end(struct container *c)
 {
 	struct err err;
 
-	c->idle.wanted = false;
+	c->idle.thaw_due = false;
 	err_set(&err, ERR_FAILED_PRECONDITION, "CONTAINER_NOT_RUNNING", "%s/%s has ended meanwhile",
 		c->tenant->name, c->name);
-	waiters_call(&c->idle.waiters, &err);
+	tell_waiters(c, &err);
 }
 
 int idle_create(struct server *server, struct err *err)

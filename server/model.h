@@ -329,6 +329,7 @@ struct idle {
 	uint64_t packets;	 /* that came for it, as last seen */
 	bool marking;		 /* that it is to be frozen is being committed */
 	bool wanted;		 /* it is to be thawed */
+	bool thaw_due;		 /* that has failed, and is tried again */
 	const char *why;
 	struct waiter_list waiters; /* for that */
 };

@@ -161,6 +161,12 @@ class Cgroup:
                         return True
         return False
 
+    def is_told_to_freeze(self):
+        """Also where some of it does not: it will when it can."""
+        root = self._roots["unified"]
+        with open(f"{root}/{self.path}/cgroup.freeze", encoding="ascii") as f:
+            return f.read().strip() == "1"
+
     def processes(self):
         """Every pid in this cgroup and below."""
         found = set()

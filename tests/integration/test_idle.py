@@ -1,13 +1,18 @@
 """Containers that do nothing are frozen, and thawed by whoever needs them."""
 
 import concurrent.futures
+import contextlib
 import json
+import os
+import signal
 import time
 
 import pytest
 
 import kernel
 from croft_harness import wait_until
+from test_hold_thaw import starved
+from test_views import LXCFS, lxcfs_of
 
 WAIT = 60
 
@@ -134,6 +139,45 @@ def test_a_suspended_tenant_wakes_nobody(box):
     assert frozen(box)
     box.ok("tenant", "resume", "acme")
     assert box.sh("acme/web", "echo here") == "here\n"
+
+
+def test_a_thaw_that_fails_is_tried_again(box):
+    """Nobody else would: it is not to be frozen any more."""
+    launch(box)
+    until_frozen(box)
+    box.ok("tenant", "suspend", "acme", "--reason", "test")
+    box.ok("set", "acme/web", "--idle-freeze", "none")
+    with starved(box):
+        box.refused("tenant", "resume", "acme", match="goes on trying")
+        assert frozen(box)
+    wait_until("it runs", lambda: box.info("acme/web")["state"] == "RUNNING", WAIT)
+    assert box.sh("acme/web", "echo here") == "here\n"
+
+
+@pytest.mark.skipif(not os.access(LXCFS, os.X_OK), reason="lxcfs is not installed")
+def test_what_cannot_be_frozen_is_not_left_half_frozen(bare_daemon):
+    """A process that waits for a file system cannot be frozen, and what was frozen beside it is not
+    thawed at first."""
+    box = bare_daemon
+    box.start("--lxcfs", LXCFS)
+    box.busybox()
+    launch(box, init=["/bin/sh", "-c", "until [ -e /go ]; do sleep 0.1; done; cat /proc/meminfo;"
+                      "sleep 1000"])
+    lxcfs = lxcfs_of(box, "acme")
+    cgroup = kernel.Cgroup(box.parent, "acme", "web")
+    os.kill(lxcfs, signal.SIGSTOP)
+    try:
+        box.sh("acme/web", "touch /go")
+        wait_until("it is told to freeze", cgroup.is_told_to_freeze, WAIT, 0.1)
+        with starved(box):
+            wait_until("it is given up", lambda: box.info("acme/web")["state"] != "FREEZING", WAIT)
+            assert cgroup.is_told_to_freeze()
+        assert box.exec("acme/web", "/bin/echo", "here").out == "here\n"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(lxcfs, signal.SIGCONT)
+    assert not cgroup.is_told_to_freeze()
+    assert told(box, "frozen") == told(box, "thawed") == []
 
 
 def test_what_is_refused(box):
