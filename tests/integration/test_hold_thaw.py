@@ -3,6 +3,8 @@
 import contextlib
 import resource
 
+import pytest
+
 from croft_harness import wait_until
 from test_holds import counter, holds, is_still, nothing_committed, resume, suspend, told
 
@@ -43,6 +45,22 @@ class TestThaw:
         resume(box, "abuse")
         assert not is_still(box)
         assert box.exec("acme/web", "/bin/true").rc == 0
+
+    def test_is_not_told_done_to_the_same_request(self, box):
+        """Though that it is lifted, and its reply with it, is on record."""
+        import grpc
+        box.tenant()
+        counter(box, "acme/web")
+        suspend(box, "abuse")
+        with box.api() as api:
+            request = {"name": "tenants/acme", "type": "ABUSE", "request_id": "one"}
+            with starved(box):
+                for _ in range(3):
+                    with pytest.raises(grpc.RpcError) as e:
+                        api.call("Tenants/ResumeTenant", request)
+                    assert "still frozen" in e.value.details()
+            api.call("Tenants/ResumeTenant", request)
+            assert not is_still(box)
 
     def test_of_who_is_held_again_waits_for_that(self, box):
         box.tenant()
