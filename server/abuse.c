@@ -339,6 +339,7 @@ void abuse_destroy(struct server *server)
 		return;
 	while (!LIST_EMPTY(&abuse->cases))
 		abuse_case_free(LIST_FIRST(&abuse->cases));
+	abuse_keeper_finish(&abuse->keeper);
 	free(abuse->rules);
 	free(abuse);
 	server->abuse = NULL;

@@ -55,7 +55,7 @@ void abuse_take_refused(struct server *server, struct tenant *tenant, uint32_t r
 
 /* --- abuse_keep.c --- */
 
-/* Puts long windows on record: at the end. */
+/* Puts all long windows on record, in this turn of the loop: at the end. */
 void abuse_keep(struct server *server);
 
 /* --- abuse_judge.c --- */

@@ -45,6 +45,14 @@ struct abuse_subject {
 	uint64_t refused_boot_usec[NET_REFUSED_OF_TENANTS];
 };
 
+/* How far putting windows on record has come. */
+struct abuse_keeper {
+	struct event *turn; /* owned: the next slice */
+	uint64_t began_boot_usec;
+	char tenant[NAME_SIZE];
+	char container[NAME_SIZE]; /* "": the tenant itself */
+};
+
 struct abuse {
 	struct abuse_rules *rules; /* owned */
 	bool builtin;
@@ -52,6 +60,7 @@ struct abuse {
 	char error[ERR_MSG_MAX]; /* why the file was refused when it was last read */
 	uint64_t next_number;
 	uint64_t kept_boot_usec; /* when windows were last put on record; 0: not yet */
+	struct abuse_keeper keeper;
 	LIST_HEAD(, abuse_case) cases;
 };
 
@@ -96,8 +105,11 @@ void abuse_peers_ask(struct abuse_case *one, void (*done)(struct abuse_case *one
 
 /* Windows that are on record. Before db_start(), when there are rules. */
 int abuse_keep_load(struct server *server, struct err *err);
-/* Puts on record what has changed, if it is time. */
+/* Windows a turn of the loop, and a transaction: a microsecond or two each. */
+#define ABUSE_ROWS_A_TURN 512
+/* Puts on record what has changed, if it is time: in this turn of the loop and those behind it. */
 void abuse_keep_when_due(struct server *server);
+void abuse_keeper_finish(struct abuse_keeper *keeper);
 
 /* --- abuse_judge.c --- */
 
