@@ -326,9 +326,15 @@ static void freeze_done(struct task *task, struct job_result *result)
 {
 	const struct msg_freeze *msg = &task->u.freeze;
 	struct container *c = container_find(task->s, msg->tenant, msg->container);
+	struct cgroup_id id = frozen_id(msg);
+	struct err ignored;
 
 	if (c)
 		c->freezing = false;
+	/* What did not come to a stand in time is not left to do so later, when it is taken to run.
+	 */
+	if (c && msg->frozen && result->r < 0)
+		cgroup_thaw(task->s->cgroups, &id, &ignored);
 	handler_answer(task->s, &task->request, result->r, &result->err);
 }
 

@@ -154,30 +154,56 @@ def test_a_thaw_that_fails_is_tried_again(box):
     assert box.sh("acme/web", "echo here") == "here\n"
 
 
-@pytest.mark.skipif(not os.access(LXCFS, os.X_OK), reason="lxcfs is not installed")
-def test_what_cannot_be_frozen_is_not_left_half_frozen(bare_daemon):
-    """A process that waits for a file system cannot be frozen, and what was frozen beside it is not
-    thawed at first."""
-    box = bare_daemon
-    box.start("--lxcfs", LXCFS)
-    box.busybox()
-    launch(box, init=["/bin/sh", "-c", "until [ -e /go ]; do sleep 0.1; done; cat /proc/meminfo;"
-                      "sleep 1000"])
-    lxcfs = lxcfs_of(box, "acme")
-    cgroup = kernel.Cgroup(box.parent, "acme", "web")
-    os.kill(lxcfs, signal.SIGSTOP)
-    try:
-        box.sh("acme/web", "touch /go")
-        wait_until("it is told to freeze", cgroup.is_told_to_freeze, WAIT, 0.1)
-        with starved(box):
-            wait_until("it is given up", lambda: box.info("acme/web")["state"] != "FREEZING", WAIT)
-            assert cgroup.is_told_to_freeze()
-        assert box.exec("acme/web", "/bin/echo", "here").out == "here\n"
-    finally:
+@pytest.fixture
+def stuck(bare_daemon):
+    """Launches acme/web, of which a process waits for a file system that does not answer: it cannot
+    be frozen. Returns (daemon, its cgroup)."""
+    if not os.access(LXCFS, os.X_OK):
+        pytest.skip("lxcfs is not installed")
+    bare_daemon.start("--lxcfs", LXCFS)
+    bare_daemon.busybox()
+    bare_daemon.tenant()
+    lxcfs = []
+
+    def begin(*options):
+        bare_daemon.launch("acme/web", options=options, init=[
+            "/bin/sh", "-c", "until [ -e /go ]; do sleep 0.1; done; cat /proc/meminfo; sleep 1000"])
+        lxcfs.append(lxcfs_of(bare_daemon, "acme"))
+        os.kill(lxcfs[0], signal.SIGSTOP)
+        bare_daemon.sh("acme/web", "touch /go")
+        return bare_daemon, bare_daemon.cgroup("acme/web")
+    yield begin
+    for pid in lxcfs:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(lxcfs, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
+
+
+def wchan(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/wchan", encoding="ascii") as f:
+        return f.read()
+    return ""
+
+
+def test_what_cannot_be_frozen_is_not_left_half_frozen(stuck):
+    """Though what was frozen beside it is not thawed at first."""
+    box, cgroup = stuck("--idle-freeze", "1s")
+    wait_until("it is told to freeze", cgroup.is_told_to_freeze, WAIT, 0.1)
+    with starved(box):
+        wait_until("it is given up", lambda: box.info("acme/web")["state"] != "FREEZING", WAIT)
+        assert cgroup.is_told_to_freeze()
+    assert box.exec("acme/web", "/bin/echo", "here").out == "here\n"
     assert not cgroup.is_told_to_freeze()
     assert told(box, "frozen") == told(box, "thawed") == []
+
+
+def test_what_cannot_be_frozen_by_hand_goes_on(stuck):
+    box, cgroup = stuck()
+    wait_until("it waits", lambda: any("request_wait_answer" in wchan(pid)
+                                       for pid in cgroup.processes()), WAIT)
+    box.refused("freeze", "acme/web")
+    assert box.info("acme/web")["state"] == "RUNNING"
+    assert not cgroup.is_told_to_freeze()
+    assert box.exec("acme/web", "/bin/echo", "here").out == "here\n"
 
 
 def test_what_is_refused(box):
