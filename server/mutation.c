@@ -237,21 +237,40 @@ void mutation_reply(struct mutation *m, const ProtobufCMessage *reply)
 	mutation_free(m);
 }
 
-/* Behind the transaction that it may have been stored by. */
-static void take_back_reply(struct mutation *m)
+static void fail(struct mutation *m, const struct err *err)
+{
+	grpc_fail(m->call, err);
+	if (m->request)
+		request_finish(m->server->requests, m->request, NULL, 0, m->reply != NULL, err);
+	mutation_free(m);
+}
+
+/* What could not be taken back is all the same what has come of it. */
+static void on_taken_back(void *arg, const struct err *err)
+{
+	struct mutation *m = arg;
+
+	(void)err;
+	fail(m, &m->failure);
+}
+
+/*
+ * Behind the transaction that it may have been stored by, and before anybody is told: else who is
+ * told of the failure, and asks again, may be answered by the next croftd with success.
+ */
+static void take_back_reply(struct mutation *m, const struct err *failure)
 {
 	struct db_tx *tx = db_tx_new_essential();
 
+	m->failure = *failure;
 	request_take_back(tx, m->request);
-	db_commit(m->server->db, tx, NULL, NULL);
+	db_commit(m->server->db, tx, on_taken_back, m);
 }
 
 void mutation_fail(struct mutation *m, const struct err *err)
 {
-	grpc_fail(m->call, err);
 	if (m->request && m->reply)
-		take_back_reply(m);
-	if (m->request)
-		request_finish(m->server->requests, m->request, NULL, 0, m->reply != NULL, err);
-	mutation_free(m);
+		take_back_reply(m, err);
+	else
+		fail(m, err);
 }

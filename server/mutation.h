@@ -16,6 +16,7 @@ struct mutation {
 	struct request_entry *request; /* NULL: no request_id was given */
 	uint8_t *reply;		       /* owned: as stored */
 	size_t reply_size;
+	struct err failure; /* while the reply is taken back */
 };
 
 /*
