@@ -1,8 +1,8 @@
 /*
  * Proving the ledger: a tenant's chain, hash by hash, and that its entries say "gap" where one is
  * on record; that each of its runs' entries follow each other without hole or overlap, and say what
- * the samples say that are still there; and that all of them are no more than the tenant's directory
- * counted. In steps of bounded work on the database's thread.
+ * the samples say that are still there; and that all of them are no more than the tenant's
+ * directory counted. In steps of bounded work on the database's thread.
  */
 #pragma once
 
