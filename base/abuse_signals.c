@@ -109,7 +109,7 @@ const char abuse_rules_builtin[] =
 	"window = 1m\n"
 	"action = notify\n"
 	"\n"
-	"# Where the kernel counts what a tenant's own limit refused for no container.\n"
+	"# Of all its containers, and what its own limit refused, which may be no container's.\n"
 	"[rule fork-bomb-of-tenant]\n"
 	"signal = forks-denied\n"
 	"per = tenant\n"

@@ -460,28 +460,16 @@ static const char partial_writes[] =
 	"ALTER TABLE runs ADD COLUMN partial_writes INTEGER NOT NULL DEFAULT 0;";
 
 /*
- * What a tenant's directory counts is cut and closed like a run. Those there are go on from their
- * last sample, which is their start now; of those that have ended there is nothing to be billed.
+ * What a tenant's directory counts is cut and closed like a run. The rows there are have ended with
+ * this version: croftd makes another, which goes on from what the directory has counted by then.
+ * Their samples are nobody's, and deleted in steps (ledger_prune.c). What its totals had of limits
+ * was its containers' too.
  */
-#define OLD_OWN	 "(SELECT key FROM runs WHERE kind = 0 AND container_uid = '')"
-#define OPEN_OWN "(SELECT key FROM runs WHERE kind = 5 AND end_wall IS NULL)"
 static const char own_meters[] =
-	"DELETE FROM gaps WHERE run IN " OLD_OWN ";"
-	"DELETE FROM samples WHERE run IN " OLD_OWN
-	" AND (sequence < (SELECT max(l.sequence) FROM samples l WHERE l.run = samples.run)"
-	" OR EXISTS (SELECT 1 FROM runs r WHERE r.key = run AND r.end_wall IS NOT NULL));"
-	"UPDATE runs SET kind = 5 WHERE key IN " OLD_OWN ";"
-	"UPDATE samples SET sequence = 0 WHERE run IN " OPEN_OWN ";"
-	"UPDATE runs SET start_boot = s.boot, start_wall = s.wall FROM samples s"
-	" WHERE s.run = runs.key AND runs.key IN " OPEN_OWN ";"
-	"INSERT INTO ledger_open (run, hour_end, window_start, boot, sequence, net_sequence,"
-	" io_sequence, terms, carry) SELECT r.key, r.start_wall - r.start_wall % 3600000000"
-	" + 3600000000, r.start_wall, r.start_boot, 0, 0, 0, coalesce((SELECT max(l.key)"
-	" FROM ledger_terms l WHERE l.tenant_uid = r.tenant_uid AND l.container_uid = ''"
-	" AND (l.boot_id <> r.boot_id OR l.boot <= r.start_boot)), 0), x''"
-	" FROM runs r WHERE r.key IN " OPEN_OWN " AND r.start_wall IS NOT NULL;"
-	/* Were its containers' too, by kernels that counted any. */
-	"UPDATE totals SET pids_denied = 0 WHERE uid GLOB 'own:*';";
+	"UPDATE runs SET kind = 5, end_wall = coalesce(end_wall, start_wall, 0)"
+	" WHERE kind = 0 AND container_uid = '';"
+	"UPDATE totals SET pids_denied = 0, at_limit = 0 WHERE uid GLOB 'own:*';"
+	"CREATE INDEX runs_own ON runs(tenant_uid, key) WHERE kind = 5;";
 
 /*
  * A closed hour that says "gap" has rows of gaps, and the other way round, from the entry behind

@@ -129,7 +129,7 @@ bool faults_add_events(struct db_tx *tx, struct container *c, const struct count
 	return added;
 }
 
-bool faults_add_tenant_events(struct db_tx *tx, struct tenant *t)
+bool faults_add_tenant_events(struct db_tx *tx, struct tenant *t, bool final)
 {
 	struct run *run = &t->own;
 	const struct usage_point *last = &run->last;
@@ -137,7 +137,7 @@ bool faults_add_tenant_events(struct db_tx *tx, struct tenant *t)
 	uint64_t new;
 
 	if (!rose(run, &last->counters, FAULT_PIDS) ||
-		!is_due(run, FAULT_PIDS, last->boot_usec, false))
+		!is_due(run, FAULT_PIDS, last->boot_usec, final))
 		return false;
 	new = count(&d, run, FAULT_PIDS, &last->counters);
 	add_limit(&d, t->limits.value[LIMIT_PIDS]);

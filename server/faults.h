@@ -15,9 +15,10 @@ bool faults_add_events(struct db_tx *tx, struct container *container,
 	const struct counters *counters, uint64_t now_boot_usec, bool final);
 /*
  * Adds an event of forks that a tenant's own limit refused and that no container counted, as of its
- * directory's last sample. Its OOM kills are its containers'. Returns true when it added one.
+ * directory's last sample; `final` as above. Its OOM kills are its containers'. Returns true when
+ * it added one.
  */
-bool faults_add_tenant_events(struct db_tx *tx, struct tenant *tenant);
+bool faults_add_tenant_events(struct db_tx *tx, struct tenant *tenant, bool final);
 /* True when a call of faults_add_events() would add something. */
 bool faults_pending(
 	const struct container *container, const struct counters *counters, uint64_t now_boot_usec);

@@ -139,16 +139,14 @@ static void add_fell_event(
 		c->name);
 }
 
-static void add_work_fell_event(
-	struct db_tx *tx, const struct tenant *t, const struct usage_point *point)
+static void add_tenant_fell_event(
+	struct db_tx *tx, const struct tenant *t, const char *what, const struct usage_point *point)
 {
 	struct details d;
 
 	detail_sequence(&d, point);
 	events_add_tenant(tx, t, "usage.counter_fell", details_end(&d),
-		"a counter of the work for %s outside its containers fell; nothing is counted for "
-		"that interval",
-		t->name);
+		"a counter of %s %s fell; nothing is counted for that interval", what, t->name);
 }
 
 /* What the sample says of limits; and that it was told, so that a restart does not say it again. */
@@ -157,7 +155,7 @@ static void tell_limits(struct server *server, struct db_tx *tx, struct tenant *
 {
 	const struct usage_point *before = &run->unsure.before;
 	bool told = c ? faults_add_events(tx, c, &run->last.counters, run->last.boot_usec, final)
-		      : faults_add_tenant_events(tx, t);
+		      : faults_add_tenant_events(tx, t, final);
 
 	if (c)
 		sessions_add_events(tx, c, run->last.boot_usec, final);
@@ -197,11 +195,12 @@ void ledger_add_own_sample(struct server *server, struct db_tx *tx, struct tenan
 	struct usage_totals delta = {0};
 	char uid[OWN_UID_SIZE];
 
-	usage_add(&delta, &t->own.last, point, ledger_gap_usec(server));
+	if (usage_add(&delta, &t->own.last, point, ledger_gap_usec(server)) & USAGE_COUNTER_FELL)
+		add_tenant_fell_event(tx, t, "the directory of tenant", point);
 	abuse_take_own(server, t, &t->own.last, point);
 	usage_totals_merge(&t->own_totals, &delta);
 	add_point(tx, &t->own, point, &delta, sweep);
-	tell_limits(server, tx, t, NULL, &t->own, false);
+	tell_limits(server, tx, t, NULL, &t->own, sweep == LEDGER_FINAL);
 	store_totals(tx, store_own_uid(t, uid), &t->own_totals);
 }
 
@@ -212,6 +211,6 @@ void ledger_add_work_sample(
 	struct usage_totals delta = none;
 
 	if (usage_add(&delta, &t->work.last, point, 0) & USAGE_COUNTER_FELL)
-		add_work_fell_event(tx, t, point);
+		add_tenant_fell_event(tx, t, "the work outside containers for tenant", point);
 	add_point(tx, &t->work, point, &none, sweep);
 }

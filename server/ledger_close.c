@@ -55,7 +55,7 @@ static int take(struct ledger_walk *walk, const struct ledger_piece *piece,
 	return r;
 }
 
-/* In one transaction with the first of the hours that say so. */
+/* Not later than the first of the hours that say so. */
 static int take_gap(struct ledger_walk *walk, const struct usage_point *from,
 	const struct usage_point *to, struct err *err)
 {

@@ -53,6 +53,9 @@ struct ledger_meter {
 };
 
 #define LEDGER_METERS 40
+/* Places of some. */
+#define LEDGER_CPU_USED	       0
+#define LEDGER_TENANT_CPU_USED 33
 extern const struct ledger_meter ledger_meters[LEDGER_METERS];
 
 /* Of a set of meters. Sets are kept as numbers of any size, and are no part of a record's hash. */

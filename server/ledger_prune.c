@@ -56,6 +56,24 @@ static int find_last(struct db *db, struct ledger_pruner *p, uint64_t from, stru
 	return r;
 }
 
+/* Of a directory that an earlier version sampled, and that nothing was ever cut of. */
+static int begin_nobodys(struct db *db, struct ledger_pruner *p, struct err *err)
+{
+	uint64_t nobodys = 0;
+	int r = db_query(db,
+		"SELECT EXISTS (SELECT 1 FROM runs r WHERE key = ?1 AND kind = 5 AND NOT EXISTS"
+		" (SELECT 1 FROM ledger_open WHERE run = key)"
+		" AND NOT EXISTS (SELECT 1 FROM ledger_entries WHERE run = r.key))",
+		take_number, &nobodys, err, "u", p->after_run);
+
+	if (r < 0 || !nobodys)
+		return r;
+	p->whole = p->in_run = true;
+	p->first_sequence = 0;
+	return db_query(db, "SELECT max(sequence) FROM samples WHERE run = ?1", take_number,
+		&p->last.sequence, err, "u", p->after_run);
+}
+
 /* Runs are taken in the order of their keys; those that are through before have no samples left. */
 static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 {
@@ -73,7 +91,9 @@ static int next_run(struct db *db, struct ledger_pruner *p, struct err *err)
 		err, "u", run);
 	if (r == 0)
 		r = find_last(db, p, pruned, err);
-	if (r < 0 || !p->last.number || p->last.number == pruned)
+	if (r == 0 && !p->last.number)
+		return begin_nobodys(db, p, err);
+	if (r < 0 || p->last.number == pruned)
 		return r;
 	r = db_query(db,
 		"SELECT EXISTS (SELECT 1 FROM ledger_open WHERE run = ?1)"

@@ -82,6 +82,39 @@ static int check_gap(struct ledger_verifier *v, const struct ledger_entry *e, st
 	return 0;
 }
 
+/* What a cgroup counted is the difference of its ends, unless a counter fell. */
+static void check_amounts(struct ledger_verifier *v, const struct ledger_entry *e)
+{
+	const struct ledger_figures *f = &e->figures;
+
+	for (size_t m = 0; m < LEDGER_METERS && !(e->flags & LEDGER_FELL); m++)
+		if (ledger_entry_has(e, m) && ledger_meters[m].kind == METER_COUNTER &&
+			ledger_meters[m].group == USAGE_CGROUP &&
+			f->quantity[m] != f->counter_end[m] - f->counter_start[m])
+			add_problem(v, e, "%s is not what its counter went on by",
+				ledger_meters[m].name);
+}
+
+static int check_cut(struct ledger_verifier *v, const struct ledger_entry *e, struct err *err)
+{
+	check_amounts(v, e);
+	return check_gap(v, e, err);
+}
+
+/* One entry of a run goes on from where the one before it ended. */
+static bool goes_on(const struct ledger_entry *before, const struct ledger_entry *e)
+{
+	if (before->to_boot_usec != e->from_boot_usec)
+		return false;
+	for (size_t m = 0; m < LEDGER_METERS; m++)
+		if (ledger_meters[m].kind == METER_COUNTER &&
+			ledger_meters[m].group == USAGE_CGROUP && ledger_entry_has(before, m) &&
+			ledger_entry_has(e, m) &&
+			before->figures.counter_end[m] != e->figures.counter_start[m])
+			return false;
+	return true;
+}
+
 static int check_link(void *arg, const struct ledger_entry *e, const char *hash, struct err *err)
 {
 	struct ledger_verifier *v = arg;
@@ -91,7 +124,7 @@ static int check_link(void *arg, const struct ledger_entry *e, const char *hash,
 	if (r == 0 && e->flags & LEDGER_OPERATOR)
 		r = ledger_correction_check(v->db, e, &problem, err);
 	else if (r == 0)
-		r = check_gap(v, e, err);
+		r = check_cut(v, e, err);
 	if (r < 0)
 		return r;
 	if (problem)
@@ -246,7 +279,7 @@ static int check_tile(void *arg, const struct ledger_entry *e, const char *hash,
 	(void)err;
 	if (e->number > v->tiles_end)
 		return 0;
-	if (v->tile.number && v->tile.to_boot_usec != e->from_boot_usec)
+	if (v->tile.number && !goes_on(&v->tile, e))
 		add_problem(v, e, "it does not begin where the one before it ended");
 	v->tile = *e;
 	return 0;

@@ -6,12 +6,12 @@
 
 #include "base/cleanup.h"
 #include "server/sample_pack.h"
-
-#define CPU_USED	0 /* among meters; see ledger_meters.c */
-#define TENANT_CPU_USED 33
+#include "server/store.h"
 
 /* From when a run is known to end until nothing of it runs any more: it is killed meanwhile. */
 #define ENDING_USEC UINT64_C(60000000)
+
+#define ROWS_A_PART 5 /* what an entry costs, in rows of samples */
 
 static int take_own(sqlite3_stmt *row, void *arg, struct err *err)
 {
@@ -29,7 +29,7 @@ static void take_cpu(void *arg, int id, uint64_t value)
 {
 	struct ledger_whole *w = arg;
 
-	if (id == ledger_meters[TENANT_CPU_USED].counter_id)
+	if (id == ledger_meters[LEDGER_TENANT_CPU_USED].counter_id)
 		w->counted_usec = value;
 }
 
@@ -52,7 +52,7 @@ static int read_last(struct db *db, struct ledger_whole *w, struct err *err)
 	int r = ledger_entries_last_by(db, w->after_own, INT64_MAX, &last, err);
 
 	w->read_boot_usec = last.number ? last.to_boot_usec : 0;
-	w->counted_usec = last.number ? last.figures.counter_end[TENANT_CPU_USED] : 0;
+	w->counted_usec = last.number ? last.figures.counter_end[LEDGER_TENANT_CPU_USED] : 0;
 	return r;
 }
 
@@ -64,7 +64,8 @@ static int begin_own(struct db *db, struct ledger_whole *w, struct err *err)
 		" AND kind = 5 AND start_boot IS NOT NULL ORDER BY key LIMIT 1",
 		take_own, w, err, "su", w->tenant_uid, w->after_own);
 
-	w->after_run = 0;
+	/* What runs in it has later keys. */
+	w->after_run = w->after_own;
 	w->parts_usec = 0;
 	w->read_boot_usec = 0;
 	if (r == 0 && w->in_own)
@@ -78,6 +79,7 @@ static int begin_own(struct db *db, struct ledger_whole *w, struct err *err)
 struct part {
 	uint64_t run; /* 0: there is none */
 	bool counts;
+	bool beyond;		/* it is the directory's next boot of the host */
 	uint64_t end_boot_usec; /* 0: it has not ended */
 };
 
@@ -91,8 +93,8 @@ static uint64_t used_by_then(
 {
 	if (last->to_boot_usec == part->end_boot_usec &&
 		part->end_boot_usec + ENDING_USEC <= w->read_boot_usec)
-		return last->figures.counter_end[CPU_USED];
-	return last->figures.samples ? last->figures.counter_start[CPU_USED] : 0;
+		return last->figures.counter_end[LEDGER_CPU_USED];
+	return last->figures.samples ? last->figures.counter_start[LEDGER_CPU_USED] : 0;
 }
 
 static int take_part(sqlite3_stmt *row, void *arg, struct err *err)
@@ -103,24 +105,29 @@ static int take_part(sqlite3_stmt *row, void *arg, struct err *err)
 	part->run = db_column_u64(row, 0);
 	part->counts = sqlite3_column_int(row, 1);
 	part->end_boot_usec = db_column_u64(row, 2);
+	part->beyond = sqlite3_column_int(row, 3);
 	return 0;
 }
 
 /* Looks at the tenant's next run. *ret_any: there was one. */
-static int add_run(struct db *db, struct ledger_whole *w, bool *ret_any, struct err *err)
+static int add_run(
+	struct db *db, struct ledger_whole *w, size_t *rows, bool *ret_any, struct err *err)
 {
 	struct part part = {0};
 	struct ledger_entry last;
 	int r = db_query(db,
-		"SELECT key, kind IN (0, 4) AND boot_id = ?3 AND start_boot >= ?4, end_boot"
-		" FROM runs WHERE tenant_uid = ?1 AND key > ?2 ORDER BY key LIMIT 1",
-		take_part, &part, err, "susu", w->tenant_uid, w->after_run, w->boot_id,
-		w->start_boot_usec);
+		"SELECT key, kind IN (0, 4) AND boot_id = ?3 AND start_boot BETWEEN ?4 AND ?5,"
+		" end_boot, kind = 5 AND boot_id <> ?3 FROM runs WHERE tenant_uid = ?1"
+		" AND key > ?2 AND key < " STORE_HELD_KEYS " ORDER BY key LIMIT 1",
+		take_part, &part, err, "susuu", w->tenant_uid, w->after_run, w->boot_id,
+		w->start_boot_usec, w->read_boot_usec);
 
-	*ret_any = part.run != 0;
+	(*rows)--;
+	*ret_any = part.run && !part.beyond;
 	w->after_run = part.run;
 	if (r < 0 || !part.counts)
 		return r;
+	*rows -= *rows < ROWS_A_PART ? *rows : ROWS_A_PART;
 	r = ledger_entries_last_by(db, part.run, w->read_boot_usec, &last, err);
 	if (r == 0 && last.number)
 		w->parts_usec += used_by_then(w, &part, &last);
@@ -139,10 +146,8 @@ int ledger_whole_step(struct ledger_whole *w, struct db *db, size_t *rows, bool 
 		*ret_end = r == 0 && !w->in_own;
 		return r;
 	}
-	while (r == 0 && any && *rows) {
-		r = add_run(db, w, &any, err);
-		(*rows)--;
-	}
+	while (r == 0 && any && *rows)
+		r = add_run(db, w, rows, &any, err);
 	*ret_complete = r == 0 && !any;
 	w->in_own = any;
 	return r;

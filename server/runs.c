@@ -144,6 +144,18 @@ void run_end_tenant(struct db_tx *tx, struct tenant *t)
 	run->key = 0;
 }
 
+/* What a directory had counted before it has a row is on no bill. One that is new begins at 0. */
+static void take_base(struct db_tx *tx, struct run *run)
+{
+	struct counters base;
+	struct err err;
+
+	if (!run->files || counters_read(run->files, &base, &err) < 0)
+		return;
+	run->last.counters = base;
+	store_sample(tx, run, &run->last);
+}
+
 void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, size_t n_fds)
 {
 	size_t n_dirs = counters_n_dirs(link_cgroup_kind(server->link));
@@ -177,5 +189,6 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 	run->cgroup_inode = adopt_counters(server, run, COUNTERS_OF_TENANT, fds, NULL, -1, t->name);
 	store_add_run(tx, run, t, NULL);
 	store_confirm_run(tx, run);
+	take_base(tx, run);
 	db_commit(server->db, tx, NULL, NULL);
 }

@@ -103,8 +103,14 @@ static void take_back_new(struct tenant_op *op, const struct err *err)
 {
 	struct msg_tenant msg = {0};
 	struct err ignored;
+	struct db_tx *tx;
 
 	op->err = *err;
+	if (op->tenant->own.key) {
+		tx = db_tx_new_essential();
+		run_end_tenant(tx, op->tenant);
+		db_commit(op->server->db, tx, NULL, NULL);
+	}
 	memcpy(msg.tenant, op->tenant->name, sizeof(msg.tenant));
 	if (link_send(op->server->link, MSG_TENANT_REMOVE, &msg, NULL, 0, on_taken_back, op,
 		    &ignored) < 0)

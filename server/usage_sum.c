@@ -294,7 +294,7 @@ void usage_totals_take_own(struct usage_totals *totals, const struct usage_total
 	totals->pids_peak = greater(totals->pids_peak, own->pids_peak);
 	totals->pids_denied += own->pids_denied;
 	totals->oom_kills = greater(totals->oom_kills, own->oom_kills);
-	totals->memory_at_limit = greater(totals->memory_at_limit, own->memory_at_limit);
+	totals->memory_at_limit += own->memory_at_limit;
 }
 
 void usage_totals_subtract(struct usage_totals *from, const struct usage_totals *part)

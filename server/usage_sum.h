@@ -112,8 +112,8 @@ void usage_totals_merge(struct usage_totals *to, const struct usage_totals *from
 
 /*
  * What holds a tenant as a whole happens to its directory, of which its containers' sums say
- * nothing: of peaks, of time held back and of limits met the larger figure is taken. Refused forks
- * are added up, as no container counts those of the directory (counters.h).
+ * nothing: of peaks and of time held back the larger figure is taken. Limits that it met are added
+ * to those that they met, as no container counts those of the directory (counters.h).
  */
 void usage_totals_take_own(struct usage_totals *totals, const struct usage_totals *own);
 

@@ -42,7 +42,7 @@ UNDO = {
     "entries_of_run": ["DROP INDEX ledger_entries_of_run"],
     "asked_ends": ["ALTER TABLE runs DROP COLUMN kill_boot"],
     # Nothing of a directory was ever closed then.
-    "own_meters": ["UPDATE runs SET kind = 0 WHERE kind = 5"
+    "own_meters": ["DROP INDEX runs_own", "UPDATE runs SET kind = 0 WHERE kind = 5"
                    " AND NOT EXISTS (SELECT 1 FROM ledger_entries e WHERE e.run = runs.key)",
                    "DELETE FROM ledger_open WHERE run IN"
                    " (SELECT key FROM runs WHERE kind = 0 AND container_uid = '')"],

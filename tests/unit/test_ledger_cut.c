@@ -30,6 +30,8 @@ static void meters_are_those_of_before(void **state)
 		assert_string_equal(meter_names[m].name, ledger_meters[m].name);
 		assert_int_equal(meter_names[m].has_price, !ledger_meter_is_max(m));
 	}
+	assert_string_equal(names[LEDGER_CPU_USED], "cpu.used");
+	assert_string_equal(names[LEDGER_TENANT_CPU_USED], "tenant.cpu.used");
 	for (size_t i = 0; i < USAGE_COUNTERS; i++)
 		assert_int_equal(usage_counters[i].id, i + 1);
 	for (size_t m = 0; m < LEDGER_METERS; m++)

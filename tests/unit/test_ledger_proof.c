@@ -98,6 +98,23 @@ static void what_a_tenants_directory_counts_is_closed(void **state)
 	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples"), 0);
 }
 
+/* An earlier version sampled a directory and closed nothing of it; of one that is open all stays.
+ */
+static void samples_of_nobody_are_deleted(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t run = 1; run <= 2; run++) {
+		lab_add_run(f, run, 100);
+		lab_add_samples(f, run, 0, 100, 3 * 3600);
+	}
+	lab_run_sql(f, "UPDATE runs SET container_uid = '', kind = 5");
+	lab_run_sql(f, "DELETE FROM ledger_open WHERE run = 1");
+	lab_prune(f, EPOCH);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 1"), 0);
+	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples WHERE run = 2"), 1070);
+}
+
 static void add_own(struct fixture *f, uint64_t run)
 {
 	lab_add_run(f, run, 0);
@@ -112,33 +129,41 @@ static void end_at_its_last_sample(struct fixture *f, uint64_t run)
 		       " WHERE end_wall IS NOT NULL");
 }
 
+/* Of samples from 110 to 3000 s. */
+#define EACH 289
+
 /* Two containers cannot have used more than their tenant's directory has counted of both. */
 static void parts_are_no_more_than_the_whole(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t each = 0;
 
-	/* The third is of another boot, the fourth began before this directory. */
-	for (uint64_t run = 1; run <= 4; run++) {
-		lab_add_run(f, run, run == 4 ? -10 : 100);
-		each = lab_add_samples(f, run, 1, 110, 3000);
+	add_own(f, 1);
+	lab_add_sample(f, 1, 1, 3600, UINT64_C(2) * EACH * SECOND);
+	end_at_its_last_sample(f, 1);
+	/* The fourth is of another boot, the fifth began before this directory. */
+	for (uint64_t run = 2; run <= 5; run++) {
+		lab_add_run(f, run, run == 5 ? -10 : 100);
+		assert_int_equal(lab_add_samples(f, run, 1, 110, 3000), EACH);
 		end_at_its_last_sample(f, run);
 	}
-	lab_run_sql(f, "UPDATE runs SET boot_id = 'before' WHERE key = 3");
-	add_own(f, 5);
-	lab_add_sample(f, 5, 1, 3600, 2 * each * (uint64_t)SECOND);
-	end_at_its_last_sample(f, 5);
+	lab_run_sql(f, "UPDATE runs SET boot_id = 'before' WHERE key = 4");
 	/* What came to it behind that is not held against what was read before. */
 	lab_add_run(f, 6, 100);
 	lab_add_samples(f, 6, 1, 3700, 5000);
 	lab_add_run(f, 7, 100);
 	lab_add_samples(f, 7, 1, 3500, 3590);
 	end_at_its_last_sample(f, 7);
+	/* Behind another boot's directory everything is its. */
+	add_own(f, 8);
+	lab_run_sql(f, "UPDATE runs SET boot_id = 'next' WHERE key = 8");
+	lab_add_run(f, 9, 100);
+	lab_add_samples(f, 9, 1, 110, 3000);
+	end_at_its_last_sample(f, 9);
 	lab_close_until(f, FOREVER, false);
 	lab_assert_proven(f);
 	/* Also by its records, when no samples are left. */
 	lab_prune(f, FOREVER);
-	lab_run_sql(f, "UPDATE runs SET start_boot = start_boot + 200000000 WHERE key = 4");
+	lab_run_sql(f, "UPDATE runs SET start_boot = start_boot + 200000000 WHERE key = 5");
 	lab_assert_found(f, "all that ran: its records have 867000000 us");
 	lab_assert_found(f, "counted 578000000");
 }
@@ -283,6 +308,7 @@ struct rewriting {
 	struct fixture *f;
 	uint64_t from; /* numbers of entries */
 	uint64_t to;
+	void (*change)(struct ledger_entry *entry);
 	uint64_t records;
 	char hash[LEDGER_HASH_SIZE];
 };
@@ -297,7 +323,7 @@ static int rewrite(void *arg, const struct ledger_entry *entry, const char *hash
 
 	(void)hash;
 	if (e.number >= w->from && e.number <= w->to)
-		e.figures.present &= ~ledger_later_meters();
+		w->change(&e);
 	size = ledger_figures_write(&e.figures, e.carry, figures);
 	w->records += (uint64_t)__builtin_popcountll(e.figures.present);
 	r = ledger_entry_chain(&e, w->hash, err);
@@ -309,10 +335,11 @@ static int rewrite(void *arg, const struct ledger_entry *entry, const char *hash
 			       w->hash);
 }
 
-/* A whole new chain, in which those have none of the later meters. */
-static void forget_later_meters(struct fixture *f, uint64_t from, uint64_t to)
+/* A whole new chain, in which those are otherwise. */
+static void rewrite_chain(
+	struct fixture *f, uint64_t from, uint64_t to, void (*change)(struct ledger_entry *entry))
 {
-	struct rewriting w = {.f = f, .from = from, .to = to};
+	struct rewriting w = {.f = f, .from = from, .to = to, .change = change};
 	struct ledger_chain chain;
 	struct err err;
 	int r = ledger_chain_of(f->db, TENANT, &chain, &err);
@@ -325,6 +352,45 @@ static void forget_later_meters(struct fixture *f, uint64_t from, uint64_t to)
 			NULL, &err, "uus", chain.key, w.records, w.hash);
 	if (r < 0)
 		fail_msg("%s", err.msg);
+}
+
+static void without_later_meters(struct ledger_entry *e)
+{
+	e->figures.present &= ~ledger_later_meters();
+}
+
+static void forget_later_meters(struct fixture *f, uint64_t from, uint64_t to)
+{
+	rewrite_chain(f, from, to, without_later_meters);
+}
+
+static void more_than_was_counted(struct ledger_entry *e)
+{
+	e->figures.quantity[LEDGER_CPU_USED]++;
+}
+
+static void counted_twice(struct ledger_entry *e)
+{
+	e->figures.counter_start[LEDGER_CPU_USED]--;
+	e->figures.quantity[LEDGER_CPU_USED]++;
+}
+
+/* Whoever writes a whole chain anew is found without samples, too: by what counters had come to. */
+static void amounts_are_what_counters_went_on_by(void **state)
+{
+	struct fixture *f = *state;
+
+	lab_add_run(f, 1, 100);
+	lab_add_samples(f, 1, 1, 110, 4 * 3600);
+	lab_close_until(f, FOREVER, false);
+	assert_int_equal(lab_entries_of(f, 1).n, 3);
+	lab_prune(f, FOREVER);
+	lab_run_sql(f, "BEGIN");
+	rewrite_chain(f, 2, 2, more_than_was_counted);
+	lab_assert_found(f, "cpu.used is not what its counter went on by");
+	lab_run_sql(f, "ROLLBACK");
+	rewrite_chain(f, 2, 2, counted_twice);
+	lab_assert_found(f, "it does not begin where the one before it ended");
 }
 
 static void what_an_earlier_version_closed_is_proven(void **state)
@@ -483,11 +549,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_DATABASE(samples_go_and_records_stay),
 		ON_DATABASE(what_a_tenants_directory_counts_is_closed),
+		ON_DATABASE(samples_of_nobody_are_deleted),
 		ON_DATABASE(parts_are_no_more_than_the_whole),
 		ON_DATABASE(a_part_too_large_is_found),
 		ON_DATABASE(deleting_beside_a_proof_is_no_problem),
 		ON_DATABASE(what_was_changed_is_found),
 		ON_DATABASE(gaps_and_what_says_so_prove_each_other),
+		ON_DATABASE(amounts_are_what_counters_went_on_by),
 		ON_DATABASE(what_an_earlier_version_closed_is_proven),
 		ON_DATABASE(traffic_that_was_not_read_has_no_rate_later),
 		ON_DATABASE(each_tenant_has_a_chain_of_its_own),
