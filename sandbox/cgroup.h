@@ -188,7 +188,8 @@ int cgroup_open_dirs(struct cgroup_root *root, const struct cgroup_id *id,
  * Descriptors that tell when the container met its memory or pids limit or was OOM-killed: an
  * eventfd, readable (v1: memory.oom_control by cgroup.event_control, which is root's), and event
  * files, which poll as EPOLLPRI (pids.events; memory.events on v2). cgroup_watch_drain() arms them
- * again; what happened is in the counters. A watch may fire for nothing.
+ * again; what happened is in the counters. A watch may fire for nothing, and Linux 6.18 counts on
+ * v1 without telling: pids_event() notifies another file. Sweeps see what was not told.
  */
 #define CGROUP_WATCH_FILES 2
 struct cgroup_watch {
