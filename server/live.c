@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE	     16 /* as the sampler's */
-#define PAUSES	     10 /* as long as the look took: so much pause at least */
-#define TRAFFIC_USEC 800000
+#define SLICE  16 /* as the sampler's */
+#define PAUSES 10 /* as long as the look took: so much pause at least */
 /* A look that is older tells nothing of now: rates begin at the last sample then. */
 #define BEFORE_MAX_USEC UINT64_C(15000000)
 
@@ -207,7 +206,8 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
 	watch->began_usec = now;
 	watch->tenant[0] = '\0';
 	watch->container[0] = '\0';
-	traffic_look(server, TRAFFIC_USEC, on_traffic, server);
+	/* None that a sweep had before: rates of a second would be of another time. */
+	traffic_look(server, 0, on_traffic, server);
 }
 
 /* --- Asking ----------------------------------------------------------------------------------- */
