@@ -113,6 +113,32 @@ def test_a_fork_bomb_is_stopped(box):
     box.ok("start", "acme/web")
 
 
+@pytest.mark.vm
+def test_thrashing_is_found(box):
+    """What is read again and again does not fit into memory, and is read from the disk each time.
+    Who reads as much that fits, and who has nothing to do with it, are not met."""
+    use(box, rule("thrashing", "memory-stall", 5, "notify", quiet="1h"))
+    box.tenant(memory="512M")
+    for name, size in (("acme/web", 64), ("acme/fits", 8)):
+        box.launch(name, memory="128M")
+        # Written while there is room: what is not on disk yet can't be let go, and is killed for.
+        box.sh(name, f"dd if=/dev/zero of=/big bs=1M count={size} && sync", timeout=120)
+        box.ok("set", name, "--memory", "24M")
+    reading = ("/bin/sh", "-c", "while :; do cat /big >/dev/null; done")
+    with control(box):
+        with (box.background_exec("acme/web", *reading),
+              box.background_exec("acme/fits", *reading)):
+            case = wait_case(box, "thrashing", WEB, 120)
+            assert case["value"] >= 5 and case["signal"] == "memory-stall"
+        evidence = box.json("abuse", "evidence", str(case["number"]))
+        # Its reader may be the next one at that moment.
+        assert {p["container"] for p in evidence["processes"]} == {"web"}, evidence["processes"]
+        figures, = evidence["figures"]
+        assert figures["resource"] == WEB
+        assert figures["memory_bytes"] > 16 << 20 and figures["memory_stalled_usec"] > 0, figures
+        assert [c["resource"] for c in cases(box)] == [WEB]
+
+
 def test_an_oom_loop_suspends_its_tenant(box):
     """A hold of type abuse, which lasts until somebody lifts it."""
     use(box, rule("oom", "oom-kills", 3, "hold", grace="never"))

@@ -1,5 +1,6 @@
-"""Rules about what the packet filter refuses: a tenant that tries to send mail."""
+"""Rules about networks: a tenant that tries to send mail, or looks who else is there."""
 
+import contextlib
 import re
 import subprocess
 
@@ -12,10 +13,21 @@ from abused import fresh  # noqa: F401
 from croft_harness import wait_until
 from networked import KeptNetworked, lab  # noqa: F401
 from fixtures import keep
-from test_network_rates import rates
+from test_network_rates import inside, rates
 
 MAIL = f"for i in $(seq 30); do nc -w 1 {netlab.OUTSIDE4} 25 </dev/null; done"
 SLOW = 100 * 1000
+# Every port of a host, and of one that is not there, as quickly as it goes.
+SCAN = """
+import itertools, socket, sys
+for port in itertools.cycle(range(1, 65536)):
+    for host in sys.argv[1:]:
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex((host, port))
+        s.close()
+"""
+NOBODY4 = "192.0.2.77"
 
 
 class KeptWithRules(abused.WithRules, KeptNetworked):
@@ -25,6 +37,46 @@ class KeptWithRules(abused.WithRules, KeptNetworked):
 @pytest.fixture(scope="module")
 def kept(schema, lab):  # noqa: F811
     yield from keep(KeptWithRules(schema, lab))
+
+
+@contextlib.contextmanager
+def scanning(box, name):
+    """In the container's network, by a program of the host's: what is there has none so quick."""
+    argv = [*inside(box, name), "/usr/bin/python3", "-c", SCAN, netlab.OUTSIDE4, NOBODY4]
+    with subprocess.Popen(argv) as scan:
+        try:
+            yield
+            assert scan.poll() is None
+        finally:
+            scan.kill()
+
+
+@contextlib.contextmanager
+def quiet(box, name):
+    """Calls one service again and again, as a program does that has work to do."""
+    with box.background_exec(name, "/bin/sh", "-c", f"while :; do nc -w 1 {netlab.OUTSIDE4} 7 "
+                             "</dev/null; sleep 0.2; done"):
+        yield
+
+
+def test_who_scans_is_found(box):
+    """By what is above the rate of new connections; a neighbour that calls one service is not."""
+    use(box, rule("scan", "flows-refused", 500, "notify", window="30s", quiet="1h"))
+    for tenant in ("acme", "other"):
+        box.tenant(tenant)
+        box.launch(f"{tenant}/web")
+    with quiet(box, "other/web"):
+        with scanning(box, "acme/web"):
+            case = wait_case(box, "scan", "tenants/acme", 120)
+        assert case["value"] >= 500 and case["signal"] == "flows-refused"
+        evidence = box.json("abuse", "evidence", str(case["number"]))
+        # Whom it called: services are many, and hosts a few.
+        assert len({x["port"] for x in evidence["services"]}) == 10, evidence
+        assert {x["address"] for x in evidence["peers"]} <= {netlab.OUTSIDE4, NOBODY4}
+        assert evidence["connections"] > 100 and evidence["processes"]
+        wait_until("the other has been looked at",
+                   lambda: box.usage("other/web").get("net_egress_outside_packets", 0) > 50, 60)
+        assert not cases(box, "other")
 
 
 def test_mail_slows_the_tenant_s_network(box):
