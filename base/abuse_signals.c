@@ -33,6 +33,10 @@ static const struct abuse_signal_row signals[ABUSE_SIGNAL_N] = {
 		"connections above their number"},
 	[ABUSE_PACKETS_REFUSED] = {"packets-refused", ABUSE_COUNT, true,
 		"packets above their rate"},
+	[ABUSE_CONNECTIONS_OUT] = {"connections-out", ABUSE_RATE, true,
+		"connections begun outside (scans)"},
+	[ABUSE_SMTP_OUT] = {"smtp-out", ABUSE_COUNT, true,
+		"connections begun to port 25 where that is open"},
 };
 
 static const char *const actions[ABUSE_ACTION_N] = {
@@ -164,10 +168,22 @@ const char abuse_rules_builtin[] =
 	"window = 10m\n"
 	"action = notify\n"
 	"\n"
+	"[rule mass-mail]\n"
+	"signal = smtp-out\n"
+	"threshold = 3000\n"
+	"window = 10m\n"
+	"action = notify\n"
+	"\n"
 	"[rule scan]\n"
 	"signal = flows-refused\n"
 	"threshold = 3000\n"
 	"window = 1m\n"
+	"action = notify\n"
+	"\n"
+	"[rule wide-scan]\n"
+	"signal = connections-out\n"
+	"threshold = 200\n"
+	"window = 10m\n"
 	"action = notify\n"
 	"\n"
 	"[rule connections]\n"

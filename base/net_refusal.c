@@ -1,11 +1,11 @@
-/* Names of refusals; see net_refusal.h. */
+/* Names of refusals, and of what is let through; see net_refusal.h. */
 #include "base/net_refusal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[NET_REFUSED_N] = {
+static const char *const names[NET_COUNTED_N] = {
 	[NET_REFUSED_CONNECTIONS] = "connections",
 	[NET_REFUSED_FLOWS] = "flows",
 	[NET_REFUSED_PACKETS] = "packets",
@@ -18,18 +18,23 @@ static const char *const names[NET_REFUSED_N] = {
 	[NET_REFUSED_ROGUE_DHCP] = "rogue_dhcp",
 	[NET_REFUSED_ROGUE_ICMP6] = "rogue_icmp6",
 	[NET_REFUSED_OTHER_TENANTS] = "other_tenants",
+	[NET_OPENED_CONNECTIONS] = "opened",
+	[NET_OPENED_SMTP] = "opened_smtp",
 };
+
+bool net_refusal_is_of_tenant(uint32_t reason)
+{
+	return reason < NET_REFUSED_OF_TENANTS || reason >= NET_REFUSED_N;
+}
 
 const char *net_refusal_name(uint32_t reason)
 {
-	return reason < NET_REFUSED_N ? names[reason] : NULL;
+	return reason < NET_COUNTED_N ? names[reason] : NULL;
 }
 
 int net_refusal_parse(const char *name, struct net_refusal *ret)
 {
 	struct net_refusal refusal = {0};
-	uint32_t first = NET_REFUSED_OF_TENANTS;
-	uint32_t end = NET_REFUSED_N;
 
 	if (name[0] == 't' && name[1] >= '1' && name[1] <= '9') {
 		char *rest;
@@ -39,11 +44,10 @@ int net_refusal_parse(const char *name, struct net_refusal *ret)
 			return -ENOENT;
 		refusal.network = (uint32_t)number;
 		name = rest + 1;
-		first = 0;
-		end = NET_REFUSED_OF_TENANTS;
 	}
-	for (uint32_t reason = first; reason < end; reason++) {
-		if (strcmp(name, names[reason]) != 0)
+	for (uint32_t reason = 0; reason < NET_COUNTED_N; reason++) {
+		if (net_refusal_is_of_tenant(reason) != (refusal.network != 0) ||
+			strcmp(name, names[reason]) != 0)
 			continue;
 		refusal.reason = reason;
 		*ret = refusal;

@@ -1,10 +1,12 @@
 /*
  * What the packet filter refuses, by reason, as its counters are named and messages have it. Those
  * of a tenant's caps are each tenant's own; those of what no honest container sends are of the
- * whole instance, as the filter has no counter for each port and reason.
+ * whole instance, as the filter has no counter for each port and reason. Behind them what it counts
+ * of each tenant and lets through: connections, by their first packet.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum net_refusal_reason {
@@ -22,6 +24,10 @@ enum net_refusal_reason {
 	NET_REFUSED_ROGUE_ICMP6,
 	NET_REFUSED_OTHER_TENANTS,
 	NET_REFUSED_N,
+	NET_OPENED_CONNECTIONS = NET_REFUSED_N, /* of a tenant: begun by it, and outside */
+	NET_OPENED_SMTP,			/* those of them to port 25 */
+	NET_COUNTED_N,
+	NET_OPENED_N = NET_COUNTED_N - NET_REFUSED_N,
 };
 
 /* Part of a message: fixed size. */
@@ -30,6 +36,9 @@ struct net_refusal {
 	uint32_t reason;
 	uint64_t packets;
 };
+
+/* Whether each tenant has a counter of its own; below NET_COUNTED_N. */
+bool net_refusal_is_of_tenant(uint32_t reason);
 
 /* "spoofed_mac": the counter's name, behind "tN_" for those of tenants; NULL behind the last. */
 const char *net_refusal_name(uint32_t reason);

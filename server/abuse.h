@@ -49,9 +49,12 @@ void abuse_take_stalls(struct server *server, struct tenant *tenant, struct cont
 /* What it has begun of processes and threads between two looks. */
 void abuse_take_forks(struct server *server, struct container *container,
 	const struct forks_look *from, const struct forks_look *to);
-/* A counter of the packet filter, as it is now, and as events have told it. */
-void abuse_take_refused(struct server *server, struct tenant *tenant, uint32_t reason,
-	uint64_t packets, uint64_t told);
+/*
+ * A counter of the packet filter's for each tenant, as it is now; and as it was before what has not
+ * been looked at yet, for whoever was not looked at.
+ */
+void abuse_take_counted(struct server *server, struct tenant *tenant, uint32_t reason,
+	uint64_t packets, uint64_t before);
 
 /* --- abuse_keep.c --- */
 

@@ -41,8 +41,8 @@ struct abuse_subject {
 	uint64_t stall_run; /* of which the next are: what was read of its memory's stalls */
 	uint64_t stall_usec;
 	uint64_t stall_boot_usec;
-	uint64_t refused[NET_REFUSED_OF_TENANTS]; /* as last seen */
-	uint64_t refused_boot_usec[NET_REFUSED_OF_TENANTS];
+	uint64_t counted[NET_COUNTED_N]; /* by the packet filter, as last seen */
+	uint64_t counted_boot_usec[NET_COUNTED_N];
 };
 
 /* How far putting windows on record has come. */

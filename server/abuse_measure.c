@@ -164,33 +164,35 @@ void abuse_take_forks(struct server *server, struct container *c, const struct f
 	add(server, c->tenant, c, since, to->boot_usec, &amounts);
 }
 
-void abuse_take_refused(
-	struct server *server, struct tenant *t, uint32_t reason, uint64_t packets, uint64_t told)
+void abuse_take_counted(
+	struct server *server, struct tenant *t, uint32_t reason, uint64_t packets, uint64_t before)
 {
-	static const enum abuse_signal signals[NET_REFUSED_OF_TENANTS] = {
+	static const enum abuse_signal signals[NET_COUNTED_N] = {
 		[NET_REFUSED_CONNECTIONS] = ABUSE_CONNECTIONS_REFUSED,
 		[NET_REFUSED_FLOWS] = ABUSE_FLOWS_REFUSED,
 		[NET_REFUSED_PACKETS] = ABUSE_PACKETS_REFUSED,
 		[NET_REFUSED_SMTP] = ABUSE_SMTP_REFUSED,
+		[NET_OPENED_CONNECTIONS] = ABUSE_CONNECTIONS_OUT,
+		[NET_OPENED_SMTP] = ABUSE_SMTP_OUT,
 	};
 	struct abuse_subject *s = server->abuse ? abuse_subject_of(server, t, NULL) : NULL;
 	struct amounts amounts = {{0}};
 	uint64_t now = clock_boot_usec();
 	uint64_t since;
 
-	if (!s || reason >= NET_REFUSED_OF_TENANTS)
+	if (!s || reason >= NET_COUNTED_N || !net_refusal_is_of_tenant(reason))
 		return;
-	since = s->refused_boot_usec[reason];
+	since = s->counted_boot_usec[reason];
 	if (!since) {
-		/* This croftd's first look: what was not told yet is of the last minutes. */
-		s->refused[reason] = told;
+		/* This croftd's first look: what comes after `before` is of the last minutes. */
+		s->counted[reason] = before;
 		since = now - server->config->sample_interval_ms * 1000;
 	}
 	/* A counter that fell was made anew. */
-	if (packets < s->refused[reason])
-		s->refused[reason] = 0;
-	amounts.of[signals[reason]] = packets - s->refused[reason];
+	if (packets < s->counted[reason])
+		s->counted[reason] = 0;
+	amounts.of[signals[reason]] = packets - s->counted[reason];
 	add(server, t, NULL, since, now, &amounts);
-	s->refused[reason] = packets;
-	s->refused_boot_usec[reason] = now;
+	s->counted[reason] = packets;
+	s->counted_boot_usec[reason] = now;
 }

@@ -128,6 +128,11 @@ static const struct family {
 		"Those of the packets sent that left the tenant's own network."},
 	{"network_refused_packets_total", "counter", TENANTS, METRICS_REFUSED, METRICS_WHOLE,
 		"Packets of it that the packet filter refused, since that was made.", reasons},
+	{"network_outside_connections_total", "counter", TENANTS, METRICS_OPENED, METRICS_WHOLE,
+		"Connections that it began outside its own network, and was let, since the packet "
+		"filter was made."},
+	{"network_outside_smtp_connections_total", "counter", TENANTS, METRICS_OPENED + 1,
+		METRICS_WHOLE, "Those of these connections that were to port 25."},
 	{"io_read_bytes_total", "counter", BOTH, METRICS_IO, METRICS_WHOLE,
 		"Bytes read from the pool's disk, so far as the kernel knows whose they were."},
 	{"io_reads_total", "counter", BOTH, METRICS_IO + 1, METRICS_WHOLE,
@@ -288,6 +293,9 @@ void metrics_row_of_tenant(const struct tenant *t, uint64_t swept, struct metric
 	for (size_t i = 0; i < NET_REFUSED_OF_TENANTS; i++)
 		if (t->refusals[i].looked)
 			ret->values[METRICS_REFUSED + i] = t->refusals[i].seen;
+	for (size_t i = 0; i < NET_OPENED_N; i++)
+		if (t->opened[i].looked)
+			ret->values[METRICS_OPENED + i] = t->opened[i].seen;
 	ret->values[METRICS_RUNNING] = running;
 	ret->values[METRICS_SUSPENDED] = t->suspended;
 	ret->values[METRICS_CONTAINERS] = t->containers.n;

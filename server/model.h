@@ -98,6 +98,12 @@ struct refusals {
 	struct event_pace pace;
 };
 
+/* What it let through: the counter, as of the last look. */
+struct opened {
+	uint64_t seen;
+	bool looked; /* there was one, by this croftd */
+};
+
 enum fault { FAULT_OOM, FAULT_PIDS, FAULT_CALLS, FAULT_N };
 enum pressure { PRESSURE_MEMORY, PRESSURE_CPU, PRESSURE_N };
 
@@ -274,6 +280,7 @@ struct tenant {
 	uint32_t net_next_slot; /* where the search for a free one goes on */
 	bool net_smtp;		/* may connect to port 25 outside */
 	struct refusals refusals[NET_REFUSED_OF_TENANTS];
+	struct opened opened[NET_OPENED_N];
 	bool net_filtered;				  /* the packet filter knows it */
 	uint8_t net_filtered_slots[NET_SLOT_MAX / 8 + 1]; /* and may know these places of it */
 	struct map forwards;				  /* of its containers */

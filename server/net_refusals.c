@@ -1,4 +1,4 @@
-/* Telling what the packet filter refuses; see net_refusals.h. The supervisor reads the counters. */
+/* What the packet filter counts; see net_refusals.h. The supervisor reads the counters. */
 #include "server/net_refusals.h"
 
 #include "base/cleanup.h"
@@ -18,6 +18,7 @@
 struct refusal_watch {
 	struct event *timer;
 	bool looking;
+	bool looked; /* at all, by this croftd */
 	struct refusals of_all[NET_REFUSED_N];
 };
 
@@ -56,7 +57,7 @@ static void take(
 	if (row->packets < r->told)
 		r->told = 0;
 	if (t)
-		abuse_take_refused(server, t, row->reason, row->packets, r->told);
+		abuse_take_counted(server, t, row->reason, row->packets, r->told);
 	if (row->packets == r->told || !event_pace_is_due(&r->pace, now))
 		return;
 	if (!*tx)
@@ -68,6 +69,23 @@ static void take(
 		"sdsu", t ? t->uid : "", (int)row->reason, server->boot_id, row->packets);
 	event_pace_take(&r->pace, now);
 	r->told = row->packets;
+}
+
+/*
+ * What was let through is no event. Nothing is on record of how much of it was seen, so this
+ * croftd's first look is what the next ones are compared with; a counter that comes later began
+ * at 0.
+ */
+static void take_opened(struct server *server, struct tenant *t, const struct net_refusal *row)
+{
+	struct opened *opened = &t->opened[row->reason - NET_REFUSED_N];
+
+	if (!server->refusal_watch->looked)
+		opened->seen = row->packets;
+	abuse_take_counted(server, t, row->reason, row->packets,
+		row->packets < opened->seen ? 0 : opened->seen);
+	opened->seen = row->packets;
+	opened->looked = true;
 }
 
 static struct tenant *tenant_of(const struct server *server, uint32_t network)
@@ -100,17 +118,20 @@ static void take_rows(struct server *server, const struct net_refusal *rows, siz
 	for (size_t i = 0; i < n; i++) {
 		const struct net_refusal *row = &rows[i];
 
-		if (row->reason >= NET_REFUSED_N ||
-			(row->network != 0) != (row->reason < NET_REFUSED_OF_TENANTS))
+		if (row->reason >= NET_COUNTED_N ||
+			(row->network != 0) != net_refusal_is_of_tenant(row->reason))
 			continue;
 		/* They come in order of networks. */
 		if (row->network && (!t || t->net_number != row->network))
 			t = tenant_of(server, row->network);
 		if (!row->network)
 			take(server, &tx, NULL, row);
+		else if (t && row->reason >= NET_REFUSED_N)
+			take_opened(server, t, row);
 		else if (t)
 			take(server, &tx, t, row);
 	}
+	server->refusal_watch->looked = true;
 	if (tx)
 		db_commit(server->db, tx, on_told, NULL);
 }

@@ -1,7 +1,8 @@
 /*
  * Events of what the packet filter refuses: a tenant's caps and its way to port 25, and on the host
  * what no honest container sends. Each reason at event_pace.h's pace, with a count; up to
- * where it was told is on record, so that the counts add up to the counter's whoever dies.
+ * where it was told is on record, so that the counts add up to the counter's whoever dies. What it
+ * lets through and counts comes with them, for rules about abuse and for metrics.
  */
 #pragma once
 

@@ -79,6 +79,18 @@ static void put_smtp(struct elements *e)
 	fprintf(e->out, "\"%s\" : jump t%" PRIu32 "_smtp", e->network.bridge, e->row->tenant);
 }
 
+static void put_opened(struct elements *e)
+{
+	begin(e);
+	fprintf(e->out, "\"%s\" : t%" PRIu32 "_opened", e->network.bridge, e->row->tenant);
+}
+
+static void put_opened_smtp(struct elements *e)
+{
+	begin(e);
+	fprintf(e->out, "\"%s\" : t%" PRIu32 "_opened_smtp", e->network.bridge, e->row->tenant);
+}
+
 static void put_port(struct elements *e)
 {
 	begin(e);
@@ -276,6 +288,9 @@ static const struct set {
 	 put_neighbours},
 	{TABLE_RULES, "inet", "map", "caps", "type ifname : verdict", NET_TENANT, put_caps},
 	{TABLE_RULES, "inet", "map", "smtp", "type ifname : verdict", NET_TENANT, put_smtp},
+	{TABLE_RULES, "inet", "map", "opened", "type ifname : counter", NET_TENANT, put_opened},
+	{TABLE_RULES, "inet", "map", "opened_smtp", "type ifname : counter", NET_TENANT,
+	 put_opened_smtp},
 	{TABLE_RULES, "inet", "map", "forward4", "type ipv4_addr . inet_proto . inet_service"
 	 " : ipv4_addr . inet_service", NET_FORWARD, put_forward4},
 	{TABLE_RULES, "inet", "map", "forward4_any",

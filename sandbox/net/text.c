@@ -247,11 +247,15 @@ static void write_nat_chains(const struct text *t)
 	 * the host, and another tenant learns no address. By the source, since the bridge's own
 	 * code (br_netfilter) runs this chain without telling where the packet came from.
 	 */
-	fprintf(t->out, "add chain inet %s towards_container\n", t->table);
+	RULES(t, "inet", "towards_container",
+		"ct status dnat iifname . oifname != @neighbours counter name iifname map @opened");
 	write_pool(t, &t->rules->header.plan.ipv4, "ip");
 	write_pool(t, &t->rules->header.plan.ipv6, "ip6");
 	RULES(t, "inet", "towards_container", "accept");
-	RULES(t, "inet", "masquerading", "iifname != @bridges accept");
+	/* Only what has come through all other rules is here, and of a connection one packet. */
+	RULES(t, "inet", "masquerading", "iifname != @bridges accept",
+		"counter name iifname map @opened",
+		"tcp dport 25 counter name iifname map @opened_smtp");
 	write_private(t, "masquerading", "masquerade");
 	write_base_chain(t, "inet", t->table, "srcnat", "nat", "postrouting", 100);
 	write_own(t, "inet", t->table, "srcnat", "oifname", "goto towards_container");
@@ -321,8 +325,9 @@ static void write_tenant(const struct text *t, const struct net_row *row)
 
 	fprintf(t->out,
 		"add counter inet %s t%u_connections\nadd counter inet %s t%u_flows\n"
-		"add counter inet %s t%u_smtp\nadd counter bridge %s t%u_packets\n",
-		t->table, n, t->table, n, t->table, n, t->table, n);
+		"add counter inet %s t%u_smtp\nadd counter bridge %s t%u_packets\n"
+		"add counter inet %s t%u_opened\nadd counter inet %s t%u_opened_smtp\n",
+		t->table, n, t->table, n, t->table, n, t->table, n, t->table, n, t->table, n);
 	fprintf(t->out,
 		"add chain inet %s t%u\nadd chain inet %s t%u_smtp\nadd chain bridge %s t%u\n",
 		t->table, n, t->table, n, t->table, n);
@@ -353,8 +358,9 @@ static void remove_tenant(const struct text *t, uint32_t n)
 	fprintf(t->out, "delete chain bridge %s t%u\n", t->table, n);
 	fprintf(t->out,
 		"delete counter inet %s t%u_connections\ndelete counter inet %s t%u_flows\n"
-		"delete counter inet %s t%u_smtp\ndelete counter bridge %s t%u_packets\n",
-		t->table, n, t->table, n, t->table, n, t->table, n);
+		"delete counter inet %s t%u_smtp\ndelete counter bridge %s t%u_packets\n"
+		"delete counter inet %s t%u_opened\ndelete counter inet %s t%u_opened_smtp\n",
+		t->table, n, t->table, n, t->table, n, t->table, n, t->table, n, t->table, n);
 }
 
 static void write_tenants(const struct text *t)

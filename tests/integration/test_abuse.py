@@ -368,7 +368,7 @@ def test_rules_are_taken_whole_or_not_at_all(box):
     with open(abused.rules_path(box), "w", encoding="utf-8") as f:
         f.write(box.ok("abuse", "defaults"))
     box.ok("abuse", "reload")
-    assert len(box.json_lines("abuse", "rules")) == 12
+    assert len(box.json_lines("abuse", "rules")) == 14
 
 
 def test_a_tenant_is_told_no_figures(box):

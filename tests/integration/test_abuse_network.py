@@ -17,15 +17,16 @@ from test_network_rates import inside, rates
 
 MAIL = f"for i in $(seq 30); do nc -w 1 {netlab.OUTSIDE4} 25 </dev/null; done"
 SLOW = 100 * 1000
-# Every port of a host, and of one that is not there, as quickly as it goes.
+# Every port of a host, and of one that is not there, with a pause between them.
 SCAN = """
-import itertools, socket, sys
+import itertools, socket, sys, time
 for port in itertools.cycle(range(1, 65536)):
-    for host in sys.argv[1:]:
+    for host in sys.argv[2:]:
         s = socket.socket()
         s.setblocking(False)
         s.connect_ex((host, port))
         s.close()
+        time.sleep(float(sys.argv[1]))
 """
 NOBODY4 = "192.0.2.77"
 
@@ -40,9 +41,10 @@ def kept(schema, lab):  # noqa: F811
 
 
 @contextlib.contextmanager
-def scanning(box, name):
+def scanning(box, name, pause=0.0):
     """In the container's network, by a program of the host's: what is there has none so quick."""
-    argv = [*inside(box, name), "/usr/bin/python3", "-c", SCAN, netlab.OUTSIDE4, NOBODY4]
+    argv = [*inside(box, name), "/usr/bin/python3", "-c", SCAN, str(pause), netlab.OUTSIDE4,
+            NOBODY4]
     with subprocess.Popen(argv) as scan:
         try:
             yield
@@ -77,6 +79,27 @@ def test_who_scans_is_found(box):
         wait_until("the other has been looked at",
                    lambda: box.usage("other/web").get("net_egress_outside_packets", 0) > 50, 60)
         assert not cases(box, "other")
+
+
+def test_what_is_let_through_is_counted_too(box):
+    """Slow enough to be refused nothing, and mail by who may send it."""
+    use(box, rule("scan", "connections-out", 20, "notify", quiet="1h"),
+        rule("mail", "smtp-out", 20, "notify", quiet="1h"))
+    for tenant in ("acme", "sender", "other"):
+        box.tenant(tenant)
+        box.launch(f"{tenant}/web")
+        box.ok("network", "set", tenant, "--smtp", "on")
+    with quiet(box, "other/web"):
+        with scanning(box, "acme/web", pause=0.01):
+            case = wait_case(box, "scan", "tenants/acme", 120)
+            # As fast as it goes, and no packet twice.
+            assert 20 <= case["value"] <= 100, case
+        box.exec("sender/web", "/bin/sh", "-c", MAIL, timeout=120)
+        case = wait_case(box, "mail", "tenants/sender", 60)
+        assert 20 <= case["value"] <= 30, case
+        assert not cases(box, "other")
+    assert not [e for e in box.events() if e["type"] == "network.refused"]
+    assert {c["rule"] for c in cases(box, "sender")} == {"mail"}
 
 
 def test_mail_slows_the_tenant_s_network(box):

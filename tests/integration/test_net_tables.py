@@ -1,5 +1,6 @@
 """croft-net's tables: caps, counters, what they leave alone, and the worker itself."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -9,8 +10,8 @@ import pytest
 
 import croft_harness
 import net_rules as rules
-from net_lab import (FORWARDS, FRAMES, HOST4, OUTSIDE4, OUTSIDE6, ROWS, answer_once, lab,
-                     sockets)  # noqa: F401
+from net_lab import (FORWARDS, FRAMES, HOST4, HOST6, OUTSIDE4, OUTSIDE6, ROWS, answer_once,
+                     lab, sockets)  # noqa: F401
 
 pytestmark = pytest.mark.vm
 
@@ -43,6 +44,49 @@ def test_new_flows_are_capped_for_the_tenant(lab):
     lab.croft_net(rules.ADD, [rules.tenant(1, flows=5000)])
     burst(lab.ns["c11"], OUTSIDE4, 200)
     assert lab.counter("inet", "t1_flows") == dropped
+
+
+@pytest.mark.parametrize("outside", [OUTSIDE4, OUTSIDE6])
+def test_connections_that_are_let_through_are_counted_once(lab, outside):
+    """By the tenant that began them, and where they went outside."""
+    rows = [rules.tenant(1, smtp=True), rules.tenant(2)] + ROWS[2:]
+    lab.croft_net(rules.DROP)
+    lab.croft_net(rules.REPLACE, rows + FORWARDS)
+
+    def opened():
+        return [lab.counter("inet", f"t{t}_{name}")
+                for t in (1, 2) for name in ("opened", "opened_smtp")]
+
+    assert opened() == [0, 0, 0, 0]
+    burst(lab.ns["c11"], outside, 40)
+    burst(lab.ns["c12"], outside, 10)
+    assert opened() == [50, 0, 0, 0]
+    # Nobody answers, so that each of these packets is new to the kernel.
+    with lab.ns["c11"].connect(outside, 9, kind=socket.SOCK_DGRAM) as s:
+        for _ in range(20):
+            with contextlib.suppress(OSError):
+                s.send(b"x")
+    lab.listen("outside", 25)
+    for name in ("c11", "c21"):
+        with contextlib.suppress(ConnectionRefusedError), lab.ns[name].connect(outside, 25) as s:
+            s.send(b"words")
+    # The second tenant was not let.
+    assert opened() == [52, 1, 0, 0]
+    assert lab.counter("inet", "t2_smtp") > 0
+    # Not between neighbours, nor from outside; and to another tenant only by what it forwards.
+    version = 4 if outside == OUTSIDE4 else 6
+    lab.listen("c12", 7003)
+    lab.ns["c11"].connect(lab.plan.of(1, 2, version), 7003).close()
+    lab.listen("c11", 80)
+    host = HOST4 if version == 4 else HOST6
+    lab.outside.connect(host, 8080).close()
+    lab.ns["c12"].connect(host, 8080).close()
+    assert opened() == [52, 1, 0, 0]
+    lab.ns["c21"].connect(host, 8080).close()
+    assert opened() == [52, 1, 1, 0]
+    # A change of caps leaves them.
+    lab.croft_net(rules.ADD, [rules.tenant(1, flows=5000)])
+    assert opened() == [52, 1, 1, 0]
 
 
 def test_tracked_connections_are_capped_for_the_tenant(lab):

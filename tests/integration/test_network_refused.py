@@ -42,6 +42,13 @@ def counted(box, reason, tenant=None):
                                            reason=reason, **labels)
 
 
+def let_through(box, tenant):
+    """Connections outside, and those of them to port 25."""
+    page = scrapes.scrape(box.metrics)
+    return [page.get(f"croft_tenant_network_outside_{kind}total", tenant=tenant)
+            for kind in ("connections_", "smtp_connections_")]
+
+
 def refused(box, resource, reason):
     """(count, total) of each event."""
     found = []
@@ -79,6 +86,8 @@ def test_mail(box):
     assert not refused(box, "tenants/other", "smtp")
     wait_until("a page of then", lambda: (counted(box, "smtp", "acme") or 0) >= found[-1][1], 30)
     assert not counted(box, "smtp", "other")
+    assert let_through(box, "other") == [1, 1]
+    assert let_through(box, "acme") == [None, None]
     # The next croftd does not tell it again.
     box.kill9("croftd")
     box.restart("croftd")

@@ -29,6 +29,8 @@ enum {
 	FLOWS_REFUSED,
 	CONNECTIONS_REFUSED,
 	PACKETS_REFUSED,
+	CONNECTIONS_OUT,
+	SMTP_OUT,
 	RULES
 };
 
@@ -49,6 +51,8 @@ static const struct {
 	[FLOWS_REFUSED] = {"flows-refused", "1000"},
 	[CONNECTIONS_REFUSED] = {"connections-refused", "1000"},
 	[PACKETS_REFUSED] = {"packets-refused", "1000"},
+	[CONNECTIONS_OUT] = {"connections-out", "1000"},
+	[SMTP_OUT] = {"smtp-out", "1000"},
 };
 
 struct fixture {
@@ -253,7 +257,7 @@ static void thrashing_is_time_since_the_last_look(void **state)
 	expect_alone(f, MEMORY_STALL, 1234);
 }
 
-static void each_refusal_is_its_signal(void **state)
+static void each_counter_of_the_filter_is_its_signal(void **state)
 {
 	static const struct {
 		uint32_t reason;
@@ -263,14 +267,16 @@ static void each_refusal_is_its_signal(void **state)
 		{NET_REFUSED_FLOWS, FLOWS_REFUSED},
 		{NET_REFUSED_CONNECTIONS, CONNECTIONS_REFUSED},
 		{NET_REFUSED_PACKETS, PACKETS_REFUSED},
+		{NET_OPENED_CONNECTIONS, CONNECTIONS_OUT},
+		{NET_OPENED_SMTP, SMTP_OUT},
 	};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		/* What was told before is of before; a counter that fell begins at 0. */
-		abuse_take_refused(&f->server, f->t, rows[i].reason, 10, 4);
+		abuse_take_counted(&f->server, f->t, rows[i].reason, 10, 4);
 		expect_alone(f, rows[i].rule, 6);
-		abuse_take_refused(&f->server, f->t, rows[i].reason, 2, 4);
+		abuse_take_counted(&f->server, f->t, rows[i].reason, 2, 4);
 		expect_alone(f, rows[i].rule, 8);
 		forget(f);
 	}
@@ -287,7 +293,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_counter_is_its_signal, setup_each, teardown),
 		cmocka_unit_test_setup_teardown(
 			thrashing_is_time_since_the_last_look, setup_each, teardown),
-		cmocka_unit_test_setup_teardown(each_refusal_is_its_signal, setup_each, teardown),
+		cmocka_unit_test_setup_teardown(
+			each_counter_of_the_filter_is_its_signal, setup_each, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

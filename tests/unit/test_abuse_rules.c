@@ -38,7 +38,7 @@ static void builtin_rules_take_nothing_from_anybody(void **state)
 	_cleanup_free_ struct abuse_rules *rules = parse(abuse_rules_builtin);
 
 	(void)state;
-	assert_int_equal(rules->n, 12);
+	assert_int_equal(rules->n, 14);
 	assert_false(rules->dry_run);
 	for (size_t i = 0; i < rules->n; i++) {
 		assert_int_equal(rules->list[i].action, ABUSE_NOTIFY);
