@@ -32,6 +32,15 @@ const char *net_refusal_name(uint32_t reason)
 	return reason < NET_COUNTED_N ? names[reason] : NULL;
 }
 
+int net_refusal_compare(const struct net_refusal *a, const struct net_refusal *b)
+{
+	if (a->network != b->network)
+		return a->network < b->network ? -1 : 1;
+	if (a->slot != b->slot)
+		return a->slot < b->slot ? -1 : 1;
+	return a->reason < b->reason ? -1 : a->reason > b->reason;
+}
+
 int net_refusal_parse(const char *name, struct net_refusal *ret)
 {
 	struct net_refusal refusal = {0};

@@ -28,12 +28,18 @@ enum net_refusal_reason {
 	NET_OPENED_SMTP,			/* those of them to port 25 */
 	NET_COUNTED_N,
 	NET_OPENED_N = NET_COUNTED_N - NET_REFUSED_N,
+	NET_DROPPED_IN = NET_COUNTED_N, /* by a rate limit's queue, of a tenant or a container */
+	NET_DROPPED_OUT,
+	NET_REASON_N,
+	NET_DROPPED_N = NET_REASON_N - NET_COUNTED_N,
 };
 
 /* Part of a message: fixed size. */
 struct net_refusal {
 	uint32_t network; /* its number; 0: of all */
+	uint32_t slot;	  /* of a container, where it is dropped by its own limit; else 0 */
 	uint32_t reason;
+	uint32_t zero;
 	uint64_t packets;
 };
 
@@ -42,6 +48,9 @@ bool net_refusal_is_of_tenant(uint32_t reason);
 
 /* "spoofed_mac": the counter's name, behind "tN_" for those of tenants; NULL behind the last. */
 const char *net_refusal_name(uint32_t reason);
+
+/* Their order: by network, slot and reason. Below, at or above 0. */
+int net_refusal_compare(const struct net_refusal *a, const struct net_refusal *b);
 
 /* What a counter's name says; -ENOENT for another. */
 int net_refusal_parse(const char *name, struct net_refusal *ret);

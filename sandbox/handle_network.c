@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "sandbox/container.h"
 #include "sandbox/handlers.h"
+#include "sandbox/net_drops.h"
 #include "sandbox/net_filter.h"
 #include "sandbox/net_names.h"
 #include "sandbox/net_refusals.h"
@@ -267,6 +268,8 @@ static int read_refusals(struct task *task, struct job_output *out, struct err *
 	size_t n = 0;
 	int r = net_refusals_read(&task->s->net_plan, &rows, &n, err);
 
+	if (r == 0)
+		r = net_drops_add(&task->s->net_plan, &rows, &n, err);
 	return r < 0 ? r : hand_over(out, rows, n * sizeof(*rows), err);
 }
 

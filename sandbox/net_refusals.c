@@ -118,12 +118,7 @@ static int read_family(const char *table, uint8_t family, struct list *list)
 
 static int compare(const void *a, const void *b)
 {
-	const struct net_refusal *x = a;
-	const struct net_refusal *y = b;
-
-	if (x->network != y->network)
-		return x->network < y->network ? -1 : 1;
-	return x->reason < y->reason ? -1 : x->reason > y->reason;
+	return net_refusal_compare(a, b);
 }
 
 int net_refusals_read(

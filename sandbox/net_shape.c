@@ -34,7 +34,7 @@ static void add_ifb(struct netlink_batch *batch, const char *name)
 }
 
 /* Letters that cannot end a name of the plan's own: those end in digits, or in `d` and `u`. */
-#define QUEUE 'o'
+#define QUEUE NET_SHAPE_QUEUE
 #define BACK  'b' /* the far end of a bridge's queue */
 
 static void beside(const char *interface, char letter, char ret[static NET_IFNAME_SIZE])

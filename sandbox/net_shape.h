@@ -18,6 +18,9 @@
 
 #include <stdint.h>
 
+/* Behind the name of the interface whose traffic is led through it: the queue of what is sent. */
+#define NET_SHAPE_QUEUE 'o'
+
 /* Bytes of IP packets a second; 0: unlimited. Short packets get somewhat less: headers count. */
 struct net_rates {
 	uint64_t in; /* towards the container or tenant */

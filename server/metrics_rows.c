@@ -32,6 +32,7 @@ static const char *const reasons[LABELS_MAX] = {
 	[NET_REFUSED_FLOWS] = "reason=\"flows\"",
 	[NET_REFUSED_PACKETS] = "reason=\"packets\"",
 	[NET_REFUSED_SMTP] = "reason=\"smtp\""};
+static const char *const rate_limits[LABELS_MAX] = {"reason=\"rate_in\"", "reason=\"rate_out\""};
 _Static_assert((int)NET_REFUSED_OF_TENANTS == LABELS_MAX, "a label each");
 
 static const struct family {
@@ -133,6 +134,10 @@ static const struct family {
 		"filter was made."},
 	{"network_outside_smtp_connections_total", "counter", TENANTS, METRICS_OPENED + 1,
 		METRICS_WHOLE, "Those of these connections that were to port 25."},
+	{"network_dropped_packets_total", "counter", BOTH, METRICS_DROPPED, METRICS_WHOLE,
+		"Packets that its rate limit dropped, where it has one, since that was set and its "
+		"present run began; of a tenant by its own limit.",
+		rate_limits},
 	{"io_read_bytes_total", "counter", BOTH, METRICS_IO, METRICS_WHOLE,
 		"Bytes read from the pool's disk, so far as the kernel knows whose they were."},
 	{"io_reads_total", "counter", BOTH, METRICS_IO + 1, METRICS_WHOLE,
@@ -250,6 +255,17 @@ static void add_gauges(struct metrics_row *row, const struct counters *counters,
 	row->values[METRICS_PIDS] = now->pids;
 }
 
+/* Also where a rule about abuse has set a limit that was not bought. */
+static void add_dropped(
+	struct metrics_row *row, const struct dropped *dropped, const struct limits *bought)
+{
+	static const enum limit_id ids[NET_DROPPED_N] = {LIMIT_RATE_IN, LIMIT_RATE_OUT};
+
+	for (size_t i = 0; dropped->looked && i < NET_DROPPED_N; i++)
+		if (dropped->packets[i] || bought->value[ids[i]] != LIMIT_UNSET)
+			row->values[METRICS_DROPPED + i] = dropped->packets[i];
+}
+
 void metrics_row_of_container(const struct container *c, uint64_t swept, struct metrics_row *ret)
 {
 	bool live = container_state_is_live(c->state);
@@ -267,6 +283,7 @@ void metrics_row_of_container(const struct container *c, uint64_t swept, struct 
 		if (c->run.forks.table)
 			ret->values[METRICS_FORKS] = c->run.forks.count;
 		ret->values[METRICS_SECCOMP_REFUSED] = c->run.last.counters.refused_calls;
+		add_dropped(ret, &c->dropped, &c->limits);
 	}
 	add_disk(ret, c->held.disk_bytes);
 	ret->values[METRICS_RUNNING] = live;
@@ -293,6 +310,7 @@ void metrics_row_of_tenant(const struct tenant *t, uint64_t swept, struct metric
 	for (size_t i = 0; i < NET_REFUSED_OF_TENANTS; i++)
 		if (t->refusals[i].looked)
 			ret->values[METRICS_REFUSED + i] = t->refusals[i].seen;
+	add_dropped(ret, &t->dropped, &t->limits);
 	for (size_t i = 0; i < NET_OPENED_N; i++)
 		if (t->opened[i].looked)
 			ret->values[METRICS_OPENED + i] = t->opened[i].seen;

@@ -42,7 +42,8 @@ enum metrics_value {
 	METRICS_IO = METRICS_NET + 8,	  /* as struct io_usage: four */
 	METRICS_REFUSED = METRICS_IO + 4, /* as enum net_refusal_reason: those of tenants */
 	METRICS_OPENED = METRICS_REFUSED + NET_REFUSED_OF_TENANTS, /* those let through */
-	METRICS_VALUES = METRICS_OPENED + NET_OPENED_N,
+	METRICS_DROPPED = METRICS_OPENED + NET_OPENED_N,	   /* by rate limits: in, out */
+	METRICS_VALUES = METRICS_DROPPED + NET_DROPPED_N,
 };
 
 #define METRICS_NONE UINT64_MAX /* there is no such figure of it: no sample */

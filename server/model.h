@@ -104,6 +104,12 @@ struct opened {
 	bool looked; /* there was one, by this croftd */
 };
 
+/* What its own rate limit has dropped, in and out, since that was made: as of the last look. */
+struct dropped {
+	uint64_t packets[NET_DROPPED_N];
+	bool looked;
+};
+
 enum fault { FAULT_OOM, FAULT_PIDS, FAULT_CALLS, FAULT_N };
 enum pressure { PRESSURE_MEMORY, PRESSURE_CPU, PRESSURE_N };
 
@@ -281,6 +287,7 @@ struct tenant {
 	bool net_smtp;		/* may connect to port 25 outside */
 	struct refusals refusals[NET_REFUSED_OF_TENANTS];
 	struct opened opened[NET_OPENED_N];
+	struct dropped dropped;
 	bool net_filtered;				  /* the packet filter knows it */
 	uint8_t net_filtered_slots[NET_SLOT_MAX / 8 + 1]; /* and may know these places of it */
 	struct map forwards;				  /* of its containers */
@@ -368,8 +375,9 @@ struct container {
 	struct cloud_init *cloud_init; /* cloud_init.h; a reference; NULL: nothing */
 	char cloud_id[UID_SIZE];       /* the instance that it is for cloud-init */
 	bool no_network;
-	uint32_t net_slot;	 /* its place in its tenant's network; 0: none */
-	bool net_filtered;	 /* the packet filter knows it */
+	uint32_t net_slot; /* its place in its tenant's network; 0: none */
+	bool net_filtered; /* the packet filter knows it */
+	struct dropped dropped;
 	struct net_address ipv4; /* what follows from it */
 	struct net_address ipv6;
 	int64_t created_wall_usec;

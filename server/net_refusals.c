@@ -110,6 +110,55 @@ static void on_told(void *arg, const struct err *err)
 		log_warning("refusals-not-told error=\"%s\"", err->msg);
 }
 
+static int compare_rows(const void *a, const void *b)
+{
+	return net_refusal_compare(a, b);
+}
+
+static void look_up_dropped(const struct net_refusal *rows, size_t n, uint32_t network,
+	uint32_t slot, struct dropped *ret)
+{
+	struct net_refusal key = {.network = network, .slot = slot};
+
+	ret->looked = true;
+	for (uint32_t i = 0; i < NET_DROPPED_N; i++) {
+		const struct net_refusal *row = NULL;
+
+		key.reason = NET_DROPPED_IN + i;
+		if (n)
+			row = bsearch(&key, rows, n, sizeof(*rows), compare_rows);
+		ret->packets[i] = row ? row->packets : 0;
+	}
+}
+
+/* Of each tenant and container with a network: who is not in the rows has dropped nothing. */
+static void take_dropped(struct server *server, const struct net_refusal *rows, size_t n)
+{
+	struct map_node *i;
+	struct map_node *j;
+
+	/* They come behind the others. */
+	while (n && rows->reason < NET_DROPPED_IN) {
+		rows++;
+		n--;
+	}
+	MAP_FOREACH(i, &server->model.tenants)
+	{
+		struct tenant *t = map_object(i, struct tenant, by_name);
+
+		if (!t->net_number)
+			continue;
+		look_up_dropped(rows, n, t->net_number, 0, &t->dropped);
+		MAP_FOREACH(j, &t->containers)
+		{
+			struct container *c = map_object(j, struct container, by_name);
+
+			if (c->net_slot)
+				look_up_dropped(rows, n, t->net_number, c->net_slot, &c->dropped);
+		}
+	}
+}
+
 static void take_rows(struct server *server, const struct net_refusal *rows, size_t n)
 {
 	struct db_tx *tx = NULL;
@@ -167,8 +216,10 @@ static void on_looked(
 	server->refusal_watch->looking = false;
 	if (r < 0)
 		log_warning("refusals-not-read error=\"%s\"", err ? err->msg : "no list came");
-	else if (!server->shutting_down)
+	else if (!server->shutting_down) {
 		take_rows(server, rows, n);
+		take_dropped(server, rows, n);
+	}
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -2,7 +2,8 @@
  * Events of what the packet filter refuses: a tenant's caps and its way to port 25, and on the host
  * what no honest container sends. Each reason at event_pace.h's pace, with a count; up to
  * where it was told is on record, so that the counts add up to the counter's whoever dies. What it
- * lets through and counts comes with them, for rules about abuse and for metrics.
+ * lets through and counts comes with them, for rules about abuse and for metrics; and what rate
+ * limits have dropped, which is no event: a line that is full drops all the time.
  */
 #pragma once
 
