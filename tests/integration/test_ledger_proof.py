@@ -8,6 +8,7 @@ import collections
 import contextlib
 import itertools
 import random
+import sqlite3
 import subprocess
 import threading
 import time
@@ -29,6 +30,15 @@ def box(fresh_box):
     return fresh_box
 
 
+def boottime():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def outside(gaps, at, until):
+    """How long of the time from `at` to `until` is in none of the gaps, which do not overlap."""
+    return until - at - sum(max(0, min(end, until) - max(begin, at)) for begin, end in gaps)
+
+
 class Reader(threading.Thread):
     """Reads counters and the working set from the kernel's own files, all the while."""
 
@@ -45,17 +55,17 @@ class Reader(threading.Thread):
                 cpu = self.cgroup.cpu_usec()
                 assert cpu >= self.cpu_seen
                 self.cpu_seen = cpu
-                self.memory_seen.append((time.clock_gettime(time.CLOCK_BOOTTIME),
-                                         self.cgroup.working_set() // 1024))
+                self.memory_seen.append((boottime(), self.cgroup.working_set() // 1024))
 
     def end(self):
         self.ended.set()
         self.join()
 
-    def memory_bounds(self, seconds, brief):
+    def memory_bounds(self, seconds, brief, gaps):
         """The least and the most KiB.s that a meter may count in so many seconds which looks now
         and then: of what was seen around each moment. There may have been `brief` KiB more for
-        moments that this reader did not see, and before it was there whatever it saw later."""
+        moments that this reader did not see, and before it was there whatever it saw later. In a
+        gap, from when to when nobody looked, it may have counted nothing."""
         seen = self.memory_seen
         times = [at for at, _ in seen]
         least = most = 0
@@ -63,7 +73,7 @@ class Reader(threading.Thread):
             near = [kib for _, kib in seen[bisect.bisect_left(times, at - GAP_S):
                                            bisect.bisect_right(times, until + GAP_S)]]
             # The first look may have been at a run that had just begun.
-            least += min(near) * (until - at) if at - times[0] > GAP_S else 0
+            least += min(near) * outside(gaps, at, until) if at - times[0] > GAP_S else 0
             most += (max(near) + brief) * (until - at)
         unseen = max(0, seconds - (times[-1] - times[0]))
         return least, most + unseen * (max(kib for _, kib in seen) + brief)
@@ -105,13 +115,16 @@ class Launchers:
 
 
 def interrupt_an_export(box):
-    """It is ended in the middle, or is through: nobody may notice."""
+    """It is ended in the middle, or is through: nobody may notice. From when to when by BOOTTIME it
+    was answered; None: it was not."""
+    begun, of = boottime(), random.choice(([], ["--tenant", "acme"]))
     export = subprocess.Popen(
-        [program("croft"), "--host", box.host, "usage", "export", "--format", "csv"],
+        [program("croft"), "--host", box.host, "usage", "export", "--format", "csv", *of],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(random.random() / 20)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        export.wait(random.random() / 5)
     export.kill()
-    export.wait()
+    return (begun, boottime()) if export.wait() == 0 else None
 
 
 def highest(found, meter):
@@ -120,6 +133,25 @@ def highest(found, meter):
 
 def only_steady_is_left(box):
     return {c["name"] for c in box.json_lines("list")} == {"tenants/acme/containers/steady"}
+
+
+def gaps_of(box, container):
+    """From when to when by BOOTTIME nobody looked at it, as is on record."""
+    state = sqlite3.connect(f"file:{box.state}/server/croft.db?mode=ro", uri=True)
+    with contextlib.closing(state):
+        return [(begin / 1000000, end / 1000000) for begin, end in state.execute(
+            "SELECT from_boot, to_boot FROM gaps JOIN runs ON key = run"
+            " WHERE container = ? AND kind = 0", (container,))]
+
+
+def check_gaps(gaps, found, looks, down):
+    """What is on record as a gap is one: it is too long for samples that were missed, whoever was
+    answered in it was told what a sample then had, and while croftd was down there was one."""
+    print(f"gaps: {[round(end - begin, 1) for begin, end in gaps]} s, {len(looks)} exports through")
+    assert all(end - begin > GAP_S for begin, end in gaps)
+    assert any(begin <= down[0] and down[1] <= end for begin, end in gaps)
+    assert not [look for look in looks for begin, end in gaps if begin < look[0] < look[1] < end]
+    assert any("gap" in r["reason"] for r in found)
 
 
 def of_tenant(found, tenant):
@@ -161,14 +193,19 @@ def test_a_minute_of_kills_beside_mixed_load(box):
     steady = Reader(box.cgroup("acme/steady"))
     launchers = Launchers(box, "brief", BRIEF)
     steady.start()
-    kills = 0
+    kills, looks, down = 0, [], None
     try:
         while kills < KILLS or launchers.busy():
-            interrupt_an_export(box)
+            looks.append(interrupt_an_export(box))
             time.sleep(1)
             box.kill9("croftd")
-            box.restart("croftd")
             kills += 1
+            # Once it is away for so long that nobody knows what memory there was.
+            if kills == KILLS // 2:
+                begun = boottime()
+                time.sleep(GAP_S + 1)
+                down = begun, boottime()
+            box.restart("croftd")
             assert kills < 20 * KILLS, f"{len(launchers.slept)} containers ran"
     finally:
         launchers.end(), steady.end()
@@ -181,10 +218,11 @@ def test_a_minute_of_kills_beside_mixed_load(box):
     assert total(mine) == steady.cgroup.cpu_usec() >= steady.cpu_seen > 0
     assert total(mine, "pids.denied") == steady.cgroup.pids_denied() >= 2
     # Memory is a gauge: what was looked at now and then, and nothing where nobody looked.
-    least, most = steady.memory_bounds(total(mine, "running") / 1000000, 8192)
+    gaps = gaps_of(box, "steady")
+    check_gaps(gaps, mine, list(filter(None, looks)), down)
+    least, most = steady.memory_bounds(total(mine, "running") / 1000000, 8192, gaps)
     print(f"memory.used: {least:.0f} <= {total(mine, 'memory.used')} <= {most:.0f} KiB.s")
-    assert 0 < total(mine, "memory.used") <= most
-    assert least <= total(mine, "memory.used") or any("gap" in r["reason"] for r in mine)
+    assert 0 < least <= total(mine, "memory.used") <= most
     assert highest(mine, "memory.peak") == steady.cgroup.memory_peak()
     pids = steady.cgroup.pids_peak()
     assert highest(mine, "pids.peak") == pids or (pids is None and highest(mine, "pids.peak") <= 64)
