@@ -62,6 +62,14 @@ int cgroup_make(struct cgroup_root *root, const struct cgroup_id *id, struct err
 /* Names the disk whose I/O the limits are about. Until then there is none to limit. */
 void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *disk);
 
+/*
+ * Has the kernel count what containers read from and write to that disk. Before or after
+ * cgroup_limit_io_of(); it may wait for what the disk has under way. Returns 0, also where there is
+ * nothing to count, or -errno: then it may count nothing.
+ */
+int cgroup_count_io_of(
+	const struct cgroup_root *root, const struct block_device *disk, struct err *err);
+
 /* The same disk for the counters: major 0 while it is not known. */
 struct io_disk cgroup_io_disk(const struct cgroup_root *root);
 /* So far as the disk is known. */

@@ -156,6 +156,7 @@ const struct cgroup_ops cgroup_hybrid_ops = {
 	.reclaim = NULL,
 	.write_limits = cgroup_hybrid_write_limits,
 	.write_io = cgroup_hybrid_write_io,
+	.count_io = cgroup_hybrid_count_io,
 	.show_quota = cgroup_hybrid_show_quota,
 	.write_oom_group = write_oom_group,
 	.set_devices = set_devices,

@@ -138,3 +138,16 @@ int cgroup_hybrid_write_io(
 	}
 	return 0;
 }
+
+/*
+ * Since Linux 6.10 the throttle's files, which are all that counts I/O here, know a disk only once
+ * somebody has written a limit of it (block/blk-throttle.c, tg_set_conf()): also one that is none.
+ */
+int cgroup_hybrid_count_io(
+	const struct cgroup_root *root, const struct block_device *disk, struct err *err)
+{
+	_cleanup_close_ int fd = cgroup_open_file(root, CGROUP_IO, "", files[0].file, O_WRONLY);
+	int r = fd < 0 ? fd : put(fd, disk, LIMIT_UNSET);
+
+	return r < 0 ? err_sys(err, r, "write %s", files[0].file) : 0;
+}

@@ -106,6 +106,9 @@ struct cgroup_ops {
 	/* The same of the limits of I/O alone. */
 	int (*write_io)(const struct cgroup_root *root, const char *dir, const struct limits *want,
 		struct err *err);
+	/* Has the kernel count the I/O of a disk. NULL where it always does. */
+	int (*count_io)(
+		const struct cgroup_root *root, const struct block_device *disk, struct err *err);
 	/* Puts the quota into a payload for lxcfs to see (LIMIT_UNSET: takes it away). */
 	void (*show_quota)(
 		const struct cgroup_root *root, const char *payload, uint64_t quota_milli);
@@ -260,6 +263,8 @@ int cgroup_io_check(const struct cgroup_root *root, const char *dir, const struc
 int cgroup_hybrid_read_io(const struct cgroup_root *root, const char *dir, struct limits *ret);
 int cgroup_hybrid_write_io(const struct cgroup_root *root, const char *dir,
 	const struct limits *want, struct err *err);
+int cgroup_hybrid_count_io(
+	const struct cgroup_root *root, const struct block_device *disk, struct err *err);
 const char *cgroup_hybrid_refuse_io(const char *dir, enum limit_id limit);
 int cgroup_unified_read_io(const struct cgroup_root *root, const char *dir, struct limits *ret);
 int cgroup_unified_write_io(const struct cgroup_root *root, const char *dir,

@@ -14,6 +14,14 @@ void cgroup_limit_io_of(struct cgroup_root *root, const struct block_device *dis
 	root->disk = *disk;
 }
 
+int cgroup_count_io_of(
+	const struct cgroup_root *root, const struct block_device *disk, struct err *err)
+{
+	if (!root->has_io_limit || disk->unknown || !root->ops->count_io)
+		return 0;
+	return root->ops->count_io(root, disk, err);
+}
+
 struct io_disk cgroup_io_disk(const struct cgroup_root *root)
 {
 	if (root->disk.unknown)

@@ -190,10 +190,19 @@ static int attach_pool(void *arg, struct job_output *out, struct err *err)
 {
 	struct supervisor *s = arg;
 	struct pool_config config = supervisor_pool_config(s);
+	struct block_device disk;
 	struct pool *pool;
+	struct err uncounted;
+	int r = pool_attach(&config, &pool, err);
 
 	(void)out;
-	return pool_attach(&config, &pool, err);
+	if (r < 0)
+		return r;
+	disk = pool_disk(pool);
+	/* Here, as it may wait for the disk. All but I/O is billed without it. */
+	if (cgroup_count_io_of(s->cgroups, &disk, &uncounted) < 0)
+		log_warning("io not counted error=\"%s\"", uncounted.msg);
+	return 0;
 }
 
 static void pool_is_ready(struct supervisor *s)

@@ -9,7 +9,9 @@
 #include "sandbox/pool.h"
 
 #include <dirent.h>
+#include <linux/loop.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -313,6 +315,55 @@ static void *read_part(void *arg)
 	return pread(disk, to, sizeof(to), 0) < 0 ? arg : NULL;
 }
 
+/* A loop device that nobody has had, so that nobody has limited it, of a MiB. Returns its number.
+ */
+static int make_disk(int control, int *ret_fd)
+{
+	_cleanup_close_ int file = openat(
+		pool.config.state_fd, "image", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int number = 1000 + (int)getpid() % 100000;
+	char path[32];
+
+	assert_int_equal(ftruncate(file, MIB), 0);
+	assert_int_equal(ioctl(control, LOOP_CTL_ADD, number), number);
+	snprintf(path, sizeof(path), "/dev/loop%d", number);
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+	assert_true(*ret_fd >= 0);
+	assert_int_equal(ioctl(*ret_fd, LOOP_SET_FD, file), 0);
+	return number;
+}
+
+static int read_mib(void *arg)
+{
+	return read_part(arg) ? 1 : 0;
+}
+
+static void test_counts_a_disk_that_nobody_has_limited(void **state)
+{
+	_cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	struct fixture *f = *state;
+	struct block_device disk = {.major = 7};
+	struct counters counters;
+	int number;
+	int fd;
+
+	if (!has_limits(f))
+		skip();
+	number = make_disk(control, &fd);
+	disk.minor = (uint32_t)number;
+	cgroup_limit_io_of(f->root, &disk);
+	assert_ok(f, cgroup_count_io_of(f->root, &disk, &f->err));
+	assert_int_equal(run_in(f, &f->web, read_mib, &fd), 0);
+	counters = read_counters(f, &f->web);
+	assert_int_equal(ioctl(fd, LOOP_CLR_FD, 0), 0);
+	close(fd);
+	assert_int_equal(ioctl(control, LOOP_CTL_REMOVE, number), 0);
+	assert_true(counters.has_io);
+	assert_int_equal(counters.io.read_bytes, MIB);
+	assert_true(counters.io.read_ops > 0);
+	assert_int_equal(counters.io.write_bytes, 0);
+}
+
 static int read_much(void *arg)
 {
 	pthread_t thread;
@@ -425,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_the_pool_is_on_a_disk),
+		CASE(test_counts_a_disk_that_nobody_has_limited),
 		CASE(test_applies_and_lifts),
 		CASE(test_is_put_back),
 		CASE(test_holds_reading),
