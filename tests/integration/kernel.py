@@ -1,5 +1,6 @@
 """What the kernel says, read without Croft: cgroups of both drivers, processes, mounts, loops."""
 
+import collections
 import contextlib
 import fcntl
 import os
@@ -137,6 +138,25 @@ class Cgroup:
         if self.unified:
             return self._keyed("cpu", "cpu.stat", "usage_usec")
         return self._number("cpuacct", "cpuacct.usage") // 1000
+
+    def io(self, disk):
+        """{meter: what was read from and written to a disk ("7:0")}, in bytes and requests."""
+        found = collections.Counter()
+        if self.unified:
+            files = {"io.stat": {"rbytes": "io.read", "rios": "io.read.ops",
+                                 "wbytes": "io.write", "wios": "io.write.ops"}}
+        else:
+            files = {"blkio.throttle.io_service_bytes_recursive": {
+                "Read": "io.read", "Write": "io.write"},
+                "blkio.throttle.io_serviced_recursive": {
+                "Read": "io.read.ops", "Write": "io.write.ops"}}
+        for file, meters in files.items():
+            for line in self.read("io" if self.unified else "blkio", file).splitlines():
+                of, *words = line.replace("=", " ").split()
+                for key, value in zip(words[::2], words[1::2]):
+                    if of == disk and key in meters:
+                        found[meters[key]] = int(value)
+        return {m: found[m] for meters in files.values() for m in meters.values()}
 
     def cpu_milli(self):
         """The quota in thousandths of a core; None: no limit."""
@@ -307,6 +327,13 @@ def loops_of(path):
         except OSError:
             continue
     return found
+
+
+def disk_of(path):
+    """The number ("7:0") of the one loop device whose backing file is below a path."""
+    loop, = loops_of(path)
+    with open(f"/sys/block/{loop}/dev", encoding="ascii") as f:
+        return f.read().strip()
 
 
 def links(netns=None):

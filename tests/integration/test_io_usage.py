@@ -16,17 +16,8 @@ V2 = kernel.driver() == "unified"
 def counted(box, name):
     """(bytes read, bytes written) by the kernel's own account, of the pool's loop device: the disk
     under it may be counted, too."""
-    loop, = kernel.loops_of(box.base)
-    with open(f"/sys/block/{loop}/dev", encoding="ascii") as f:
-        disk = f.read().strip()
-    file = ("io", "io.stat") if V2 else ("blkio", "blkio.throttle.io_service_bytes_recursive")
-    found = {}
-    for line in box.cgroup(name).read(*file).splitlines():
-        words = line.split()
-        if words[0] == disk:
-            found.update([words[1:3]] if not V2 else (w.split("=") for w in words[1:]))
-    read, written = ("rbytes", "wbytes") if V2 else ("Read", "Write")
-    return int(found.get(read, 0)), int(found.get(written, 0))
+    found = box.cgroup(name).io(kernel.disk_of(box.base))
+    return found["io.read"], found["io.write"]
 
 
 def bill(box, uid):

@@ -1,7 +1,8 @@
 """The proof of the ledger: a reader of the kernel's own files beside mixed load, a thousand
 containers of some milliseconds and exports that are interrupted, while croftd is killed each second
-for a minute. What comes out is what the kernel says: of what lives on to the microsecond, of what
-was short less than one a run below that, and of memory to an interval."""
+for a minute. What comes out is what the kernel says: of what lives on to the microsecond, the byte
+and the packet, of what was short less than a microsecond a run below that, and of memory to an
+interval."""
 
 import bisect
 import collections
@@ -13,10 +14,13 @@ import subprocess
 import threading
 import time
 
-import pytest
-
+import kernel
+import netlab
 from croft_harness import program, wait_until
+from networked import kept, lab, ping  # noqa: F401
 from test_ledger import age, burn, check_whole, everything, records, stopped, total
+from test_network_rates import outside
+from test_traffic import ALL, NOISE, OUTSIDE, counted, port
 
 KILLS = 60
 # Samples are further apart than this only where nobody looked (ledger_gap_usec()).
@@ -24,42 +28,105 @@ GAP_S = 4
 BRIEF = 1000
 LAUNCHERS = 4
 
+PORT, SIZE = 9999, 256 << 10
+# What `croft usage show` calls a meter.
+USAGE = {"cpu.used": "cpu_usec", "running": "running_usec", "pids.denied": "pids_denied",
+         "io.read": "io_read_bytes", "io.read.ops": "io_read_ops",
+         "io.write": "io_write_bytes", "io.write.ops": "io_write_ops",
+         "net.ingress": "net_ingress_bytes", "net.egress": "net_egress_bytes",
+         "net.ingress.packets": "net_ingress_packets", "net.egress.packets": "net_egress_packets",
+         "net.ingress.outside": "net_ingress_outside_bytes",
+         "net.egress.outside": "net_egress_outside_bytes",
+         "net.ingress.outside.packets": "net_ingress_outside_packets",
+         "net.egress.outside.packets": "net_egress_outside_packets"}
 
-@pytest.fixture
-def box(fresh_box):
-    return fresh_box
+# What `steady` does for as long as there is /go: files and memory, a disk past the page cache (of
+# other writes cgroup v1 does not know whose they are), and TCP both ways. How often the disk and
+# the network did, is in /disk and /net.
+LOAD = f"""
+busy() {{ while [ -e /go ]; do "$@"; usleep 100000; done; }}
+some() {{ dd if=/dev/zero bs=64k count={SIZE >> 16} "$@"; }}
+memory() {{ dd if=/dev/zero of=/f bs=64k count=32; /probe eat 8000000 0; }}
+disk() {{ some of=/d oflag=direct && dd if=/d of=/dev/null bs=64k iflag=direct && echo >>/disk; }}
+net() {{ [ "$(some | nc {netlab.OUTSIDE4} {PORT} | wc -c)" = {SIZE} ] && echo >>/net; }}
+touch /go /running /disk /net
+{{ busy memory & busy disk & busy net & wait; rm /running; }} >/dev/null 2>&1 &
+"""
+
+# Reads to the end, and sends as much.
+LISTENER = f"""
+import socketserver
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        n = 0
+        while data := self.request.recv(65536):
+            n += len(data)
+        self.request.sendall(bytes(n))
+with socketserver.ThreadingTCPServer(("", {PORT}), Handler) as server:
+    print("bound", flush=True)
+    server.serve_forever()
+"""
 
 
 def boottime():
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def outside(gaps, at, until):
+def looked_at(gaps, at, until):
     """How long of the time from `at` to `until` is in none of the gaps, which do not overlap."""
     return until - at - sum(max(0, min(end, until) - max(begin, at)) for begin, end in gaps)
 
 
-class Reader(threading.Thread):
-    """Reads counters and the working set from the kernel's own files, all the while."""
+@contextlib.contextmanager
+def listener(box):
+    command = [*outside(box), "/usr/bin/python3", "-c", LISTENER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "bound\n"
+            yield
+        finally:
+            process.kill()
 
-    def __init__(self, cgroup):
+
+def wire(box):
+    """What the world outside had of IPv4, by its own account: from its counters of IP, which has
+    neither the frames' headers nor what the two hosts say to each other unasked."""
+    found = {}
+    for file in ("snmp", "netstat"):
+        lines = box.lab.run("outside", "cat", f"/proc/net/{file}").stdout.splitlines()
+        for names, values in zip(lines[::2], lines[1::2]):
+            found.update(zip(names.split(), values.split()))
+    return dict(zip(OUTSIDE, (int(found[key]) for key in (
+        "OutOctets", "OutRequests", "InOctets", "InReceives"))))
+
+
+class Reader(threading.Thread):
+    """Reads counters and the working set of a container from the kernel's own files, all the
+    while."""
+
+    def __init__(self, box, name):
         super().__init__()
-        self.cgroup = cgroup
-        self.cpu_seen = 0
+        self.cgroup, self.disk = box.cgroup(name), kernel.disk_of(box.base)
+        self.port = port(box, name)
+        self.seen = collections.Counter()
         self.memory_seen = []  # (BOOTTIME, KiB)
-        self.ended = threading.Event()
+        self.fell, self.ended = [], threading.Event()
+
+    def counters(self):
+        return {"cpu.used": self.cgroup.cpu_usec(), "pids.denied": self.cgroup.pids_denied(),
+                **self.cgroup.io(self.disk)}
 
     def run(self):
         while not self.ended.wait(0.05):
             with contextlib.suppress(OSError):
-                cpu = self.cgroup.cpu_usec()
-                assert cpu >= self.cpu_seen
-                self.cpu_seen = cpu
+                before, self.seen = self.seen, self.counters()
+                self.fell += [m for m in self.seen if self.seen[m] < before[m]]
                 self.memory_seen.append((boottime(), self.cgroup.working_set() // 1024))
 
     def end(self):
         self.ended.set()
         self.join()
+        assert not self.fell
 
     def memory_bounds(self, seconds, brief, gaps):
         """The least and the most KiB.s that a meter may count in so many seconds which looks now
@@ -73,7 +140,7 @@ class Reader(threading.Thread):
             near = [kib for _, kib in seen[bisect.bisect_left(times, at - GAP_S):
                                            bisect.bisect_right(times, until + GAP_S)]]
             # The first look may have been at a run that had just begun.
-            least += min(near) * outside(gaps, at, until) if at - times[0] > GAP_S else 0
+            least += min(near) * looked_at(gaps, at, until) if at - times[0] > GAP_S else 0
             most += (max(near) + brief) * (until - at)
         unseen = max(0, seconds - (times[-1] - times[0]))
         return least, most + unseen * (max(kib for _, kib in seen) + brief)
@@ -97,8 +164,9 @@ class Launchers:
                 if len(self.slept) >= self.enough or self.given_up.is_set():
                     return
             name, usec = f"l{number}n{i}", random.randint(5000, 50000)
-            result = self.box.croft("launch", "--ephemeral", "busybox", f"{self.tenant}/{name}",
-                                    "--", "/bin/usleep", str(usec))
+            result = self.box.croft(
+                "launch", "--ephemeral", "--no-network", "busybox", f"{self.tenant}/{name}", "--",
+                "/bin/usleep", str(usec))
             if result.rc:
                 time.sleep(0.05)
                 continue
@@ -179,73 +247,149 @@ def check_short_runs(found, slept):
     assert not [name for name, usec in slept.items() if ran[name] < usec or not used[name]]
 
 
-def test_a_minute_of_kills_beside_mixed_load(box):
-    box.tenant(cpu="2", memory="512M")
-    box.tenant("brief", cpu="2", containers=500, pids=4000, memory="512M")
+def launch_steady(box):
+    """With what it does beside burning, and one fork that was refused. Returns its reader, and how
+    much of what passed its cable nobody is billed for, since its bridge did not take it yet."""
     box.launch("acme/steady", memory="128M", pids="64")
+    reader = Reader(box, "acme/steady")
+    gateway = box.json("network", "show", "acme")["ipv4_gateway"]
+    wait_until("its gateway answers", lambda: ping(box, "acme/steady", gateway).rc == 0, 30)
+    found, seen = at_rest(box, lambda: counted(box, reader.port))
+    early = {meter: seen[meter] - total(found, meter) for meter in ALL}
+    assert all(0 <= early[meter] <= NOISE[meter] for meter in ALL)
     burn(box, "acme/steady")
-    # What it does beside: files, memory, and (here and at the end) forks until one is refused.
+    # Forks until one is refused, here and at the end.
     box.exec("acme/steady", "/probe", "forks", "0")
     wait_until("there is room again", lambda: box.cgroup("acme/steady").pids() < 16)
     box.sh("acme/steady", f"/probe eat {48 << 20} 100000 >/dev/null 2>&1 &")
-    box.sh("acme/steady", "while :; do dd if=/dev/zero of=/f bs=64k count=32 2>/dev/null;"
-                          " /probe eat 8000000 0 >/dev/null; usleep 100000; done >/dev/null 2>&1 &")
-    steady = Reader(box.cgroup("acme/steady"))
-    launchers = Launchers(box, "brief", BRIEF)
-    steady.start()
-    kills, looks, down = 0, [], None
-    try:
-        while kills < KILLS or launchers.busy():
-            looks.append(interrupt_an_export(box))
-            time.sleep(1)
-            box.kill9("croftd")
-            kills += 1
-            # Once it is away for so long that nobody knows what memory there was.
-            if kills == KILLS // 2:
-                begun = boottime()
-                time.sleep(GAP_S + 1)
-                down = begun, boottime()
-            box.restart("croftd")
-            assert kills < 20 * KILLS, f"{len(launchers.slept)} containers ran"
-    finally:
-        launchers.end(), steady.end()
-    wait_until("all that was brief is gone", lambda: only_steady_is_left(box), 120)
+    box.sh("acme/steady", LOAD)
+    return reader, early
+
+
+def kill_for_a_minute(box, launchers):
+    """From when to when by BOOTTIME exports were answered, and croftd was away for so long that
+    nobody knows what memory there was."""
+    looks, down = [], None
+    for kills in range(1, 20 * KILLS):
+        looks.append(interrupt_an_export(box))
+        time.sleep(1)
+        box.kill9("croftd")
+        if kills == KILLS // 2:
+            begun = boottime()
+            time.sleep(GAP_S + 1)
+            down = begun, boottime()
+        box.restart("croftd")
+        if kills >= KILLS and not launchers.busy():
+            return list(filter(None, looks)), down
+    raise AssertionError(f"{len(launchers.slept)} containers ran")
+
+
+def at_rest(box, kernel_says):
+    """(the records, what the kernel says) at a moment in which it counts nothing."""
+    def look():
+        before = kernel_says()
+        found = records(box)
+        return kernel_says() == before and (found, before)
+    return wait_until("the kernel counts nothing", look, 60)
+
+
+def end_of_load(box):
+    box.sh("acme/steady", "rm /go")
+    wait_until("its load has ended",
+               lambda: box.sh("acme/steady", "[ -e /running ] || echo no") == "no\n", 60)
+    # How much there must have been at least; that every write was attributed no v1 promises.
+    disk, net = (SIZE * int(box.sh("acme/steady", f"wc -l </{file}")) for file in ("disk", "net"))
+    assert disk and net
     box.exec("acme/steady", "/probe", "forks", "0")
     box.ok("freeze", "acme/steady")
-    found = records(box)
-    mine, brief = of_tenant(found, "acme"), of_tenant(found, "brief")
-    assert len(mine) + len(brief) == len(found)
-    assert total(mine) == steady.cgroup.cpu_usec() >= steady.cpu_seen > 0
-    assert total(mine, "pids.denied") == steady.cgroup.pids_denied() >= 2
-    # Memory is a gauge: what was looked at now and then, and nothing where nobody looked.
+    return {"io.read": disk, "io.read.ops": 1, "io.write": 1, "io.write.ops": 1,
+            "net.egress.outside": net, "net.ingress.outside": net, "pids.denied": 2}
+
+
+def check_filtered(billed, says, unit):
+    """The packet filter stands between the cable and the world outside, and traffic is billed
+    behind it: not what it drops, as it does with a few packets while it is made anew with each
+    croftd. So what is billed lies between what went into the filter and what came out; and beside
+    the latter there is only what kernels say unasked, which does not go outside."""
+    home = 10 * NOISE["net.egress" + unit]
+    out, back = says["net.egress.outside" + unit], says["net.ingress" + unit]
+    assert out <= billed["net.egress" + unit] <= min(says["net.egress" + unit], out + home)
+    assert back - home <= billed["net.ingress.outside" + unit] <= min(
+        says["net.ingress.outside" + unit], back)
+
+
+def check_counters(box, reader, early, before):
+    """The records have what the kernel counted, each to its unit. Returns them."""
+    least = end_of_load(box)
+    found, says = at_rest(box, lambda: {
+        **reader.counters(), **wire(box), **counted(box, reader.port)})
+    mine = of_tenant(found, "acme")
+    for meter, n in {**early, **before}.items():
+        says[meter] -= n
+    billed = {meter: total(mine, meter) for meter in says}
+    other = {meter: says[meter] - billed[meter] for meter in says if says[meter] != billed[meter]}
+    print(f"counted: {says}; less on the bill: {other}")
+    for unit in ("", ".packets"):
+        check_filtered(billed, says, unit)
+        for meter in ("net.egress", "net.ingress.outside"):
+            other.pop(meter + unit, None)
+    assert not other
+    assert not {meter: n for meter, n in billed.items() if n < max(
+        least.get(meter, 0), reader.seen.get(meter, 0))}
+    return found
+
+
+def check_gauges(box, reader, mine, looks, down):
+    """Memory is what was looked at now and then, and nothing where nobody looked."""
     gaps = gaps_of(box, "steady")
-    check_gaps(gaps, mine, list(filter(None, looks)), down)
-    least, most = steady.memory_bounds(total(mine, "running") / 1000000, 8192, gaps)
+    check_gaps(gaps, mine, looks, down)
+    least, most = reader.memory_bounds(total(mine, "running") / 1000000, 8192, gaps)
     print(f"memory.used: {least:.0f} <= {total(mine, 'memory.used')} <= {most:.0f} KiB.s")
     assert 0 < least <= total(mine, "memory.used") <= most
-    assert highest(mine, "memory.peak") == steady.cgroup.memory_peak()
-    pids = steady.cgroup.pids_peak()
+    assert highest(mine, "memory.peak") == reader.cgroup.memory_peak()
+    pids = reader.cgroup.pids_peak()
     assert highest(mine, "pids.peak") == pids or (pids is None and highest(mine, "pids.peak") <= 64)
-    check_sum_of_runs(mine, box.cgroup("acme").cpu_usec())
-    check_sum_of_runs(brief, box.cgroup("brief").cpu_usec())
-    assert len({r["run_id"] for r in brief}) >= len(launchers.slept) >= BRIEF
-    check_short_runs(brief, launchers.slept)
-    assert [total(mine), total(brief)] == [
-        box.usage(name)["cpu_usec"] for name in ("acme", "brief")]
-    # And closed it is the same.
-    box.ok("thaw", "acme/steady")
-    box.ok("kill", "acme/steady")
-    box.wait_state("acme/steady", "STOPPED", 30)
-    usage = [box.usage(name) for name in ("acme", "brief")]
+
+
+def check_closed(box):
+    """Closed it is the same, and what usage says."""
+    usage = {name: box.usage(name) for name in ("acme", "brief")}
     with stopped(box) as state:
         age(state)
     wait_until("all is closed", lambda: all(r["finalized_at"] for r in records(box)), 120)
     closed = records(box)
     interrupt_an_export(box)
     assert records(box) == closed
-    for meter, key in (("cpu.used", "cpu_usec"), ("running", "running_usec")):
-        assert [total(of_tenant(closed, name), meter) for name in ("acme", "brief")] == [
-            of[key] for of in usage]
+    for name, of in usage.items():
+        for meter, key in USAGE.items():
+            assert total(of_tenant(closed, name), meter) == of.get(key, 0), (name, meter)
     ids = [r["record_id"] for r in everything(box)]
     assert len(ids) == len(set(ids))
     check_whole(box)
+
+
+def test_a_minute_of_kills_beside_mixed_load(box):
+    before = wire(box)
+    box.tenant(cpu="2", memory="512M")
+    box.tenant("brief", cpu="2", containers=500, pids=4000, memory="512M")
+    with listener(box):
+        reader, early = launch_steady(box)
+        launchers = Launchers(box, "brief", BRIEF)
+        reader.start()
+        try:
+            looks, down = kill_for_a_minute(box, launchers)
+        finally:
+            launchers.end(), reader.end()
+        wait_until("all that was brief is gone", lambda: only_steady_is_left(box), 120)
+        found = check_counters(box, reader, early, before)
+    mine, brief = of_tenant(found, "acme"), of_tenant(found, "brief")
+    assert len(mine) + len(brief) == len(found)
+    check_gauges(box, reader, mine, looks, down)
+    check_sum_of_runs(mine, box.cgroup("acme").cpu_usec())
+    check_sum_of_runs(brief, box.cgroup("brief").cpu_usec())
+    assert len({r["run_id"] for r in brief}) >= len(launchers.slept) >= BRIEF
+    check_short_runs(brief, launchers.slept)
+    box.ok("thaw", "acme/steady")
+    box.ok("kill", "acme/steady")
+    box.wait_state("acme/steady", "STOPPED", 30)
+    check_closed(box)
