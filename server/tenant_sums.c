@@ -77,7 +77,8 @@ static void rank_one(struct tenant_sums *sums, const struct export_cursor *curso
 int tenant_sums_step(
 	struct db *db, struct tenant_sums *sums, struct export_cursor *cursor, struct err *err)
 {
-	bool closed = cursor->phase == EXPORT_CLOSED;
+	/* One that has not begun yet begins with what is open. */
+	bool closed = cursor->begun && cursor->phase == EXPORT_CLOSED;
 	int r;
 
 	if (cursor->phase == EXPORT_DONE) {

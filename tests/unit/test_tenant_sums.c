@@ -22,8 +22,8 @@ static int64_t begin_of(unsigned tenant)
 	return tenant == LATE ? CLOSED * 3600 + 60 : 60;
 }
 
-/* Two containers each, and another rate each hour. */
-static void make_history(struct fixture *f)
+/* Two containers each, a sample in so many seconds, and another rate each hour. */
+static void make_history(struct fixture *f, int64_t every)
 {
 	f->has_net = true;
 	lab_run_sql(f, "BEGIN");
@@ -37,7 +37,7 @@ static void make_history(struct fixture *f)
 		uid_of(tenant, uid);
 		snprintf(name, sizeof(name), "tenant-%u", tenant);
 		lab_add_run_of(f, run, uid, name, second);
-		for (uint64_t sequence = 0; second < HOURS * 3600; sequence++, second += 10) {
+		for (uint64_t sequence = 0; second < HOURS * 3600; sequence++, second += every) {
 			lab_add_sample(f, run, sequence, second, total);
 			total += run * 1000000 + (uint64_t)(second / 3600 * 7919) % 1000 * 10000;
 		}
@@ -121,11 +121,27 @@ static void all_tenants_have_what_each_has(void **state)
 	struct usage_sums want[TENANTS];
 	struct tenant_sums all;
 
-	make_history(f);
+	make_history(f, 10);
 	lab_close_until(f, EPOCH + CLOSED * HOUR, false);
 	for (unsigned tenant = 0; tenant < TENANTS; tenant++)
 		sum_one(f, tenant, &want[tenant]);
 	assert_int_equal(sum_all(f, 0, 0, &all), CLOSED + TENANTS * OPEN_HOURS);
+	assert_sums(&all, want);
+	tenant_sums_finish(&all);
+}
+
+/* One step reads what is open of several tenants, the first one too. */
+static void a_first_step_of_several_tenants_is_of_what_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct usage_sums want[TENANTS];
+	struct tenant_sums all;
+
+	make_history(f, 300);
+	lab_close_until(f, EPOCH + CLOSED * HOUR, false);
+	for (unsigned tenant = 0; tenant < TENANTS; tenant++)
+		sum_one(f, tenant, &want[tenant]);
+	sum_all(f, 0, 0, &all);
 	assert_sums(&all, want);
 	tenant_sums_finish(&all);
 }
@@ -137,7 +153,7 @@ static void what_is_closed_meanwhile_is_there_once(void **state)
 	struct usage_sums want[TENANTS];
 	struct tenant_sums all;
 
-	make_history(f);
+	make_history(f, 10);
 	for (unsigned tenant = 0; tenant < TENANTS; tenant++)
 		sum_one(f, tenant, &want[tenant]);
 	/* All 30 hours are open at first. */
@@ -157,7 +173,7 @@ static void without_a_percentile_nothing_is_kept(void **state)
 	struct fixture *f = *state;
 	struct err err;
 
-	make_history(f);
+	make_history(f, 10);
 	lab_close_until(f, EPOCH + CLOSED * HOUR, false);
 	while (!tenant_sums_is_done(&all, &cursor)) {
 		assert_int_equal(tenant_sums_step(f->db, &all, &cursor, &err), 0);
@@ -173,6 +189,7 @@ int main(void)
 #define ON_DATABASE(test) cmocka_unit_test_setup_teardown(test, lab_make, lab_drop)
 	const struct CMUnitTest tests[] = {
 		ON_DATABASE(all_tenants_have_what_each_has),
+		ON_DATABASE(a_first_step_of_several_tenants_is_of_what_is_open),
 		ON_DATABASE(what_is_closed_meanwhile_is_there_once),
 		ON_DATABASE(without_a_percentile_nothing_is_kept),
 	};
