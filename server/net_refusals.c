@@ -88,18 +88,35 @@ static void take_opened(struct server *server, struct tenant *t, const struct ne
 	opened->looked = true;
 }
 
-static struct tenant *tenant_of(const struct server *server, uint32_t network)
+static int compare_networks(const void *a, const void *b)
 {
-	struct map_node *node;
+	uint32_t x = (*(struct tenant *const *)a)->net_number;
+	uint32_t y = (*(struct tenant *const *)b)->net_number;
 
+	return (x > y) - (x < y);
+}
+
+/* Those whose networks there are, in the order of these. The array is the caller's; NULL: no
+ * memory.
+ */
+static struct tenant **list_networks(const struct server *server, size_t *ret_n)
+{
+	struct tenant **list = calloc(server->model.tenants.n + 1, sizeof(struct tenant *));
+	struct map_node *node;
+	size_t n = 0;
+
+	if (!list)
+		return NULL;
 	MAP_FOREACH(node, &server->model.tenants)
 	{
 		struct tenant *t = map_object(node, struct tenant, by_name);
 
-		if (t->net_number == network && t->visible && !t->deleting)
-			return t;
+		if (t->net_number && t->visible && !t->deleting)
+			list[n++] = t;
 	}
-	return NULL;
+	qsort(list, n, sizeof(struct tenant *), compare_networks);
+	*ret_n = n;
+	return list;
 }
 
 /* It is in the counters, and in the count of the next one. */
@@ -161,18 +178,26 @@ static void take_dropped(struct server *server, const struct net_refusal *rows, 
 
 static void take_rows(struct server *server, const struct net_refusal *rows, size_t n)
 {
+	_cleanup_free_ struct tenant **networks = NULL;
 	struct db_tx *tx = NULL;
-	struct tenant *t = NULL;
+	size_t n_networks = 0;
+	size_t at = 0;
 
+	networks = list_networks(server, &n_networks);
+	if (!networks)
+		return;
 	for (size_t i = 0; i < n; i++) {
 		const struct net_refusal *row = &rows[i];
+		struct tenant *t = NULL;
 
 		if (row->reason >= NET_COUNTED_N ||
 			(row->network != 0) != net_refusal_is_of_tenant(row->reason))
 			continue;
-		/* They come in order of networks. */
-		if (row->network && (!t || t->net_number != row->network))
-			t = tenant_of(server, row->network);
+		/* They come in order of networks, too. */
+		while (row->network && at < n_networks && networks[at]->net_number < row->network)
+			at++;
+		if (row->network && at < n_networks && networks[at]->net_number == row->network)
+			t = networks[at];
 		if (!row->network)
 			take(server, &tx, NULL, row);
 		else if (t && row->reason >= NET_REFUSED_N)
