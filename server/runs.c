@@ -144,16 +144,18 @@ void run_end_tenant(struct db_tx *tx, struct tenant *t)
 	run->key = 0;
 }
 
-/* What a directory had counted before it has a row is on no bill. One that is new begins at 0. */
-static void take_base(struct db_tx *tx, struct run *run)
+/*
+ * What a directory had counted before it has a row is on no bill, and told by nobody. One that is
+ * new begins at 0. False: it cannot be read now, and has no row until it can.
+ */
+static bool take_base(struct run *run)
 {
-	struct counters base;
 	struct err err;
 
-	if (!run->files || counters_read(run->files, &base, &err) < 0)
-		return;
-	run->last.counters = base;
-	store_sample(tx, run, &run->last);
+	if (!run->files || counters_read(run->files, &run->last.counters, &err) < 0)
+		return false;
+	run->reported.told[FAULT_PIDS] = run->last.counters.pids_denied;
+	return true;
 }
 
 void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, size_t n_fds)
@@ -187,8 +189,14 @@ void run_adopt_tenant(struct server *server, struct tenant *t, const int *fds, s
 	run->start_boot_usec = run->last.boot_usec = boot;
 	run->start_wall_usec = run->last.wall_usec = wall;
 	run->cgroup_inode = adopt_counters(server, run, COUNTERS_OF_TENANT, fds, NULL, -1, t->name);
-	store_add_run(tx, run, t, NULL);
-	store_confirm_run(tx, run);
-	take_base(tx, run);
+	if (take_base(run)) {
+		store_add_run(tx, run, t, NULL);
+		store_confirm_run(tx, run);
+		store_sample(tx, run, &run->last);
+		store_reported(tx, run);
+	} else {
+		run_close(run);
+		run->key = 0;
+	}
 	db_commit(server->db, tx, NULL, NULL);
 }
