@@ -69,6 +69,13 @@ static bool next_subject(struct server *server, struct tenant **ret_t, struct co
 	return true;
 }
 
+static void begin(struct abuse_keeper *at)
+{
+	at->tenant[0] = '\0';
+	at->container[0] = '\0';
+	at->began_boot_usec = clock_boot_usec();
+}
+
 /* A transaction of a turn's length. Returns false when all is put down. */
 static bool keep_slice(struct server *server)
 {
@@ -79,7 +86,9 @@ static bool keep_slice(struct server *server)
 	size_t rows = 0;
 	bool more = true;
 
+	/* Never yet by these rules, which may be others since the slice before. */
 	if (!server->abuse->kept_boot_usec) {
+		begin(at);
 		store_drop_abuse_windows(tx, server->boot_id);
 		rows++;
 	}
@@ -96,19 +105,14 @@ static bool keep_slice(struct server *server)
 	return more;
 }
 
-static void begin(struct abuse_keeper *at)
-{
-	at->tenant[0] = '\0';
-	at->container[0] = '\0';
-	at->began_boot_usec = clock_boot_usec();
-}
-
 static void go_on(struct server *server)
 {
 	static const struct timeval now;
 
 	/* Where a turn cannot be had, the next look begins anew. */
-	if (!db_is_full(server->db) && keep_slice(server))
+	if (db_is_full(server->db))
+		server->abuse->kept_boot_usec = 0;
+	else if (keep_slice(server))
 		evtimer_add(server->abuse->keeper.turn, &now);
 }
 
