@@ -301,11 +301,10 @@ int db_start(
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&db->thread, NULL, db_thread_run, db);
+	db->running = r == 0;
+	r = r == 0 ? db_check_start(db, err) : err_sys(err, r, "start the database's thread");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r != 0)
-		return err_sys(err, r, "start the database's thread");
-	db->running = true;
-	return 0;
+	return r;
 }
 
 static void submit(struct db *db, struct db_job *job)
@@ -413,6 +412,7 @@ void db_stop(struct db *db)
 	if (!db || !db->running)
 		return;
 	db->ending = true;
+	db_check_end(db);
 	drain(db);
 	/* A callback may have queued its next step; the thread is started again for those. */
 	while (!is_idle(db)) {

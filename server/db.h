@@ -43,7 +43,10 @@ typedef int (*db_row_fn)(sqlite3_stmt *row, void *arg, struct err *err);
  * thread owns the connection and may use db_query().
  */
 int db_open(const char *path, struct db **ret, struct err *err);
-/* Starts the thread, which first checks the file's integrity; callbacks run on base's loop. */
+/*
+ * Starts the thread, and a check of the file's integrity beside it, which ends the service when it
+ * finds the file damaged; callbacks run on base's loop.
+ */
 int db_start(
 	struct db *db, struct event_base *base, const struct db_config *config, struct err *err);
 /*

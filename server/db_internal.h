@@ -47,6 +47,14 @@ struct db_job {
 
 STAILQ_HEAD(db_job_list, db_job);
 
+/* See db_check.c. */
+struct db_check {
+	sqlite3 *handle;
+	pthread_t thread;
+	bool running;
+	bool ends; /* atomic: it is to end at once */
+};
+
 struct db {
 	sqlite3 *handle;
 	struct {
@@ -77,13 +85,21 @@ struct db {
 	struct err broken_err;
 	bool wrote;
 	/* The thread's alone. */
-	bool checked;  /* its integrity, once */
 	time_t looked; /* for room, while full */
 	bool wrote_last;
+	struct db_check check;
 };
 
 /* The database's thread: carries jobs out until db->stopping. arg is the db. */
 void *db_thread_run(void *arg);
+/* Errors after which nothing that SQLite says about the file can be relied on. */
+bool db_is_fatal(int code);
+/* Nothing is carried out any more. On any thread. */
+void db_mark_broken(struct db *db, const struct err *err);
+/* Begins to check the file; with all signals blocked. What it finds marks the database broken. */
+int db_check_start(struct db *db, struct err *err);
+/* Ends that, wherever it is; also where it was not begun. */
+void db_check_end(struct db *db);
 /* Runs statements that return nothing. */
 int db_run_sql(struct db *db, const char *sql, struct err *err);
 /* Copies the first column of a row to arg, which holds ERR_MSG_MAX / 2 bytes: a db_row_fn. */

@@ -18,8 +18,7 @@
 #define BATCH_MAX	   1024 /* transactions sharing one commit: bounds its latency */
 #define FULL_PAUSE_SECONDS 1	/* between two looks for room */
 
-/* Errors after which nothing that SQLite says about the file can be relied on. */
-static bool is_fatal(int code)
+bool db_is_fatal(int code)
 {
 	switch (code & 0xff) {
 	case SQLITE_IOERR:
@@ -34,12 +33,13 @@ static bool is_fatal(int code)
 	}
 }
 
-static void mark_broken(struct db *db, const struct err *err)
+void db_mark_broken(struct db *db, const struct err *err)
 {
 	pthread_mutex_lock(&db->lock);
 	if (!db->broken) {
 		db->broken = true;
 		db->broken_err = *err;
+		pthread_cond_signal(&db->queued);
 	}
 	pthread_mutex_unlock(&db->lock);
 }
@@ -84,8 +84,8 @@ static void run_reads(struct db *db, struct db_job_list *batch)
 		if (job->work(db, job->arg, &job->err) == 0)
 			continue;
 		job->failed = true;
-		if (is_fatal(sqlite3_errcode(db->handle)) && !db_error_is_full(&job->err))
-			mark_broken(db, &job->err);
+		if (db_is_fatal(sqlite3_errcode(db->handle)) && !db_error_is_full(&job->err))
+			db_mark_broken(db, &job->err);
 	}
 }
 
@@ -111,8 +111,8 @@ static int try_writes(struct db *db, struct db_job_list *batch, struct err *err)
 	}
 	if (!transaction_lost(db))
 		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-	if (is_fatal(code) && !db_error_is_full(err))
-		mark_broken(db, err);
+	if (db_is_fatal(code) && !db_error_is_full(err))
+		db_mark_broken(db, err);
 	return r;
 }
 
@@ -196,24 +196,6 @@ static void look_for_room(struct db *db)
 		return;
 	log_info("state-disk-has-room");
 	set_full(db, false);
-}
-
-static void check_integrity(struct db *db)
-{
-	char answer[ERR_MSG_MAX / 2] = "";
-	struct err err;
-	int r;
-
-	/* Not again where the thread is started for what came late; see db_stop(). */
-	if (db->checked)
-		return;
-	db->checked = true;
-	r = db_query(db, "PRAGMA quick_check(1)", db_first_text, answer, &err, "");
-	if (r == 0 && strcmp(answer, "ok") != 0)
-		r = err_set(&err, ERR_DATA_LOSS, "STATE_DAMAGED",
-			"the state database is damaged (%s); restore it from a backup", answer);
-	if (r < 0)
-		mark_broken(db, &err);
 }
 
 static void wake_loop(struct db *db)
@@ -312,7 +294,6 @@ void *db_thread_run(void *arg)
 	struct err err;
 	bool broken;
 
-	check_integrity(db);
 	if (reserve_make(db->reserve) < 0)
 		make_room(db);
 	while (take_batch(db, &batch, &broken, &err)) {

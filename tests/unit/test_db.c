@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -125,8 +126,11 @@ static struct {
 	struct file_kind {
 		sqlite3_io_methods methods; /* first: a file points to it */
 		const sqlite3_io_methods *real;
+		bool held;
 	} kinds[8];
 	bool sync_fails;
+	bool holds; /* whoever reads the file without writing to it; atomic */
+	bool read;  /* somebody did; atomic */
 } disk;
 
 static int sync_file(sqlite3_file *file, int flags)
@@ -136,16 +140,32 @@ static int sync_file(sqlite3_file *file, int flags)
 	return disk.sync_fails ? SQLITE_IOERR_FSYNC : kind->real->xSync(file, flags);
 }
 
-static struct file_kind *kind_of(const sqlite3_io_methods *real)
+static int read_when_let(sqlite3_file *file, void *into, int n, sqlite3_int64 at)
+{
+	const struct file_kind *kind = (const void *)file->pMethods;
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	/* To open it takes its header, of 100 bytes. */
+	if (n > 100)
+		__atomic_store_n(&disk.read, true, __ATOMIC_SEQ_CST);
+	while (n > 100 && __atomic_load_n(&disk.holds, __ATOMIC_SEQ_CST))
+		nanosleep(&pause, NULL);
+	return kind->real->xRead(file, into, n, at);
+}
+
+static struct file_kind *kind_of(const sqlite3_io_methods *real, bool held)
 {
 	struct file_kind *kind = disk.kinds;
 
-	while (kind->real && kind->real != real)
+	while (kind->real && (kind->real != real || kind->held != held))
 		kind++;
 	assert_true(kind < disk.kinds + ARRAY_SIZE(disk.kinds));
 	kind->real = real;
+	kind->held = held;
 	kind->methods = *real;
 	kind->methods.xSync = sync_file;
+	if (held)
+		kind->methods.xRead = read_when_let;
 	return kind;
 }
 
@@ -156,8 +176,25 @@ static int open_file(
 
 	(void)vfs;
 	if (r == SQLITE_OK)
-		file->pMethods = &kind_of(file->pMethods)->methods;
+		file->pMethods = &kind_of(
+			file->pMethods, flags & SQLITE_OPEN_MAIN_DB && flags & SQLITE_OPEN_READONLY)
+					  ->methods;
 	return r;
+}
+
+static void use_disk(void)
+{
+	disk.real = sqlite3_vfs_find(NULL);
+	disk.vfs = *disk.real;
+	disk.vfs.zName = "failing";
+	disk.vfs.xOpen = open_file;
+	assert_int_equal(sqlite3_vfs_register(&disk.vfs, 1), SQLITE_OK);
+}
+
+static void leave_disk(void)
+{
+	assert_int_equal(sqlite3_vfs_unregister(&disk.vfs), SQLITE_OK);
+	sqlite3_vfs_register(disk.real, 1);
 }
 
 /* What the page cache holds after it is no promise: nothing is called committed, and it ends. */
@@ -168,11 +205,7 @@ static void a_sync_that_fails_stops_the_service(void **state)
 	struct result lost = {.f = f};
 	struct result later = {.f = f};
 
-	disk.real = sqlite3_vfs_find(NULL);
-	disk.vfs = *disk.real;
-	disk.vfs.zName = "failing";
-	disk.vfs.xOpen = open_file;
-	assert_int_equal(sqlite3_vfs_register(&disk.vfs, 1), SQLITE_OK);
+	use_disk();
 	db_lab_start(f);
 	db_commit(f->db, db_lab_put("good", 1), db_lab_note_and_leave, &good);
 	event_base_dispatch(f->base);
@@ -189,8 +222,32 @@ static void a_sync_that_fails_stops_the_service(void **state)
 	db_commit(f->db, db_lab_put("later", 1), db_lab_note, &later);
 	db_stop(f->db);
 	assert_true(later.failed);
-	assert_int_equal(sqlite3_vfs_unregister(&disk.vfs), SQLITE_OK);
-	sqlite3_vfs_register(disk.real, 1);
+	leave_disk();
+}
+
+/* A large file takes minutes to be looked at; nobody waits for it, and a stop does not either. */
+static void commits_go_on_while_the_file_is_checked(void **state)
+{
+	struct fixture *f = *state;
+	struct result result = {.f = f};
+
+	db_lab_start(f);
+	db_close(f->db);
+	use_disk();
+	disk.holds = true;
+	db_lab_start(f);
+	db_commit(f->db, db_lab_put("a", 1), db_lab_note_and_leave, &result);
+	event_base_dispatch(f->base);
+	assert_false(result.failed);
+	while (!__atomic_load_n(&disk.read, __ATOMIC_SEQ_CST))
+		sched_yield();
+	__atomic_store_n(&disk.holds, false, __ATOMIC_SEQ_CST);
+	db_stop(f->db);
+	assert_false(f->failed);
+	assert_int_equal(db_lab_count(f), 1);
+	db_close(f->db);
+	f->db = NULL;
+	leave_disk();
 }
 
 static void a_damaged_file_stops_the_service(void **state)
@@ -352,6 +409,8 @@ int main(void)
 			what_was_promised_survives_a_kill, db_lab_make, db_lab_drop),
 		cmocka_unit_test_setup_teardown(
 			a_sync_that_fails_stops_the_service, db_lab_make, db_lab_drop),
+		cmocka_unit_test_setup_teardown(
+			commits_go_on_while_the_file_is_checked, db_lab_make, db_lab_drop),
 		cmocka_unit_test_setup_teardown(
 			a_damaged_file_stops_the_service, db_lab_make, db_lab_drop),
 		cmocka_unit_test_setup_teardown(
