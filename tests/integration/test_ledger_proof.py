@@ -16,7 +16,7 @@ import time
 
 import kernel
 import netlab
-from croft_harness import program, wait_until
+from croft_harness import measured, program, wait_until
 from networked import kept, lab, ping  # noqa: F401
 from test_ledger import age, burn, check_whole, everything, records, stopped, total
 from test_network_rates import outside
@@ -215,7 +215,8 @@ def gaps_of(box, container):
 def check_gaps(gaps, found, looks, down):
     """What is on record as a gap is one: it is too long for samples that were missed, whoever was
     answered in it was told what a sample then had, and while croftd was down there was one."""
-    print(f"gaps: {[round(end - begin, 1) for begin, end in gaps]} s, {len(looks)} exports through")
+    measured(f"gaps: {[round(end - begin, 1) for begin, end in gaps]} s,"
+             f" {len(looks)} exports through")
     assert all(end - begin > GAP_S for begin, end in gaps)
     assert any(begin <= down[0] and down[1] <= end for begin, end in gaps)
     assert not [look for look in looks for begin, end in gaps if begin < look[0] < look[1] < end]
@@ -233,7 +234,7 @@ def check_sum_of_runs(found, directory_usec):
     croftd did not live to commit the launch of is on the bill."""
     runs = len({r["run_id"] for r in found})
     missing = directory_usec - total(found)
-    print(f"cpu.used: {missing} of {directory_usec} us are not in {runs} runs")
+    measured(f"cpu.used: {missing} of {directory_usec} us are not in {runs} runs")
     assert 0 <= missing < runs
 
 
@@ -328,7 +329,7 @@ def check_counters(box, reader, early, before):
         says[meter] -= n
     billed = {meter: total(mine, meter) for meter in says}
     other = {meter: says[meter] - billed[meter] for meter in says if says[meter] != billed[meter]}
-    print(f"counted: {says}; less on the bill: {other}")
+    measured(f"counted: {says}; less on the bill: {other}")
     for unit in ("", ".packets"):
         check_filtered(billed, says, unit)
         for meter in ("net.egress", "net.ingress.outside"):
@@ -339,13 +340,17 @@ def check_counters(box, reader, early, before):
     return found
 
 
-def check_gauges(box, reader, mine, looks, down):
-    """Memory is what was looked at now and then, and nothing where nobody looked."""
+def check_memory(box, reader, mine, looks, down):
+    """It is what was looked at now and then, and nothing where nobody looked: gaps are on record
+    when their hours are closed."""
     gaps = gaps_of(box, "steady")
     check_gaps(gaps, mine, looks, down)
     least, most = reader.memory_bounds(total(mine, "running") / 1000000, 8192, gaps)
-    print(f"memory.used: {least:.0f} <= {total(mine, 'memory.used')} <= {most:.0f} KiB.s")
+    measured(f"memory.used: {least:.0f} <= {total(mine, 'memory.used')} <= {most:.0f} KiB.s")
     assert 0 < least <= total(mine, "memory.used") <= most
+
+
+def check_peaks(reader, mine):
     assert highest(mine, "memory.peak") == reader.cgroup.memory_peak()
     pids = reader.cgroup.pids_peak()
     assert highest(mine, "pids.peak") == pids or (pids is None and highest(mine, "pids.peak") <= 64)
@@ -384,7 +389,7 @@ def test_a_minute_of_kills_beside_mixed_load(box):
         found = check_counters(box, reader, early, before)
     mine, brief = of_tenant(found, "acme"), of_tenant(found, "brief")
     assert len(mine) + len(brief) == len(found)
-    check_gauges(box, reader, mine, looks, down)
+    check_peaks(reader, mine)
     check_sum_of_runs(mine, box.cgroup("acme").cpu_usec())
     check_sum_of_runs(brief, box.cgroup("brief").cpu_usec())
     assert len({r["run_id"] for r in brief}) >= len(launchers.slept) >= BRIEF
@@ -393,3 +398,4 @@ def test_a_minute_of_kills_beside_mixed_load(box):
     box.ok("kill", "acme/steady")
     box.wait_state("acme/steady", "STOPPED", 30)
     check_closed(box)
+    check_memory(box, reader, mine, looks, down)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from croft_harness import BUILD, run_program
+from croft_harness import BUILD, measured, run_program
 
 TENANTS, HOURS, MONTH = 100, 8760, 730
 
@@ -14,7 +14,7 @@ TENANTS, HOURS, MONTH = 100, 8760, 730
 def test_a_year(tmp_path):
     done = run_program([f"{BUILD}/tests/bench/ledger_year", str(tmp_path / "croft.db"),
                         str(TENANTS), str(HOURS)], timeout=600)
-    print(done.out)
+    measured(done.out)
     assert done.rc == 0, done
 
     def numbers(what):
