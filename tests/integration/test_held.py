@@ -2,6 +2,8 @@
 
 It is on the bill from when it was made to when it is gone, whoever was killed meanwhile."""
 
+import time
+
 import pytest
 
 from croft_harness import wait_until
@@ -10,6 +12,7 @@ from test_ledger import HELD, age, check_whole, everything, stopped
 import netlab
 
 MIB = 1 << 20
+LOOK_S = 6  # at disks, of which samples are taken
 
 
 @pytest.fixture
@@ -57,6 +60,43 @@ def test_a_container_that_never_ran_holds_disk(box):
     assert abs(tenant["tenant.disk.allocated"] - 2 * 65536 * seconds) < 65536 * 0.1
     # Nothing of it is what a run uses.
     assert not [r for r in everything(box) if r["meter"] == "running"]
+
+
+def rise(box, resource, before, meters, seconds):
+    """What each has come to since, once the first has for so many seconds."""
+    def look():
+        now = held(box, resource)
+        risen = {m: now[m] - before[m] for m in meters}
+        return risen if risen[meters[0]] >= seconds * 65536 else None
+    return wait_until(f"{meters[0]} of {resource} goes on", look, 90)
+
+
+def test_amounts_are_what_is_held_for_as_long(box):
+    """Of 24 MiB that nothing compresses, for some twenty seconds."""
+    box.tenant(disk="256M")
+    box.launch("acme/web", disk="64M")
+    box.sh("acme/web", "dd if=/dev/urandom of=/big bs=1M count=24 2>/dev/null; sync")
+    box.ok("snapshot", "create", "acme/web", "one")
+    size = int(box.json_lines("snapshot", "list", "acme/web")[0].get("size_bytes", 0))
+    box.ok("volume", "create", "acme/data", "--size", "64M")
+    box.ok("kill", "acme/web")
+    box.wait_state("acme/web", "STOPPED")
+    meters = ["disk.allocated", "disk.used"] + ["snapshot.used"] * (size > 0)
+    wait_for(box, WEB, *meters)
+    wait_for(box, DATA, "volume.allocated")
+    # Two looks later all of it is what is held now.
+    rise(box, WEB, held(box, WEB), meters, 2 * LOOK_S)
+    begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+    before, volume = held(box, WEB), held(box, DATA)
+    risen = rise(box, WEB, before, meters, 20)
+    of_volume = held(box, DATA)["volume.allocated"] - volume["volume.allocated"]
+    # 64 MiB are 65536 KiB: that is the time.
+    seconds = risen["disk.allocated"] / 65536
+    assert abs(time.clock_gettime(time.CLOCK_BOOTTIME) - begun - seconds) < 2 * LOOK_S
+    assert abs(of_volume / 65536 - seconds) < LOOK_S + 1
+    assert 24 * MIB <= risen["disk.used"] / seconds * 1024 <= 32 * MIB
+    if size:
+        assert abs(risen["snapshot.used"] / seconds * 1024 - size) < MIB / 4
 
 
 def test_it_goes_on_across_kills_and_ends_with_the_deletion(box):
