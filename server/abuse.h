@@ -56,6 +56,11 @@ void abuse_take_forks(struct server *server, struct container *container,
 void abuse_take_counted(struct server *server, struct tenant *tenant, uint32_t reason,
 	uint64_t packets, uint64_t before);
 
+/* --- abuse_case.c --- */
+
+/* How many last. */
+size_t abuse_n_cases(const struct server *server);
+
 /* --- abuse_keep.c --- */
 
 /* Puts all long windows on record, in this turn of the loop: at the end. */

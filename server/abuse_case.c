@@ -62,6 +62,16 @@ struct abuse_case *abuse_case_find(struct server *server, uint64_t number)
 	return NULL;
 }
 
+size_t abuse_n_cases(const struct server *server)
+{
+	const struct abuse_case *one;
+	size_t n = 0;
+
+	LIST_FOREACH (one, &server->abuse->cases, entry)
+		n++;
+	return n;
+}
+
 struct abuse_case *abuse_case_resume(struct server *server, const struct abuse_record *record,
 	struct tenant *t, struct container *c)
 {

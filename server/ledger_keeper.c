@@ -111,10 +111,15 @@ static void on_closed(void *arg, const struct err *err)
 		return;
 	if (closer->entries)
 		log_info("hours-closed entries=%" PRIu64, closer->entries);
-	if (err)
+	if (err) {
 		end_round(server);
-	else
-		prune(server);
+		return;
+	}
+	if (closer->done) {
+		server->stats.closed_wall_usec = clock_wall_usec();
+		server->stats.damaged_runs = closer->damaged;
+	}
+	prune(server);
 }
 
 static void on_caught_up(void *arg, const struct err *err)

@@ -2,10 +2,12 @@
 #include "server/metrics_host.h"
 
 #include "base/cleanup.h"
+#include "server/abuse.h"
 #include "server/container_state.h"
 #include "server/link.h"
 #include "server/net_refusals.h"
 #include "server/network.h"
+#include "server/webhook.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -139,6 +141,55 @@ static void add_sweeps(struct metrics_text *text, const struct server *server)
 		METRICS_USEC);
 }
 
+static void add_ledger(struct metrics_text *text, const struct server *server)
+{
+	const struct stats *stats = &server->stats;
+
+	metrics_text_single(text, "croft_ledger_closed_timestamp_seconds", "gauge",
+		"When the last round of closing hours that ended well did, in seconds since 1970; "
+		"0: none yet.",
+		(uint64_t)stats->closed_wall_usec, METRICS_USEC);
+	metrics_text_single(text, "croft_ledger_damaged_runs", "gauge",
+		"Runs that the last round of closing hours left open: their records are damaged.",
+		stats->damaged_runs, METRICS_WHOLE);
+}
+
+/* What croftd has disabled is somebody's loss, what an operator has is not. */
+enum webhook_standing { DELIVERING, FAILING, DISABLED, DISABLED_BY_OPERATOR, STANDINGS };
+
+static enum webhook_standing standing_of(const struct webhook *w)
+{
+	if (!strcmp(w->state.disabled, "operator"))
+		return DISABLED_BY_OPERATOR;
+	if (*w->state.disabled)
+		return DISABLED;
+	return w->state.failing_wall_usec ? FAILING : DELIVERING;
+}
+
+static void add_webhooks(struct metrics_text *text, const struct server *server)
+{
+	static const char *const labels[STANDINGS] = {
+		[DELIVERING] = "state=\"delivering\"",
+		[FAILING] = "state=\"failing\"",
+		[DISABLED] = "state=\"disabled\"",
+		[DISABLED_BY_OPERATOR] = "state=\"disabled_by_operator\"",
+	};
+	uint64_t counts[STANDINGS] = {0};
+	struct map_node *node;
+
+	MAP_FOREACH(node, &server->webhooks)
+	{
+		const struct webhook *w = map_object(node, struct webhook, by_name);
+
+		if (w->visible)
+			counts[standing_of(w)]++;
+	}
+	metrics_text_family(text, "croft_webhooks", "gauge",
+		"Webhooks, by how they stand; failing: the last attempt was in vain.");
+	for (size_t i = 0; i < STANDINGS; i++)
+		metrics_text_sample(text, "croft_webhooks", labels[i], counts[i], METRICS_WHOLE);
+}
+
 void metrics_add_work(struct metrics_text *text, const struct server *server)
 {
 	const struct stats *stats = &server->stats;
@@ -150,6 +201,10 @@ void metrics_add_work(struct metrics_text *text, const struct server *server)
 		"How often croftd has connected to the supervisor.", stats->supervisor_connects,
 		METRICS_WHOLE);
 	add_sweeps(text, server);
+	add_ledger(text, server);
+	add_webhooks(text, server);
+	metrics_text_single(text, "croft_abuse_cases", "gauge",
+		"Cases of the rules about abuse that last.", abuse_n_cases(server), METRICS_WHOLE);
 	add_histogram(text, "croft_container_start_seconds",
 		"Starts of containers, until they are executed and recorded.", &stats->starts);
 	metrics_text_single(text, "croft_container_starts_failed_total", "counter",

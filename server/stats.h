@@ -28,8 +28,10 @@ struct stats {
 	struct histogram starts; /* of containers, until both committed and executed */
 	struct histogram sweeps; /* from the first read to durable */
 	uint64_t starts_failed;
-	uint64_t sweeps_failed;	 /* could not be committed */
-	int64_t swept_wall_usec; /* the last committed one; 0: none yet */
+	uint64_t sweeps_failed;	  /* could not be committed */
+	int64_t swept_wall_usec;  /* the last committed one; 0: none yet */
+	int64_t closed_wall_usec; /* hours, by the last round that ended well; 0: none yet */
+	uint64_t damaged_runs;	  /* that it could not close */
 	uint64_t supervisor_connects;
 	uint64_t scrapes;
 };

@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import time
@@ -12,8 +13,11 @@ import time
 import pytest
 
 import scrapes
+from abused import rule
 from croft_harness import ROOT, program, run_program, wait_until
 from old_state import undo_from
+from receiver import receiver
+from test_ledger import age, stopped
 
 PROMTOOL = os.path.join(ROOT, "build", "tools", "promtool")
 MONITORING = os.path.join(ROOT, "docs", "monitoring")
@@ -21,7 +25,7 @@ NOBODY = 65534
 # What croftd cannot know of itself.
 OF_PROMETHEUS = {"up"}
 QUERY_WORDS = {
-    "and", "by", "without", "sum", "rate", "increase", "histogram_quantile", "time", "topk",
+    "and", "or", "by", "without", "sum", "rate", "increase", "histogram_quantile", "time", "topk",
     "label_values", "le", "instance", "tenant", "container", "method", "mode", "code", "state",
     "job",
 }
@@ -183,6 +187,86 @@ def test_pressure_and_disk_are_told_where_they_are_known(watched, where):
     page = page_after(where)
     assert page.get("croft_container_pressure_waiting_seconds_total", resource="cpu", **web) is None
     assert page.get("croft_container_disk_usage_bytes", **web) >= 8 << 20
+
+
+class TestLedger:
+    """A ledger that stops is seen: when hours were closed, and what could not be."""
+
+    CLOSED = "croft_ledger_closed_timestamp_seconds"
+
+    def round_of(self, where, since):
+        """The first page behind a round that ended well since."""
+        def look():
+            page = scrapes.scrape(where)
+            return page if page.get(self.CLOSED) > since else None
+
+        page = wait_until("a round of closing", look, 60)
+        assert page.get("croft_start_time_seconds") < page.get(self.CLOSED) <= time.time()
+        return page
+
+    def test_a_round_moves_it_and_counts_damaged_runs(self, watched, where):
+        watched.launch("acme/web")
+        watched.ok("kill", "acme/web")
+        watched.wait_state("acme/web", "STOPPED")
+        assert self.round_of(where, 0).get("croft_ledger_damaged_runs") == 0
+        with stopped(watched) as state:
+            age(state)
+            [(run, carry)] = state.execute(
+                "SELECT run, carry FROM ledger_open JOIN runs ON key = run WHERE kind = 0")
+            state.execute("UPDATE ledger_open SET carry = x'ff' WHERE run = ?", (run,))
+            began = time.time()
+        assert self.round_of(where, began).get("croft_ledger_damaged_runs") == 1
+        with stopped(watched) as state:
+            state.execute("UPDATE ledger_open SET carry = ? WHERE run = ?", (carry, run))
+            began = time.time()
+        assert self.round_of(where, began).get("croft_ledger_damaged_runs") == 0
+
+    def test_a_round_that_fails_is_none(self, watched, where):
+        watched.launch("acme/web")
+        watched.ok("kill", "acme/web")
+        watched.wait_state("acme/web", "STOPPED")
+        with stopped(watched) as state:
+            age(state)
+            state.execute("CREATE TRIGGER broken BEFORE INSERT ON ledger_entries"
+                          " BEGIN SELECT RAISE(ABORT, 'broken'); END")
+        wait_until("a round fails", lambda: "ledger-round-failed" in watched.read_log(), 60)
+        time.sleep(1.1)  # a page is as old at most
+        assert scrapes.scrape(where).get(self.CLOSED) == 0
+
+
+def test_webhooks_are_counted_by_how_they_stand(bare_daemon, where):
+    def standing():
+        page = scrapes.scrape(where)
+        return [page.get("croft_webhooks", state=state) for state in (
+            "delivering", "failing", "disabled", "disabled_by_operator")]
+
+    bare_daemon.start("--metrics", where, "--webhook-retry", "1")
+    assert standing() == [0, 0, 0, 0]
+    with receiver() as there, receiver(lambda m: 410) as gone, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        for name, url in (("good", there.url()), ("gone", gone.url()), ("off", there.url()),
+                          ("dead", f"http://127.0.0.1:{closed.getsockname()[1]}/")):
+            bare_daemon.json("webhook", "create", name, url, "--events", "--from-start")
+        bare_daemon.ok("webhook", "set", "off", "--disable")
+        bare_daemon.tenant("acme")
+        wait_until("each stands as it is", lambda: standing() == [1, 1, 1, 1], 60)
+        bare_daemon.ok("webhook", "delete", "gone")
+        bare_daemon.ok("webhook", "set", "dead", "--url", there.url())
+        wait_until("it is well again", lambda: standing() == [2, 0, 0, 1], 60)
+
+
+def test_cases_of_abuse_that_last_are_counted(bare_daemon, where):
+    rules = f"{bare_daemon.base}/abuse.conf"
+    with open(rules, "w", encoding="utf-8") as f:
+        f.write(rule("busy", "cpu-full", 20, "notify"))
+    bare_daemon.start("--metrics", where, "--sample-interval", "0.2", "--abuse-rules", rules)
+    bare_daemon.busybox()
+    bare_daemon.tenant("acme", cpu=1)
+    assert scrapes.scrape(where).get("croft_abuse_cases") == 0
+    bare_daemon.launch("acme/web", cpu="0.5", init=["/bin/sh", "-c", BUSY])
+    wait_until("there is one", lambda: scrapes.scrape(where).get("croft_abuse_cases") == 1, 90)
+    bare_daemon.ok("stop", "--timeout", "0", "acme/web")
+    wait_until("it is over", lambda: scrapes.scrape(where).get("croft_abuse_cases") == 0, 90)
 
 
 ACCEPT_OF_PROMETHEUS = (
