@@ -35,15 +35,13 @@ class Croft:
             files.ParseFromString(f.read())
         self._pool = descriptor_pool.DescriptorPool()
         for file in files.file:
-            self._pool.Add(file)
-        self._messages = message_factory.MessageFactory(self._pool)
+            self._pool.AddSerializedFile(file.SerializeToString())
         self._channel = grpc.insecure_channel(address)
 
     def _stub(self, method, kind):
         service, name = method.split("/")
         found = self._pool.FindServiceByName(f"croft.v1.{service}").FindMethodByName(name)
-        request = self._messages.GetPrototype(found.input_type)
-        reply = self._messages.GetPrototype(found.output_type)
+        request, reply = _class(found.input_type), _class(found.output_type)
         return request, getattr(self._channel, kind)(
             f"/croft.v1.{method}", request_serializer=request.SerializeToString,
             response_deserializer=reply.FromString)
@@ -70,6 +68,13 @@ class Croft:
         request, stub = self._stub(method, "unary_stream")
         for message in stub(json_format.ParseDict(fields, request()), timeout=600):
             yield _dict(message)
+
+
+def _class(descriptor):
+    # protobuf has had the first since 4.22, and has not had the second since 5.
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(descriptor)
+    return message_factory.MessageFactory(descriptor.file.pool).GetPrototype(descriptor)
 
 
 def _dict(message):
