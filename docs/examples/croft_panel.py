@@ -8,9 +8,9 @@
     croft_panel.py terminate CUSTOMER-17
     croft_panel.py usage --month 2026-11
 
-Each verb is one call, and may be repeated as often as a panel likes: it then says what is. Prints
-JSON. Exits 0 done, 1 refused, 2 used wrongly, 3 not reached (try again). Needs python3-grpcio and
-the descriptors that Croft installs; knows nothing else of Croft.
+Each verb may be repeated as often as a panel likes: it then says what is. Prints JSON. Exits 0
+done, 1 refused, 2 used wrongly, 3 not reached (try again). Needs python3-grpcio and the descriptors
+that Croft installs; knows nothing else of Croft.
 """
 
 import argparse
@@ -118,9 +118,16 @@ class Panel:
             "Tenants/UpdateTenant", tenant={"name": f"tenants/{tenant}", "plan": plan},
             update_mask="plan")
 
-    def terminate(self, tenant):
-        """The tenant with all that it has. Its records stay: the last month is yet to be billed."""
+    def terminate(self, tenant, erase_evidence):
+        """The tenant with all that it has. Its records stay: the last month is yet to be billed.
+        Panels do this by themselves to who does not pay, so not to who is held for abuse."""
         try:
+            found = self.croft.call("Tenants/GetTenant", name=f"tenants/{tenant}")
+            if not erase_evidence and any(h["type"] == "ABUSE" for h in found.get("holds", [])):
+                raise Refused(
+                    f"{tenant} is suspended for abuse, and its files may be evidence: keep a copy "
+                    f"of them, then lift that hold (croft tenant resume {tenant} --type abuse) and "
+                    f"terminate it again, or delete it (croft tenant delete {tenant} --force)")
             self.croft.change("Tenants/DeleteTenant", name=f"tenants/{tenant}", force=True)
         except grpc.RpcError as e:
             if e.code() != grpc.StatusCode.NOT_FOUND:
@@ -159,6 +166,8 @@ def arguments():
         one.add_argument("tenant")
         for option in options:
             one.add_argument(option, required=True)
+    verbs.choices["terminate"].add_argument(
+        "--erase-evidence", action="store_true", help="also while it is suspended for abuse")
     verbs.add_parser("usage").add_argument("--month", required=True, type=a_month)
     args = vars(parser.parse_args())
     return args.pop("host"), args.pop("descriptors"), args.pop("verb"), args

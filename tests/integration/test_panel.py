@@ -95,6 +95,29 @@ def test_the_life_of_a_customer(box):
     assert usage(box)["c17"]["usage"] == after["usage"]
 
 
+def test_who_is_held_for_abuse_is_not_terminated_unasked(box):
+    panel(box, "create", "c2", "--plan", "small", "--account", "2")
+    box.launch("c2/web")
+    panel(box, "suspend", "c2", "--reason", "overdue")
+    box.ok("tenant", "suspend", "c2", "--type", "abuse", "--reason", "spam")
+    why = refused(box, "terminate", "c2")
+    assert "croft tenant resume c2 --type abuse" in why
+    assert "croft tenant delete c2 --force" in why
+    assert box.info("c2/web")["state"] == "FROZEN"
+    # The panel's own hold is no reason.
+    box.ok("tenant", "resume", "c2", "--type", "abuse")
+    for _ in range(2):
+        assert panel(box, "terminate", "c2") == {}
+    box.refused("tenant", "show", "c2")
+
+    panel(box, "create", "c3", "--plan", "small", "--account", "3")
+    box.launch("c3/web")
+    box.ok("tenant", "suspend", "c3", "--type", "abuse", "--reason", "spam")
+    for _ in range(2):
+        assert panel(box, "terminate", "c3", "--erase-evidence") == {}
+    box.refused("tenant", "show", "c3")
+
+
 def test_usage_of_all_tenants_is_each_one_s(box):
     for tenant in ("a", "b"):
         panel(box, "create", tenant, "--plan", "small", "--account", f"of {tenant}")
