@@ -84,6 +84,7 @@ const struct column tenant_columns[] = {
 	COLUMNS_LIMITS,
 	{"cores_now", "cores now", "cores", COLUMN_PLAIN, NULL},
 	{"disk_limit_enforced", "disk limit holds", "disk_limit_enforced", COLUMN_PLAIN, NULL},
+	{"disk_used_bytes", "disk used", "disk_used_bytes", COLUMN_SIZE, NULL},
 	COLUMNS_TENANT_LIMITS,
 	{"log_bytes", "log size", .kind = COLUMN_CUSTOM, .text = columns_log},
 	{"log_used_bytes", "log used", "log_used_bytes", COLUMN_SIZE, NULL},

@@ -4,6 +4,7 @@
 #include "server/allowance_period.h"
 #include "server/cloud_init.h"
 #include "server/health.h"
+#include "server/held.h"
 #include "server/hold.h"
 #include "server/idle.h"
 #include "server/upkeep.h"
@@ -175,6 +176,7 @@ const ProtobufCMessage *convert_tenant(const struct tenant *t, struct tenant_mes
 	out->msg.running_count = tenant_running_count(t);
 	out->msg.disk_limit_enforced = t->limits.value[LIMIT_DISK] != LIMIT_UNSET &&
 				       !t->disk_unenforced;
+	out->msg.disk_used_bytes = held_disk_of_tenant(t);
 	out->msg.log_used_bytes = t->log_bytes;
 	limits_format_cores(t->cpus, out->cores, sizeof(out->cores));
 	out->msg.cores = out->cores;

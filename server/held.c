@@ -29,6 +29,18 @@ void held_measured(struct held *held, uint64_t bytes, uint64_t look)
 	held->disk_look = look;
 }
 
+uint64_t held_disk_of_tenant(const struct tenant *t)
+{
+	struct map_node *node;
+	uint64_t bytes = 0;
+
+	MAP_FOREACH(node, &t->containers)
+	bytes += map_object(node, struct container, by_name)->held.disk_bytes;
+	MAP_FOREACH(node, &t->volumes)
+	bytes += map_object(node, struct volume, by_name)->held.disk_bytes;
+	return bytes;
+}
+
 /* --- what there is --- */
 
 static void set(struct usage_held *now, enum usage_held_id id, uint64_t value)

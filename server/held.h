@@ -17,6 +17,11 @@ void held_begin(struct held *held);
 
 /* Looked at: how much of the disk is in use. */
 void held_measured(struct held *held, uint64_t bytes, uint64_t look);
+/*
+ * Bytes of disk that its containers and volumes had in use when each was last looked at, without
+ * snapshots. 0: not known.
+ */
+uint64_t held_disk_of_tenant(const struct tenant *tenant);
 /* Samples all there is. What was measured at that look is known. */
 void held_sample_all(struct server *server, uint64_t look);
 /*

@@ -10,8 +10,8 @@
 
 #include "base/cleanup.h"
 #include "server/container_state.h"
+#include "server/held.h"
 #include "server/ledger.h"
-#include "server/volume.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -232,18 +232,6 @@ static void add_disk(struct metrics_row *row, uint64_t bytes)
 		row->values[METRICS_DISK] = bytes;
 }
 
-static uint64_t disk_of_tenant(const struct tenant *t)
-{
-	struct map_node *node;
-	uint64_t bytes = 0;
-
-	MAP_FOREACH(node, &t->containers)
-	bytes += map_object(node, struct container, by_name)->held.disk_bytes;
-	MAP_FOREACH(node, &t->volumes)
-	bytes += map_object(node, struct volume, by_name)->held.disk_bytes;
-	return bytes;
-}
-
 /* As of the last sample; what does not run has none of it. */
 static void add_gauges(struct metrics_row *row, const struct counters *counters, bool running)
 {
@@ -306,7 +294,7 @@ void metrics_row_of_tenant(const struct tenant *t, uint64_t swept, struct metric
 	add_gauges(ret, &t->own.last.counters, t->own.files != NULL);
 	if (t->own.files)
 		add_stalls(ret, &t->own);
-	add_disk(ret, disk_of_tenant(t));
+	add_disk(ret, held_disk_of_tenant(t));
 	for (size_t i = 0; i < NET_REFUSED_OF_TENANTS; i++)
 		if (t->refusals[i].looked)
 			ret->values[METRICS_REFUSED + i] = t->refusals[i].seen;

@@ -7,10 +7,11 @@
     croft_panel.py change-package CUSTOMER-17 --plan large
     croft_panel.py terminate CUSTOMER-17
     croft_panel.py usage --month 2026-11
+    croft_panel.py usage-update
 
-Each verb may be repeated as often as a panel likes: it then says what is. Prints JSON. Exits 0
-done, 1 refused, 2 used wrongly, 3 not reached (try again). Needs python3-grpcio and the descriptors
-that Croft installs; knows nothing else of Croft.
+Each verb may be repeated as often as a panel likes: it then says what is. Prints JSON, usage-update
+a line of it for each tenant. Exits 0 done, 1 refused, 2 used wrongly, 3 not reached (try again).
+Needs python3-grpcio and the descriptors that Croft installs; knows nothing else of Croft.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 TRIES = 5
+PAGE = 1000
 
 
 class Croft:
@@ -149,6 +151,50 @@ class Panel:
             "stands": s.get("windows", 0) == s.get("closed_windows", 0),
         } for s in self.croft.stream("Usage/SummarizeTenants", **period)]
 
+    def usage_update(self):
+        """Of every tenant that is there, what WHMCS' UsageUpdate writes down of an account."""
+        rows, token = [], ""
+        while True:
+            page = self.croft.call("Tenants/ListTenants", page_size=PAGE, page_token=token)
+            rows += [_standing(tenant) for tenant in page.get("tenants", [])]
+            token = page.get("next_page_token")
+            if not token:
+                return rows
+
+
+def _standing(tenant):
+    """In megabytes of 2^20 bytes, rounded up. None: no limit, or not known yet."""
+    limits = {name: int(tenant["limits"][name])
+              for name in ("disk_bytes", "traffic_bytes", "traffic_out_bytes")
+              if name in tenant.get("limits", {})}
+    disk = int(tenant.get("disk_used_bytes", 0))
+    if not disk and tenant.get("container_count"):
+        disk = None
+    used, limit = _bandwidth(tenant.get("traffic", {}), limits)
+    return {
+        "name": tenant["name"].partition("/")[2],
+        "account_ref": tenant.get("account_ref", ""),
+        "disk_used_mb": _megabytes(disk),
+        "disk_limit_mb": _megabytes(limits.get("disk_bytes")),
+        "bw_used_mb": _megabytes(used),
+        "bw_limit_mb": _megabytes(limit),
+    }
+
+
+def _bandwidth(traffic, limits):
+    """(used, limit) in the tenant's present period. Of two allowances, that both ways together and
+    that of what is sent, the one that is used up more."""
+    sent = int(traffic.get("out_bytes", 0))
+    both = sent + int(traffic.get("in_bytes", 0))
+    found = [(used, limits[name])
+             for name, used in (("traffic_bytes", both), ("traffic_out_bytes", sent))
+             if name in limits]
+    return max(found, key=lambda x: x[0] / x[1], default=(both, None))
+
+
+def _megabytes(n):
+    return None if n is None else -(-n // (1 << 20))
+
 
 def a_month(text):
     return datetime.datetime.strptime(text, "%Y-%m").replace(tzinfo=datetime.timezone.utc)
@@ -168,6 +214,7 @@ def arguments():
             one.add_argument(option, required=True)
     verbs.choices["terminate"].add_argument(
         "--erase-evidence", action="store_true", help="also while it is suspended for abuse")
+    verbs.add_parser("usage-update")
     verbs.add_parser("usage").add_argument("--month", required=True, type=a_month)
     args = vars(parser.parse_args())
     return args.pop("host"), args.pop("descriptors"), args.pop("verb"), args
@@ -183,8 +230,11 @@ def main():
     except grpc.RpcError as e:
         print(f"croft_panel: {e.details()}", file=sys.stderr)
         return 3 if e.code() == grpc.StatusCode.UNAVAILABLE else 1
-    json.dump(answer, sys.stdout, indent=2)
-    print()
+    if verb == "usage-update":
+        for row in answer:
+            print(json.dumps(row))
+    else:
+        print(json.dumps(answer, indent=2))
     return 0
 
 

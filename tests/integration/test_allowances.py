@@ -12,6 +12,7 @@ import netlab
 from croft_harness import wait_until
 from networked import kept, lab  # noqa: F401
 from test_network_rates import MB, inside, outside, rates
+from test_panel import standing
 from test_traffic import OUTSIDE, WIRE4, agree, bill, launch, send, sink
 
 MIB = 1 << 20
@@ -98,6 +99,10 @@ def test_both_ways_count_and_a_lower_rate_stays(box):
         now = traffic(box)
     assert now["in_bytes"] > before["in_bytes"]
     assert (now["in_bytes"] + now["out_bytes"]) * 100 // MIB == now["percent_used"] >= 100
+    # A panel is told the same.
+    row, later = standing(box)["acme"], traffic(box)
+    assert row["bw_limit_mb"] == 1 and now["in_bytes"] + now["out_bytes"] <= row["bw_used_mb"] * MIB
+    assert (row["bw_used_mb"] - 1) * MIB < later["in_bytes"] + later["out_bytes"]
     wait_until("it is slowed", lambda: traffic(box)["slowed_to_bytes"] == 8 * MB)
     # Of two rates the lower one holds.
     assert slowed(box) == [SLOW, 8 * MB]

@@ -1,7 +1,8 @@
 """The panel's client of docs/examples, as a panel runs it: each verb once and again, over a croftd
-that dies, and the usage of all tenants."""
+that dies, the usage of all tenants, and where they stand."""
 
 import datetime
+import importlib.util
 import json
 import os
 import subprocess
@@ -28,6 +29,13 @@ def run(box, *args):
     return subprocess.run(
         ["/usr/bin/python3", "-B", PANEL, "--host", box.host, "--descriptors", DESCRIPTORS, *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+
+
+def client():
+    spec = importlib.util.spec_from_file_location("croft_panel", PANEL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def panel(box, *args):
@@ -149,6 +157,54 @@ def test_usage_of_all_tenants_is_each_one_s(box):
     old = next(r for r in rows if r.get("account_ref") == "of a")
     assert {m["meter"]: int(m["quantity"]) for m in old["sums"]}["cpu.used"] == \
         found["a"]["usage"]["cpu.used"]
+
+
+def standing(box):
+    done = run(box, "usage-update")
+    assert done.returncode == 0, done.stderr
+    return {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
+
+
+def test_where_accounts_stand(box):
+    box.ok("plan", "create", "sized", "--pids", "50", "--cpu", "1", "--disk", "200MiB",
+           "--traffic-out", "2GiB")
+    panel(box, "create", "c4", "--plan", "sized", "--account", "4")
+    panel(box, "create", "c5", "--plan", "small", "--account", "5")
+    box.ok("tenant", "set", "c5", "--disk", "none")
+    assert standing(box)["c5"] == {
+        "name": "c5", "account_ref": "5", "disk_used_mb": 0, "disk_limit_mb": None,
+        "bw_used_mb": 0, "bw_limit_mb": None}
+    box.launch("c4/web")
+    assert box.exec("c4/web", "dd", "if=/dev/urandom", "of=/fill", "bs=1M", "count=20").rc == 0
+    box.sync_pool()
+    # Disks are looked at when croftd begins, and then every half minute or so.
+    box.kill9("croftd")
+    box.restart("croftd")
+    wait_until("its disk was looked at", lambda: standing(box)["c4"]["disk_used_mb"], 60)
+    row, shown = standing(box)["c4"], box.json("tenant", "show", "c4")
+    assert (row["account_ref"], row["disk_limit_mb"], row["bw_limit_mb"]) == ("4", 200, 2048)
+    inside = int(box.exec("c4/web", "du", "-skx", "/").out.split()[0]) / 1024
+    assert 20 <= row["disk_used_mb"] <= inside + 4 < 40
+    assert (row["disk_used_mb"] - 1) << 20 < int(shown["disk_used_bytes"]) \
+        <= row["disk_used_mb"] << 20
+    assert standing(box)["c5"]["disk_used_mb"] == 0
+    box.ok("delete", "--force", "c4/web")
+    assert standing(box)["c4"]["disk_used_mb"] == 0
+
+
+@pytest.mark.parametrize("limits, used, limit", [
+    ({}, 7, None),
+    ({"traffic_bytes": "10485760"}, 7, 10),
+    ({"traffic_out_bytes": "10485760"}, 3, 10),
+    ({"traffic_bytes": "10485760", "traffic_out_bytes": "104857600"}, 7, 10),
+    ({"traffic_bytes": "104857600", "traffic_out_bytes": "10485761"}, 3, 11)])
+def test_of_two_allowances_the_one_used_up_more_is_told(limits, used, limit):
+    row = client()._standing({
+        "name": "tenants/a", "container_count": 1, "limits": limits,
+        "traffic": {"in_bytes": str(4 << 20), "out_bytes": str((2 << 20) + 1)}})
+    assert (row["bw_used_mb"], row["bw_limit_mb"]) == (used, limit)
+    # It has a container whose disk was not looked at yet: that is not zero.
+    assert row["disk_used_mb"] is None
 
 
 def test_a_croftd_that_dies_is_waited_for(box):
