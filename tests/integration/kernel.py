@@ -139,6 +139,23 @@ class Cgroup:
             return self._keyed("cpu", "cpu.stat", "usage_usec")
         return self._number("cpuacct", "cpuacct.usage") // 1000
 
+    def throttled_usec(self):
+        if self.unified:
+            return self._keyed("cpu", "cpu.stat", "throttled_usec")
+        return self._keyed("cpu", "cpu.stat", "throttled_time") // 1000
+
+    def memory_at_limit(self):
+        """How often its own limit was met, not those of cgroups below."""
+        if self.unified:
+            return self._keyed("memory", "memory.events.local", "max")
+        return self._number("memory", "memory.failcnt")
+
+    def pids_denied_here(self):
+        """By its own limit, as far as that is counted apart."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._keyed("pids", "pids.events.local", "max") if self.unified else 0
+        return 0
+
     def io(self, disk):
         """{meter: what was read from and written to a disk ("7:0")}, in bytes and requests."""
         found = collections.Counter()
