@@ -77,7 +77,10 @@ def main():
             word, _, rest = line.decode().partition(" ")
             if word == "start":
                 try:
-                    answer = f"pid {start(json.loads(rest))}"
+                    pid = start(json.loads(rest))
+                    # Of another that had the number before.
+                    statuses.pop(pid, None)
+                    answer = f"pid {pid}"
                 except OSError as e:
                     answer = f"error {e}"
             elif word == "status":
