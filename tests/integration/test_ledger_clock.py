@@ -13,7 +13,6 @@ from croft_harness import wait_until
 from test_ledger import burn, check_proven, check_whole, everything, records, total
 
 DAY = 86400
-EATEN = 16 << 10  # KiB
 # An export is until now, unless it is asked for more: what was recorded under tomorrow's date, too.
 ALL = ("--to", "2100-01-01T00:00:00Z")
 
@@ -44,11 +43,8 @@ def test_a_day_each_way(fresh_box):
     box.launch("acme/web")
     running = boottime()
     cgroup = burn(box)
-    box.sh("acme/web", f"/probe eat {EATEN << 10} 100000 >/dev/null 2>&1 &")
     before = total(records(box))
     with clock_off(DAY):
-        box.kill9("croftd")
-        box.restart("croftd")
         burn(box)
         assert total(records(box)) > before
         # Today's hour is over, by this clock.
@@ -62,11 +58,6 @@ def test_a_day_each_way(fresh_box):
     asked = boottime()
     found = records(box, *ALL)
     assert total(found) == cgroup.cpu_usec()
-    assert max(int(r["quantity"]) for r in found
-               if r["meter"] == "memory.peak") == cgroup.memory_peak()
-    # Gaps, while croftd was down, are not counted; twice is nothing.
-    seconds = total(found, "running") / 1000000
-    assert EATEN / 2 < total(found, "memory.used") / seconds < cgroup.memory_peak() >> 10
     # It ran for as long as it ran, whatever the clock said meanwhile.
     assert asked - running <= total(found, "running") / 1000000 <= boottime() - begun
     ids = [r["record_id"] for r in everything(box, *ALL)]

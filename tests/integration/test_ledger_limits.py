@@ -1,7 +1,5 @@
-"""Limits that were met are on the bill as the kernel counted them, of a container and of its tenant,
-though croftd is killed meanwhile."""
-
-import pytest
+"""Limits that were met are on the bill as the kernel counted them, of a container and of its
+tenant, though croftd is killed meanwhile."""
 
 from croft_harness import wait_until
 from test_ledger import everything, total
@@ -42,7 +40,6 @@ def meet_all(box):
         assert b"EAGAIN" in forks.stdout.readline()
 
 
-@pytest.mark.vm
 def test_limits_that_were_met(fresh_box):
     box = fresh_box
     box.tenant(cpu="0.5", memory="96M", pids=100)

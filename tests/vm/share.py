@@ -10,8 +10,8 @@ SECONDS = {
     "test_abuse.py": 60, "test_carried.py": 120,
     "test_crash.py": 95, "test_crash_storm.py": 35, "test_endings.py": 40, "test_idle.py": 25,
     "test_image_kinds.py": 65, "test_isolation.py": 75, "test_lifecycle.py": 50,
-    "test_ledger_clock.py": 45, "test_ledger_limits.py": 60, "test_limits.py": 115,
-    "test_limits_notified.py": 50, "test_nested.py": 55, "test_nesting.py": 75, "test_net_shape.py": 40, "test_noisy.py": 55,
+    "test_limits.py": 115, "test_limits_notified.py": 50, "test_nested.py": 55,
+    "test_nesting.py": 75, "test_net_shape.py": 40, "test_noisy.py": 55,
     "test_project_pool.py": 95, "test_systemd.py": 65, "test_usage.py": 55,
 }
 OTHERS = 15
