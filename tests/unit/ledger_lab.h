@@ -50,6 +50,8 @@ uint64_t lab_add_samples(
 uint64_t lab_close_until(struct fixture *f, int64_t due, bool kill);
 /* Owned by the caller. */
 struct ledger_verifier *lab_verify(struct fixture *f);
+/* The same, which has found no problem. */
+struct ledger_verifier *lab_prove(struct fixture *f);
 void lab_assert_proven(struct fixture *f);
 void lab_assert_found(struct fixture *f, const char *words);
 struct sum lab_entries_of(struct fixture *f, uint64_t run);

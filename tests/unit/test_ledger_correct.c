@@ -75,10 +75,8 @@ static struct usage_sums sums_of(struct fixture *f)
 
 static void assert_chain_proven(struct fixture *f, uint64_t corrections)
 {
-	struct ledger_verifier *v = lab_verify(f);
+	struct ledger_verifier *v = lab_prove(f);
 
-	if (v->n_problems)
-		fail_msg("%s", v->problems[0]);
 	assert_int_equal(v->records, v->recomputed + corrections);
 	free(v);
 }
@@ -258,9 +256,7 @@ static void samples_go_and_it_stays(void **state)
 	lab_prune(f, FOREVER);
 	assert_int_equal(lab_ask(f, "SELECT count(*) FROM samples"), 0);
 	assert_true(sums_of(f).quantity[CPU] + 1 == before.quantity[CPU]);
-	v = lab_verify(f);
-	if (v->n_problems)
-		fail_msg("%s", v->problems[0]);
+	v = lab_prove(f);
 	assert_int_equal(v->recomputed, 0);
 	free(v);
 }
