@@ -107,7 +107,7 @@ int db_run_sql(struct db *db, const char *sql, struct err *err)
 	return code == SQLITE_OK ? 0 : db_error(db, code, "use the state database", err);
 }
 
-int db_first_text(sqlite3_stmt *row, void *arg, struct err *err)
+static int first_text(sqlite3_stmt *row, void *arg, struct err *err)
 {
 	(void)err;
 	db_column_text(row, 0, arg, ERR_MSG_MAX / 2);
@@ -142,7 +142,7 @@ static int configure(struct db *db, struct err *err)
 
 	sqlite3_extended_result_codes(db->handle, 1);
 	sqlite3_busy_timeout(db->handle, 2000);
-	r = db_query(db, "PRAGMA journal_mode=WAL", db_first_text, mode, err, "");
+	r = db_query(db, "PRAGMA journal_mode=WAL", first_text, mode, err, "");
 	if (r == 0 && strcmp(mode, "wal") != 0)
 		r = err_set(err, ERR_FAILED_PRECONDITION, "STATE_FAILED",
 			"the state directory's file system does not allow a write-ahead log");

@@ -102,8 +102,6 @@ int db_check_start(struct db *db, struct err *err);
 void db_check_end(struct db *db);
 /* Runs statements that return nothing. */
 int db_run_sql(struct db *db, const char *sql, struct err *err);
-/* Copies the first column of a row to arg, which holds ERR_MSG_MAX / 2 bytes: a db_row_fn. */
-int db_first_text(sqlite3_stmt *row, void *arg, struct err *err);
 /* True when an error filled by db_error() says that the disk is full. */
 bool db_error_is_full(const struct err *err);
 

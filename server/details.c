@@ -127,7 +127,7 @@ const char *details_end(struct details *d)
 
 /* --- limits and changes --- */
 
-static void add_limit(struct details *d, const char *key, uint64_t value)
+void details_limit(struct details *d, const char *key, uint64_t value)
 {
 	if (value == LIMIT_UNSET)
 		details_null(d, key);
@@ -230,8 +230,8 @@ static void change_number(struct changes *c, enum limit_id id, uint64_t old, uin
 	if (old == new)
 		return;
 	details_open(&c->details, convert_limit_path(id));
-	add_limit(&c->details, "old", old);
-	add_limit(&c->details, "new", new);
+	details_limit(&c->details, "old", old);
+	details_limit(&c->details, "new", new);
 	details_close(&c->details);
 }
 

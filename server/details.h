@@ -27,6 +27,8 @@ void details_number(struct details *d, const char *key, uint64_t value);
 void details_int(struct details *d, const char *key, int64_t value);
 void details_bool(struct details *d, const char *key, bool value);
 void details_null(struct details *d, const char *key);
+/* A limit, or another figure that there may be none of: null for LIMIT_UNSET. */
+void details_limit(struct details *d, const char *key, uint64_t value);
 /* An object within; every open one is closed by details_end() at the latest. */
 void details_open(struct details *d, const char *key);
 void details_close(struct details *d);

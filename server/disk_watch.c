@@ -120,20 +120,12 @@ static bool find_owner(
 	return true;
 }
 
-static void add_figure(struct details *d, const char *key, uint64_t value)
-{
-	if (value == LIMIT_UNSET)
-		details_null(d, key);
-	else
-		details_number(d, key, value);
-}
-
 static void add_figures(struct details *d, const struct msg_event_disk *msg)
 {
-	add_figure(d, "used_bytes", msg->used.bytes);
-	add_figure(d, "limit_bytes", msg->limit.bytes);
-	add_figure(d, "used_inodes", msg->used.inodes);
-	add_figure(d, "limit_inodes", msg->limit.inodes);
+	details_limit(d, "used_bytes", msg->used.bytes);
+	details_limit(d, "limit_bytes", msg->limit.bytes);
+	details_limit(d, "used_inodes", msg->used.inodes);
+	details_limit(d, "limit_inodes", msg->limit.inodes);
 }
 
 /* "31.8MiB of 32MiB" or "500 of 500 inodes". */

@@ -38,15 +38,6 @@ bool faults_pending(
 	return false;
 }
 
-/* Null where there is none. */
-static void add_limit(struct details *d, uint64_t limit)
-{
-	if (limit == LIMIT_UNSET)
-		details_null(d, "limit");
-	else
-		details_number(d, "limit", limit);
-}
-
 /* That holds: the container's own, else its tenant's. */
 static uint64_t limit_of(const struct container *c, enum limit_id id)
 {
@@ -58,7 +49,7 @@ static uint64_t limit_of(const struct container *c, enum limit_id id)
 static void add_met_limit(
 	struct db_tx *tx, struct container *c, enum fault fault, struct details *d, uint64_t new)
 {
-	add_limit(d, limit_of(c, fault == FAULT_OOM ? LIMIT_MEMORY : LIMIT_PIDS));
+	details_limit(d, "limit", limit_of(c, fault == FAULT_OOM ? LIMIT_MEMORY : LIMIT_PIDS));
 	if (fault == FAULT_OOM)
 		events_add_container(tx, c, c->run.id, "container.oom", details_end(d),
 			"%s/%s met its memory limit: %" PRIu64 " killed", c->tenant->name, c->name,
@@ -140,7 +131,7 @@ bool faults_add_tenant_events(struct db_tx *tx, struct tenant *t, bool final)
 		!is_due(run, FAULT_PIDS, last->boot_usec, final))
 		return false;
 	new = count(&d, run, FAULT_PIDS, &last->counters);
-	add_limit(&d, t->limits.value[LIMIT_PIDS]);
+	details_limit(&d, "limit", t->limits.value[LIMIT_PIDS]);
 	events_add_tenant(tx, t, "tenant.pids_denied", details_end(&d),
 		"tenant %s met its pids limit: %" PRIu64 " forks refused", t->name, new);
 	set_told(run, FAULT_PIDS, &last->counters, last->boot_usec);

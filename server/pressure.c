@@ -67,14 +67,10 @@ static void add_begin(struct db_tx *tx, const struct tenant *t, const struct con
 	const struct run *run, enum pressure kind)
 {
 	enum limit_id id = kind == PRESSURE_MEMORY ? LIMIT_MEMORY : LIMIT_CPU;
-	uint64_t limit = limit_of(t, c, id);
 	struct details d;
 
 	details_init(&d);
-	if (limit == LIMIT_UNSET)
-		details_null(&d, "limit");
-	else
-		details_number(&d, "limit", limit);
+	details_limit(&d, "limit", limit_of(t, c, id));
 	if (kind == PRESSURE_MEMORY) {
 		details_number(
 			&d, "working_set_bytes", run->last.counters.memory_working_set_bytes);
